@@ -1,0 +1,1 @@
+"""Log formats, one module each: lines in, delivery outcomes out. Pure."""

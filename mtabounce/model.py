@@ -1,0 +1,164 @@
+"""
+The vocabulary: frozen values that every part of the program passes on.
+
+Names are those of the RFCs (3464, 3463, 5321, 5965) where the RFCs have one.
+"""
+
+import re
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Self
+
+_STATUS = re.compile(r"(?<![\d.])([245])\.(\d{1,3})\.(\d{1,3})(?![\d.]*\d)")
+
+
+class Action(StrEnum):
+    """What the reporting MTA did (RFC 3464 §2.3.3)."""
+
+    FAILED = "failed"
+    DELAYED = "delayed"
+    DELIVERED = "delivered"
+    RELAYED = "relayed"
+    EXPANDED = "expanded"
+
+
+class BounceType(StrEnum):
+    """How final a failure is, in the words of listmonk. It follows from the reason."""
+
+    HARD = "hard"
+    SOFT = "soft"
+    COMPLAINT = "complaint"
+
+
+class Fault(StrEnum):
+    """Whose fault a failure is. Only the recipient's and the destination's may suppress."""
+
+    RECIPIENT = "recipient"
+    DESTINATION = "destination"
+    SENDER = "sender"
+    CONTENT = "content"
+    UNKNOWN = "unknown"
+
+
+class Outcome(StrEnum):
+    """What kind of news a mail, or one report in it, is."""
+
+    BOUNCE = "bounce"
+    COMPLAINT = "complaint"
+    DELAYED = "delayed"
+    DELIVERED = "delivered"
+    AUTO_REPLY = "auto_reply"
+    CHALLENGE = "challenge"
+    UNRECOGNIZED = "unrecognized"
+
+
+class Trust(StrEnum):
+    """How sure it is that an observation is true, from weakest to strongest."""
+
+    CLAIMED = "claimed"
+    LIKELY = "likely"
+    PROVEN = "proven"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class EnhancedStatus:
+    """An enhanced mail system status code (RFC 3463 §2; registry: RFC 5248)."""
+
+    class_: int  # 2, 4 or 5
+    subject: int  # 0 to 999
+    detail: int  # 0 to 999
+
+    @classmethod
+    def find(cls, text: str) -> Self | None:
+        """Return the first status code in *text*, or None where it holds none."""
+        found = _STATUS.search(text)
+        return cls(*map(int, found.groups())) if found else None
+
+    @property
+    def is_vague(self) -> bool:
+        """Whether the code says no more than "success", "not now" or "failed": x.0.0."""
+        return self.subject == 0 and self.detail == 0
+
+    def __str__(self) -> str:
+        return f"{self.class_}.{self.subject}.{self.detail}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawInput:
+    """Bytes as a source received them, with what it knows of where they came from."""
+
+    source: str  # "receiver", "pipe", "pop3:NAME", "simulate", …
+    content: bytes
+    received_at: datetime  # aware
+    reverse_path: str | None = None  # "" is the null sender; None: not known
+    forward_paths: tuple[str, ...] = ()  # RCPT TO of the bounce; may carry a token
+    peer: str = ""  # IP address, or "unix" for a Unix socket; "" where there is none
+    trusted: bool = False  # handed over by our own MTA, as the source's settings say
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What one input says about one recipient. Facts only, no judgement."""
+
+    outcome: Outcome
+    final_recipient: str  # without the address type; as written, not normalized
+    original_recipient: str = ""  # the same
+    action: Action | None = None  # None where the input is not a DSN, nor as good as one
+    status: EnhancedStatus | None = None  # of the Status field, not of the diagnostic
+    reply_code: int | None = None  # three digits, where a field of its own gives it
+    diagnostic_code: str = ""  # without "smtp;", unfolded
+    command: str = ""  # the SMTP command that the reply answers: "RCPT TO", "DATA", …
+    remote_mta: str = ""  # without the name type
+    reporting_mta: str = ""
+    received_from_mta: str = ""
+    dsn_gateway: str = ""
+    original_envelope_id: str = ""
+    final_log_id: str = ""
+    arrival_date: datetime | None = None  # all datetimes are aware
+    last_attempt_date: datetime | None = None
+    will_retry_until: datetime | None = None
+    queue_id: str = ""  # of the message that failed, at the reporting MTA
+    original_message_id: str = ""  # without the angle brackets
+    original_from: str = ""
+    original_subject: str = ""
+    original_date: datetime | None = None
+    campaign: str = ""  # of the returned headers, by the configured names
+    subscriber: str = ""
+    list_id: str = ""
+    feedback_id: str = ""
+    feedback_type: str = ""  # RFC 5965 §3.1
+    native_code: str = ""  # the provider's own word, verbatim
+    occurred_at: datetime | None = None  # None: the input does not say
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """All that one input says."""
+
+    outcome: Outcome
+    reports: tuple[Report, ...] = ()
+    parser: str = ""  # the parser that recognized it; "" where none did
+    fingerprint: bytes = b""  # 16 bytes; the same for two copies that took different ways
+    relayed: bool = True  # whether some other host handed it to the MTA that we had it from
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """The classifier's judgement of one report, and why."""
+
+    type: BounceType | None  # None for delays, auto-replies, challenges and successes
+    reason: str  # one of rules/reasons.toml
+    fault: Fault | None
+    rule: str  # the id of the rule that decided
+    status: EnhancedStatus | None = None  # the effective one (DESIGN of docs/rules.md)
+    reply_code: int | None = None  # the effective one
+    matched: str = ""  # the words that the rule matched; "" where it looked at codes only
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """A reading with a verdict for each of its reports, in order."""
+
+    reading: Reading
+    verdicts: tuple[Verdict, ...] = field(default=())

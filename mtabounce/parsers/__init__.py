@@ -1,0 +1,1 @@
+"""Bytes in, reports out: one module for each dialect of bounce. Pure."""

@@ -1,0 +1,1 @@
+"""ESPs, one TOML table each: how a webhook is authenticated and read."""

@@ -1,0 +1,1 @@
+"""The rules of the classifier: TOML files, tried in the order of their names."""
