@@ -44,7 +44,7 @@ def name_of(path: Path) -> str:
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_module_imports_only_from_its_own_part_and_those_below(path):
     part = part_of(path)
-    if part == "__init__":
+    if part in {"__init__", "__main__"}:
         return
     for name in imported_modules(ast.parse(path.read_text())):
         other = name.split(".")[1] if "." in name else part
