@@ -9,7 +9,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "mtabounce"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = [
-    {"errors", "model", "registry"},
+    {"charset", "errors", "model", "registry"},
     {"config", "address", "mime", "verp"},
     {"parsers", "logs", "providers", "rules", "classify", "correlate", "policy"},
     {"store"},

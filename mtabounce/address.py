@@ -1,0 +1,94 @@
+"""
+Mail addresses by a grammar of our own: one address, or none.
+
+``email.utils.parseaddr`` is not used for identity: it has picked the wrong one of two addresses
+(CVE-2023-27043). The grammar is RFC 5321's with what the world has beside it: dots in a row and
+at the end of local parts (Japanese carriers), UTF-8 (RFC 6531), underscores in domains.
+"""
+
+import re
+import unicodedata
+from functools import lru_cache
+
+LENGTH_LIMIT = 320  # octets: 64 + "@" + 255, however they are shared out
+
+_ATOM = r"[^\x00-\x20\x7f-\xa0\"(),:;<>@\[\]\\\ud800-\udfff]"
+_QUOTED = r'"(?:[^\x00-\x1f\x7f"\\\ud800-\udfff]|\\[\x20-\x7e])*"'
+_LABEL = r"[^\x00-\x2c\x2e\x2f\x3a-\x40\x5b-\x5e\x60\x7b-\xa0\ud800-\udfff]+"
+_DOMAIN = rf"{_LABEL}(?:\.{_LABEL})*\.?|\[[0-9A-Za-z.:-]+\]"
+_ADDRESS = re.compile(rf"({_ATOM}+|{_QUOTED})@({_DOMAIN})")
+_LOCAL = re.compile(rf"{_ATOM}+|{_QUOTED}")
+_NEEDLESS_QUOTES = re.compile(r'"([A-Za-z0-9!#$%&\'*+/=?^_`{|}~.-]+)"')
+_ROUTE = re.compile(r"@[^\s:<>]+:")  # RFC 5321 §4.1.2: accepted, ignored
+
+
+def parse(text: str) -> str:
+    """
+    Return the one address in *text* as it is written; "" where there is none, or a doubt.
+
+    Takes ``a@b``, ``<a@b>`` and ``Name <a@b>``.
+    """
+    text = text.strip()
+    if "<" in text:
+        _, _, rest = text.rpartition("<")
+        text, closed, after = rest.partition(">")
+        if (closed and after.strip()) or text.count("<"):
+            return ""
+    text = text.strip()
+    if text.startswith("@") and (route := _ROUTE.match(text)):
+        text = text[route.end() :]
+    return text if is_address(text) else ""
+
+
+def is_address(text: str) -> bool:
+    """Whether *text* is one whole address, with a domain."""
+    return len(text) <= LENGTH_LIMIT and _ADDRESS.fullmatch(text) is not None
+
+
+def is_local_part(text: str) -> bool:
+    """Whether *text* could be a recipient that its MTA named without a domain."""
+    return 0 < len(text) <= LENGTH_LIMIT and _LOCAL.fullmatch(text) is not None
+
+
+@lru_cache(maxsize=4096)
+def normalize(address: str) -> str:
+    """
+    Return the key by which addresses are compared: all in lower case, the domain in A-labels.
+
+    Raises ValueError where *address* is no address.
+    """
+    found = _ADDRESS.fullmatch(address.strip()) if len(address) <= LENGTH_LIMIT * 2 else None
+    if found is None:
+        raise ValueError(f"not an address: {address[:LENGTH_LIMIT]!r}")
+    local = unicodedata.normalize("NFC", found[1]).lower()
+    if bare := _NEEDLESS_QUOTES.fullmatch(local):
+        local = bare[1]
+    key = f"{local}@{_a_labels(found[2])}"
+    if len(key.encode()) > LENGTH_LIMIT:
+        raise ValueError(f"longer than {LENGTH_LIMIT} octets: {address[:40]!r}…")
+    return key
+
+
+def domain_of(address: str) -> str:
+    """
+    Return the domain of *address* in A-labels and lower case.
+
+    Raises ValueError where *address* is no address.
+    """
+    return normalize(address).rpartition("@")[2]
+
+
+def _a_labels(domain: str) -> str:
+    domain = domain.rstrip(".").lower()
+    if domain.isascii():
+        return domain
+    labels = unicodedata.normalize("NFKC", domain).replace("。", ".").split(".")
+    return ".".join(_a_label(label) for label in labels).lower()
+
+
+def _a_label(label: str) -> str:
+    if label.isascii():
+        return label
+    if len(label) > 63:  # before the codec sees it: it is quadratic
+        raise ValueError("a label of a domain is longer than 63 characters")
+    return label.encode("idna").decode("ascii")  # UnicodeError is a ValueError

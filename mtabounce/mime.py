@@ -1,0 +1,200 @@
+"""
+A bounded walk over a mail's bytes: headers, parts, fingerprint.
+
+The standard library builds an object for everything and decodes it; a bounce needs a few
+headers and two or three parts. So this splits bytes, and decodes what is looked at. It takes any
+bytes: LF, CRLF or CR as line ends, missing boundaries and terminators, endless nesting.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+
+from mtabounce.charset import from_transfer_encoding, header_text, html_text, to_text
+
+STRUCTURE_LIMIT = 256 * 1024  # bytes of a mail that are looked at
+HEADER_LIMIT = 128 * 1024  # bytes of one header block
+VALUE_LIMIT = 8 * 1024  # bytes of one header value
+TEXT_LIMIT = 64 * 1024  # bytes of one part that are made text
+DEPTH_LIMIT = 100  # multiparts inside each other
+PART_LIMIT = 1000
+
+_FIELD = re.compile(rb"^([!-9;-~]+)[ \t]*:(.*(?:\n[ \t].*)*)", re.MULTILINE)
+_ENVELOPE_LINE = re.compile(rb">?From [^\n]*\n")
+_BOUNDARY = re.compile(
+    rb"""boundary(?:\*0?\*?)?\s*=\s*(?:"([^"\n]*)"|'([^'\n]*)'|([^\s;"]+))""", re.I
+)
+_CHARSET = re.compile(rb"""charset(?:\*)?\s*=\s*["']?([^\s;"']+)""", re.IGNORECASE)
+_GUESSED_BOUNDARY = re.compile(
+    rb"^--([^\s-][^\n]{0,200}|-[^\n]{1,200})\n(?=content-[a-z-]+[ \t]*:)", re.M | re.I
+)
+# What a copy that took another way has more, less or different (RFC 5321, 8601, 8617).
+_TRACE = re.compile(
+    rb"^(?:received|received-spf|delivered-to|envelope-to|delivery-date|return-path"
+    rb"|authentication-results|arc-[a-z-]+|dkim-signature|(?!x-failed-recipients)x-[!-9;-~]*)"
+    rb"[ \t]*:.*(?:\n[ \t].*)*\n?",
+    re.MULTILINE | re.IGNORECASE,
+)
+
+
+def unify_line_ends(content: bytes) -> bytes:
+    """Return *content* with LF for every kind of line end, doubled CRs included."""
+    if b"\r" not in content:
+        return content
+    content = content.replace(b"\r\n", b"\n")
+    if b"\r" not in content:
+        return content
+    content = content.replace(b"\r\n", b"\n")  # was CR CR LF
+    alone = content.count(b"\r")
+    return content.replace(b"\r", b"\n" if alone > content.count(b"\n") else b"")
+
+
+class Headers:
+    """A header block. Names are case-insensitive; values are decoded when they are asked for."""
+
+    __slots__ = ("_fields",)
+
+    def __init__(self, block: bytes) -> None:
+        fields: dict[bytes, list[bytes]] = {}
+        for name, value in _FIELD.findall(block[:HEADER_LIMIT]):
+            fields.setdefault(name.lower(), []).append(value)
+        self._fields = fields
+
+    def __contains__(self, name: bytes) -> bool:
+        return name in self._fields
+
+    def __len__(self) -> int:
+        return len(self._fields)
+
+    def raw(self, name: bytes) -> bytes:
+        """Return the first *name* (in lower case) as it stands; b"" where there is none."""
+        values = self._fields.get(name)
+        return values[0][:VALUE_LIMIT] if values else b""
+
+    def all_raw(self, name: bytes) -> list[bytes]:
+        """Return every *name* (in lower case) as it stands, from the top down."""
+        return self._fields.get(name, [])
+
+    def get(self, name: bytes) -> str:
+        """Return the first *name* (in lower case) as text; "" where there is none."""
+        value = self.raw(name)
+        return header_text(value) if value else ""
+
+
+@dataclass(slots=True)
+class Part:
+    """A leaf of the MIME tree, or an embedded message (its body is that message)."""
+
+    headers: Headers
+    body: bytes  # as transferred
+    type: str  # "text/plain", "message/rfc822", …: lower case
+
+    @property
+    def data(self) -> bytes:
+        """The body with its transfer encoding undone."""
+        encoding = self.headers.raw(b"content-transfer-encoding").strip().lower()
+        return from_transfer_encoding(self.body, encoding.decode("ascii", "replace"))
+
+    @property
+    def text(self) -> str:
+        """The body as text, at most TEXT_LIMIT bytes of it; HTML as a reader sees it."""
+        found = _CHARSET.search(self.headers.raw(b"content-type"))
+        label = found[1].decode("ascii", "replace").lower() if found else ""
+        text = unify_text(to_text(self.data[:TEXT_LIMIT], label))
+        return html_text(text) if self.type == "text/html" else text
+
+
+def unify_text(text: str) -> str:
+    """Return *text* with LF for every line end (an encoded part may hold its own CRLFs)."""
+    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
+
+
+class Message:
+    """A mail: its headers, and its parts in order, embedded messages not entered."""
+
+    def __init__(self, content: bytes) -> None:
+        content = unify_line_ends(content[:STRUCTURE_LIMIT]).lstrip(b"\n")
+        if envelope := _ENVELOPE_LINE.match(content):
+            content = content[envelope.end() :]
+        self.head, self.body = _split_head(content)
+        self.headers = Headers(self.head)
+
+    @cached_property
+    def type(self) -> str:
+        """The media type in lower case, without parameters."""
+        return _type_of(self.headers)
+
+    @cached_property
+    def parts(self) -> list[Part]:
+        """The leaves in the order of the mail, at most PART_LIMIT."""
+        return list(_walk(self.headers, self.body))
+
+
+def _split_head(content: bytes) -> tuple[bytes, bytes]:
+    if content.startswith(b"\n"):
+        return b"", content[1:]
+    head, _, body = content.partition(b"\n\n")
+    return head, body
+
+
+def _type_of(headers: Headers) -> str:
+    value = headers.raw(b"content-type").partition(b";")[0].strip().lower()
+    return value.decode("ascii", "replace") if b"/" in value else "text/plain"
+
+
+def _walk(headers: Headers, body: bytes) -> Iterator[Part]:
+    waiting, found = [(headers, body, 0)], 0
+    while waiting and found < PART_LIMIT:
+        headers, body, depth = waiting.pop()
+        kind = _type_of(headers)
+        pieces = _split(headers, body) if depth < DEPTH_LIMIT and _may_be_split(kind) else []
+        if not pieces:
+            found += 1
+            yield Part(headers, body, kind if not kind.startswith("multipart/") else "text/plain")
+            continue
+        for piece in reversed(pieces[:PART_LIMIT]):
+            head, inner = _split_head(piece)
+            waiting.append((Headers(head), inner, depth + 1))
+
+
+def _may_be_split(kind: str) -> bool:
+    return kind.startswith("multipart/")
+
+
+def _split(headers: Headers, body: bytes) -> list[bytes]:
+    """Cut the body of a multipart; [] where no boundary is found in it."""
+    found = _BOUNDARY.search(headers.raw(b"content-type"))
+    boundary = (found[1] or found[2] or found[3] or b"").strip() if found else b""
+    pieces = _cut(body, boundary) if boundary else []
+    if pieces or not (guess := _GUESSED_BOUNDARY.search(body)):
+        return pieces
+    return _cut(body, guess[1].strip())
+
+
+def _cut(body: bytes, boundary: bytes) -> list[bytes]:
+    mark = b"\n--" + boundary
+    pieces: list[bytes] = []
+    for piece in (b"\n" + body).split(mark, PART_LIMIT + 1)[1:]:
+        rest, _, content = piece.partition(b"\n")
+        if rest.startswith(b"--") and not rest.strip(b"- \t"):
+            break  # the terminator: what follows is for nobody
+        if not rest.strip():
+            pieces.append(content)
+        elif pieces:
+            pieces[-1] += mark + piece  # a longer boundary that starts alike
+    return pieces
+
+
+def fingerprint(content: bytes) -> bytes:
+    """Return 16 bytes that are the same for two copies of a mail that took different ways."""
+    content = unify_line_ends(content).strip(b"\n")
+    if envelope := _ENVELOPE_LINE.match(content):
+        content = content[envelope.end() :]
+    head, body = _split_head(content)
+    kept = _TRACE.sub(b"", head[:HEADER_LIMIT]) + head[HEADER_LIMIT:]
+    digest = sha256(kept.strip(b"\n"))
+    digest.update(b"\n\n")
+    digest.update(body)
+    return digest.digest()[:16]

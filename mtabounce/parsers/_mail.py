@@ -1,0 +1,199 @@
+"""What parsers are given, and what they give back."""
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from mtabounce.mime import Headers, Message, Part
+from mtabounce.model import Action, Outcome, Report
+from mtabounce.parsers._dates import parse_date
+
+RECIPIENT_LIMIT = 1000
+FIELD_LIMIT = 8 * 1024  # characters of one field of a report
+
+_RETURNED = frozenset(
+    {
+        "message/rfc822",
+        "message/global",
+        "message/global-headers",
+        "message/rfc822-headers",
+        "message/partial",
+        "text/rfc822-headers",
+        "text/rfc822",
+    }
+)
+_READABLE = frozenset({"text/plain", "text/html"})
+_DAEMON = re.compile(
+    r"(?i)(?:mailer[-_ .]?daemon|post_?master|mail[-_ ]?deliver|mail[-_ ]?daemon|mail[-_ ]?admin"
+    r"|deliver(?:y|ies)[-_ ]|system admin|mdaemon|no-?reply|non-?delivery|bounce|daemon@|virus"
+    r"|e500_smtp|mail service|imss|interscan|returned ?mail|undeliver)"
+)
+_NEWS_OF_FAILURE = re.compile(
+    r"(?i)(?:undeliver|deliver\w* (?:status|fail|problem|report|error|notif|delay|has fail)"
+    r"|fail\w* (?:notice|deliver|mail)|returned mail|mail (?:deliver|fail|system error|could)"
+    r"|return(?:ed|ing)? (?:message )?to sender|non[- ]?deliver|not delivered|bounce"
+    r"|could not (?:be )?(?:deliver|send)|unzustellbar|rejected|(?:delayed|rejected) mail|warning"
+    r"|message status|processing error|mail error|unknown user|user unknown|nicht zugestellt"
+    r"|не\s*доставлен|недоставл|配信|不达|退信|エラー|non remis|mancato recapito"
+    r"|no se (?:puede|pudo)|n[ãa]o entregue|unable to deliver)"
+)
+_MESSAGE_ID = re.compile(r"<?([^<>\s]+@[^<>\s]*|[^<>\s]+)>?")
+_OWN_RECEIVED = re.compile(
+    rb"(?i)\s*(?:by \S+ \(Postfix\)\s+id "  # Postfix's own; a user's says (Postfix, from userid)
+    rb"|from (?:debian-exim|exim4?|mailnull|mail) by \S+ with local "  # Exim's own
+    rb"|from localhost \(localhost\)\s+by \S+ \([\w./+-]+\)\s+id "  # sendmail's own
+    rb"|\((?:qmail|haraka) \d+ invoked for bounce\)"
+    rb"|\(haraka outbound\)"
+    rb"|from mailer-daemon\s+id \S+\s+by \S+ \(dragonfly"
+    rb"|from localhost \(localhost \[127\.0\.0\.1\]\)\s+\([^()\n]*rfc1894[^()\n]*\)\s+"
+    rb"by \S+ with dsn )"  # Courier's own
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeaderNames:
+    """Names of the headers of a mail that say whose it was. Any case; the first found counts."""
+
+    campaign: tuple[str, ...] = ("X-Listmonk-Campaign", "X-Campaign-Id", "X-Campaign")
+    subscriber: tuple[str, ...] = ("X-Listmonk-Subscriber",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """What one parser found in a mail."""
+
+    outcome: Outcome
+    reports: tuple[Report, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parser:
+    """One dialect: when to try it, and how to read it."""
+
+    rank: int  # lower ones are tried first
+    read: Callable[["Mail"], Findings | None]  # None: it is not this dialect
+    marks: tuple[str, ...] = ()  # one of them stands in the mail's text, in lower case; (): any
+
+
+class Mail(Message):
+    """A mail with what several parsers ask of it, found when asked, once."""
+
+    def __init__(self, content: bytes, names: HeaderNames) -> None:
+        super().__init__(content)
+        self.names = names
+
+    @cached_property
+    def subject(self) -> str:
+        """The subject as text."""
+        return self.headers.get(b"subject")
+
+    @cached_property
+    def sender(self) -> str:
+        """The From header as text."""
+        return self.headers.get(b"from")
+
+    @cached_property
+    def returned(self) -> Part | None:
+        """The part that holds the mail that was sent, or its headers."""
+        return next((part for part in self.parts if part.type in _RETURNED), None)
+
+    @cached_property
+    def text(self) -> str:
+        """What a person reads, up to the returned mail; HTML only where there is no plain text."""
+        shown = []
+        for part in self.parts:
+            if part.type in _RETURNED:
+                break
+            if part.type in _READABLE:
+                shown.append(part)
+        plain = [part for part in shown if part.type == "text/plain"]
+        return "\n".join(part.text for part in plain or shown)
+
+    @cached_property
+    def is_automatic(self) -> bool:
+        """Whether anything says that a mail system wrote it, and that it may be a bounce."""
+        headers = self.headers
+        return (
+            self.type == "multipart/report"
+            or headers.raw(b"return-path").strip() == b"<>"
+            or b"x-failed-recipients" in headers
+            or _DAEMON.search(self.sender) is not None
+            or _NEWS_OF_FAILURE.search(self.subject) is not None
+            or not self.sender.strip(" <>")
+        )
+
+    @cached_property
+    def relayed(self) -> bool:
+        """Whether some other host handed it to the MTA that we had it from, or might have."""
+        received = self.headers.all_raw(b"received")
+        return not received or not all(map(_OWN_RECEIVED.match, received))
+
+    @cached_property
+    def original(self) -> dict[str, Any]:
+        """The fields of a report that the returned headers give."""
+        return self.original_of(Headers(_head_of(self.returned))) if self.returned else {}
+
+    def original_of(self, headers: Headers) -> dict[str, Any]:
+        """Return the fields of a report that *headers*, of a returned mail, give."""
+        return {
+            "original_message_id": message_id(headers.get(b"message-id")),
+            "original_from": headers.get(b"from"),
+            "original_subject": headers.get(b"subject"),
+            "original_date": parse_date(headers.get(b"date")) if b"date" in headers else None,
+            "campaign": _first(headers, self.names.campaign),
+            "subscriber": _first(headers, self.names.subscriber),
+            "list_id": headers.get(b"list-id"),
+            "feedback_id": headers.get(b"feedback-id"),
+        }
+
+
+def _head_of(part: Part) -> bytes:
+    data = part.data.lstrip(b"\n")
+    return data.partition(b"\n\n")[0]
+
+
+def _first(headers: Headers, names: Iterable[str]) -> str:
+    for name in names:
+        if value := headers.get(name.lower().encode()):
+            return value
+    return ""
+
+
+def message_id(text: str) -> str:
+    """Return a Message-ID without its angle brackets."""
+    found = _MESSAGE_ID.search(text)
+    return found[1] if found else ""
+
+
+def outcome_of(action: Action | None) -> Outcome:
+    """Return what kind of news an action is; a bounce where nothing is said."""
+    if action is Action.DELAYED:
+        return Outcome.DELAYED
+    if action in (Action.DELIVERED, Action.RELAYED, Action.EXPANDED):
+        return Outcome.DELIVERED
+    return Outcome.BOUNCE
+
+
+_WEIGHTS = (Outcome.COMPLAINT, Outcome.BOUNCE, Outcome.DELAYED, Outcome.DELIVERED)
+
+
+def findings(reports: Iterable[Report]) -> Findings | None:
+    """Return *reports* with the weightiest of their outcomes; None where there are none."""
+    kept = tuple(reports)[:RECIPIENT_LIMIT]
+    if not kept:
+        return None
+    outcomes = {report.outcome for report in kept}
+    outcome = next((one for one in _WEIGHTS if one in outcomes), kept[0].outcome)
+    return Findings(outcome=outcome, reports=kept)
+
+
+def clip(report: Report) -> Report:
+    """Return *report* with no text longer than FIELD_LIMIT."""
+    long: dict[str, Any] = {
+        name: value[:FIELD_LIMIT]
+        for name in Report.__slots__
+        if isinstance(value := getattr(report, name), str) and len(value) > FIELD_LIMIT
+    }
+    return replace(report, **long) if long else report
