@@ -15,7 +15,8 @@ LAYERS = [
     {"store"},
     {"pipeline"},
     {"sources", "sinks", "web"},
-    {"settings", "daemon"},
+    {"settings"},
+    {"daemon", "doctor"},
     {"cli"},
 ]
 RANKS = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}

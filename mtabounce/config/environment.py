@@ -1,0 +1,82 @@
+"""Reads settings from environment variables: MTABOUNCE_SECTION__KEY."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from pydantic import TypeAdapter, ValidationError
+
+from mtabounce.config.messages import unknown_variable
+from mtabounce.config.shape import (
+    PREFIX,
+    Place,
+    alternatives,
+    bare,
+    is_list,
+    section_in,
+    step,
+)
+from mtabounce.config.values import Section
+
+
+class Setting(NamedTuple):
+    """One variable that says something, or says it wrongly."""
+
+    variable: str
+    place: Place
+    value: Any  # as TOML would have given it
+    complaint: str = ""  # "" where the variable names a key that there is
+
+
+def settings_in(environ: Mapping[str, str], settings: type[Section]) -> Iterator[Setting]:
+    """
+    Give what the variables of *environ* set, sorted by name.
+
+    A variable without a double underscore is not of the configuration, and an empty one is
+    as good as none.
+    """
+    for name in sorted(environ):
+        text, parts = environ[name], name.removeprefix(PREFIX).split("__")
+        if not name.startswith(PREFIX) or len(parts) == 1 or not text:
+            continue
+        place = tuple(part.lower() for part in parts)
+        yield _setting(name, place, text, settings)
+
+
+def _setting(name: str, place: Place, text: str, settings: type[Section]) -> Setting:
+    annotation: Any = settings
+    for length, part in enumerate(place):
+        inner = step(annotation, part)
+        if inner is None:
+            section = section_in(annotation)
+            wrong = unknown_variable(place[: length + 1], section)
+            return Setting(name, place[: length + 1], text, wrong)
+        annotation = inner
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return Setting(name, place, text, "is not UTF-8 text")
+    return Setting(name, place, _decoded(text, annotation))
+
+
+def _decoded(text: str, annotation: Any) -> Any:
+    """Return *text* as TOML would have given it; *text* itself where it is text, or is wrong."""
+    if section_in(annotation) or (text[0] in "[{" and is_list(annotation)):
+        return _json(text)
+    if is_list(annotation):
+        inner = step(annotation, 0)
+        return [_decoded(item.strip(), inner) for item in text.split(",") if item.strip()]
+    for one in map(bare, alternatives(bare(annotation))):
+        if one in (bool, int, float):
+            try:
+                return TypeAdapter(one).validate_python(text)
+            except ValidationError:
+                continue
+    return text
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

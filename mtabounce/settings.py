@@ -1,0 +1,68 @@
+"""All settings of mtabounce: the sections that live beside their users, in one class."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import Field
+
+from mtabounce.config import Loaded, Section, find, load
+from mtabounce.model import BounceType
+
+
+def state_directory() -> Path:
+    """Return where state is kept if nothing is said: systemd's, the system's, or the user's."""
+    if given := os.environ.get("STATE_DIRECTORY"):
+        return Path(given.split(":")[0])
+    if os.geteuid() == 0:
+        return Path("/var/lib/mtabounce")
+    home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(home) / "mtabounce"
+
+
+class StateSettings(Section):
+    """Where mtabounce keeps what is not in the database: the embedded database, sockets."""
+
+    directory: Path = Field(
+        default_factory=state_directory,
+        description=(
+            "The state directory. Default: $STATE_DIRECTORY, which systemd sets; "
+            "/var/lib/mtabounce for root; ~/.local/state/mtabounce for others."
+        ),
+        json_schema_extra={"default": '"/var/lib/mtabounce"'},
+    )
+
+
+class RuleSettings(Section):
+    """The rules that say what a reply means, beside those that come with the program."""
+
+    folder: Path | None = Field(
+        default=None, description="A folder of your own rule files (*.toml), which are tried first."
+    )
+    types: dict[str, BounceType] = Field(
+        default_factory=dict,
+        description='Other types for reasons, such as { mailbox_full = "hard" }.',
+    )
+
+
+class Settings(Section):
+    """The whole configuration."""
+
+    state: StateSettings = Field(default_factory=StateSettings)
+    rules: RuleSettings = Field(default_factory=RuleSettings)
+
+
+def load_settings(path: Path | None, environ: Mapping[str, str] = os.environ) -> Settings:
+    """
+    Read the settings from *path*, or the first file that is there, and the environment.
+
+    Raises ConfigError, with a line for each thing that is wrong.
+    """
+    return load_with_origins(path, environ).settings
+
+
+def load_with_origins(
+    path: Path | None, environ: Mapping[str, str] = os.environ
+) -> Loaded[Settings]:
+    """Do the same, and remember where each setting was said. Raises ConfigError likewise."""
+    return load(Settings, find(path, environ), environ)
