@@ -1,9 +1,17 @@
-"""What all tests share: in CI a skipped test is a failed one."""
+"""What all tests share: a real PostgreSQL, and that in CI a skipped test is a failed one."""
 
 import os
-from collections.abc import Generator
+import shutil
+import tempfile
+from collections.abc import Generator, Iterator
+from itertools import count
+from pathlib import Path
 
+import psycopg
 import pytest
+
+from mtabounce.store.embedded import Embedded
+from mtabounce.store.migrate import migrate
 
 IN_CI = bool(os.environ.get("CI"))
 
@@ -33,3 +41,62 @@ def pytest_make_collect_report(
 def reason_of(report: pytest.TestReport | pytest.CollectReport) -> str:
     place = report.longrepr
     return place[2] if isinstance(place, tuple) else str(place)
+
+
+@pytest.fixture(scope="session")
+def short_path() -> Iterator[Path]:
+    """A folder that PostgreSQL's user can enter, which pytest's own are not when root runs it."""
+    path = Path(tempfile.mkdtemp(prefix="mtabounce-"))
+    path.chmod(0o711)
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def embedded(short_path: Path) -> Iterator[Embedded]:
+    """A running PostgreSQL, the same for all tests, without the syncs that only a crash needs."""
+    fast = {"fsync": "off", "full_page_writes": "off", "max_connections": "100"}
+    with Embedded(short_path / "shared", settings=fast) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def administer(embedded: Embedded) -> Iterator[psycopg.Connection]:
+    """A connection on which databases can be made and dropped."""
+    with psycopg.connect(embedded.url, dbname="postgres", autocommit=True) as conn:
+        yield conn
+
+
+@pytest.fixture(scope="session")
+def template(embedded: Embedded, administer: psycopg.Connection) -> str:
+    """The name of a migrated database that nobody is connected to."""
+    administer.execute("CREATE DATABASE template_migrated")
+    migrate(url_of(embedded, "template_migrated"))
+    return "template_migrated"
+
+
+_numbers = count(1)
+
+
+@pytest.fixture
+def database_url(
+    embedded: Embedded, administer: psycopg.Connection, template: str
+) -> Iterator[str]:
+    """The URL of a fresh, migrated database of this test's own."""
+    name = f"test_{next(_numbers)}"
+    administer.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+    yield url_of(embedded, name)
+    administer.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def empty_database_url(embedded: Embedded, administer: psycopg.Connection) -> Iterator[str]:
+    """The URL of a fresh database without our schema."""
+    name = f"test_{next(_numbers)}"
+    administer.execute(f"CREATE DATABASE {name}")
+    yield url_of(embedded, name)
+    administer.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def url_of(embedded: Embedded, database: str) -> str:
+    return embedded.url.replace("/mtabounce?", f"/{database}?")

@@ -1,0 +1,170 @@
+"""Connections to PostgreSQL that notice a dead server, and never wait without end."""
+
+import re
+from typing import Any
+
+from psycopg import AsyncConnection, Connection, OperationalError, ProgrammingError
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg_pool import AsyncConnectionPool
+from pydantic import BaseModel, ConfigDict, Field
+
+from mtabounce.errors import ConfigError, StoreUnavailable
+from mtabounce.store.unavailable import one_line
+
+SCHEMA = "mtabounce"
+_NOISE = re.compile(
+    r"^(connection (failed|is bad): )?(connection to server .*? failed: )?(FATAL: +)?"
+)
+
+
+class DatabaseSettings(BaseModel):
+    """``[database]``: where PostgreSQL is, and how long to wait for it. Absent: embedded."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    url: str | None = Field(
+        default=None,
+        repr=False,  # it may hold a password
+        description="libpq URL or keywords of the database, such as"
+        ' "postgresql://mtabounce@db.example.org/mtabounce?passfile=/etc/mtabounce/pgpass".'
+        " Absent: an embedded PostgreSQL in the state directory.",
+    )
+    connect_timeout: int = Field(
+        default=5, ge=2, le=300, description="Seconds to wait for a connection, per address."
+    )
+    dead_after: int = Field(
+        default=10, ge=1, le=600, description="Seconds of silence until a connection is dead."
+    )
+    statement_timeout: float = Field(
+        default=30, ge=0, description="Seconds that one statement may take; 0: without end."
+    )
+    lock_timeout: float = Field(
+        default=5, ge=0, description="Seconds to wait for a lock; 0: without end."
+    )
+    idle_in_transaction_timeout: float = Field(
+        default=60, ge=0, description="Seconds that an open transaction may lie idle; 0: for ever."
+    )
+
+
+DEFAULTS = DatabaseSettings()
+
+
+def connection_info(url: str, application_name: str, settings: DatabaseSettings) -> str:
+    """
+    Return *url* as libpq keywords, with our limits where it sets none itself.
+
+    Raises ConfigError where *url* cannot be read; the message does not repeat it, as it may
+    hold a password.
+    """
+    try:
+        given = conninfo_to_dict(url)
+    except ProgrammingError as error:
+        raise ConfigError(
+            "[database] url cannot be read: write postgresql://USER@HOST/DATABASE, with special"
+            " characters percent-encoded"
+        ) from error
+    ours: dict[str, Any] = {
+        "application_name": application_name,
+        "connect_timeout": settings.connect_timeout,
+        "keepalives_idle": settings.dead_after,
+        "keepalives_interval": max(1, settings.dead_after // 3),
+        "keepalives_count": 3,
+        "tcp_user_timeout": settings.dead_after * 1000,  # milliseconds
+        "client_encoding": "utf8",
+    }
+    options = f"{_server_options(settings)} {given.pop('options', '')}".strip()
+    return make_conninfo("", **{**ours, **given, "options": options})
+
+
+def server_name(url: str) -> str:
+    """Return "host:port" of *url* for messages, or the socket directory; no password."""
+    known = conninfo_to_dict(url)
+    host = str(known.get("host") or known.get("hostaddr") or "localhost")
+    return host if host.startswith("/") else f"{host}:{known.get('port') or 5432}"
+
+
+async def connect(
+    url: str,
+    *,
+    application_name: str,
+    autocommit: bool = True,
+    settings: DatabaseSettings = DEFAULTS,
+) -> AsyncConnection[Any]:
+    """
+    Connect to *url*; with *autocommit*, transactions are those of ``conn.transaction()``.
+
+    Raises StoreUnavailable where the server cannot be reached, ConfigError where *url* is wrong.
+    """
+    info = connection_info(url, application_name, settings)
+    try:
+        return await AsyncConnection.connect(info, autocommit=autocommit)
+    except OperationalError as error:
+        raise _unreachable(url, error) from error
+
+
+def connect_sync(
+    url: str,
+    *,
+    application_name: str,
+    autocommit: bool = True,
+    settings: DatabaseSettings = DEFAULTS,
+    **others: str,
+) -> Connection[Any]:
+    """
+    Connect as `connect` does, for what does one thing after another.
+
+    *others* are libpq keywords that go before those of *url*, such as dbname.
+    """
+    info = make_conninfo(connection_info(url, application_name, settings), **others)
+    try:
+        return Connection.connect(info, autocommit=autocommit)
+    except OperationalError as error:
+        raise _unreachable(url, error) from error
+
+
+def open_pool(
+    url: str,
+    *,
+    application_name: str,
+    max_size: int = 4,
+    settings: DatabaseSettings = DEFAULTS,
+) -> AsyncConnectionPool[AsyncConnection[Any]]:
+    """
+    Return a pool of autocommit connections, to be entered with ``async with``.
+
+    It opens though the server is away; ``pool.connection()`` then fails after connect_timeout
+    seconds, and heals by itself. Raises ConfigError where *url* is wrong.
+    """
+    return AsyncConnectionPool(
+        connection_info(url, application_name, settings),
+        kwargs={"autocommit": True},
+        min_size=1,
+        max_size=max_size,
+        open=False,
+        timeout=settings.connect_timeout,
+        check=AsyncConnectionPool.check_connection,  # a restart of the server is not met twice
+        name=application_name,
+    )
+
+
+def _server_options(settings: DatabaseSettings) -> str:
+    """Return what the server is to keep to; synchronous_commit stays as it is: on."""
+    limits = {
+        "search_path": f"{SCHEMA},public",
+        "statement_timeout": _milliseconds(settings.statement_timeout),
+        "lock_timeout": _milliseconds(settings.lock_timeout),
+        "idle_in_transaction_session_timeout": _milliseconds(settings.idle_in_transaction_timeout),
+    }
+    return " ".join(f"-c {name}={value}" for name, value in limits.items())
+
+
+def _milliseconds(seconds: float) -> int:
+    return round(seconds * 1000)
+
+
+def _unreachable(url: str, error: OperationalError) -> StoreUnavailable:
+    why = _NOISE.sub("", one_line(error))
+    return StoreUnavailable(
+        f"no connection to PostgreSQL at {server_name(url)}: {why.partition('; ')[0]}"
+        " (is it running, and is [database] url right?)"
+    )

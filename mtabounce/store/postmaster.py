@@ -1,0 +1,206 @@
+"""The running server: started as our child, started again when it dies, gone when we are."""
+
+import logging
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from threading import Event, Lock, Thread
+from time import monotonic
+
+import psutil
+
+from mtabounce.errors import StoreUnavailable
+from mtabounce.store.cluster import Cluster
+
+log = logging.getLogger(__name__)
+
+_SETTINGS = {
+    "listen_addresses": "",
+    "port": "5432",  # of the socket's name
+    "shared_buffers": "32MB",
+    "max_connections": "50",
+    "log_line_prefix": "%m [%p] ",
+}
+_LOG_LIMIT = 10_000_000  # bytes; then it becomes postgres.log.1
+_PATIENCE = 60.0  # seconds for the remains of a killed server to go
+_RESTART_PAUSES = (0.1, 5.0)  # seconds: first, and at most
+
+
+class Postmaster:
+    """
+    One server on the data of *cluster*. Whoever makes one holds the lock of its state.
+
+    A thread starts the process and waits for its end: the kernel ends a child whose parent
+    *thread* dies (PR_SET_PDEATHSIG), so that it must be one that lives as long as we do.
+    """
+
+    def __init__(self, cluster: Cluster, settings: Mapping[str, str]) -> None:
+        self._cluster = cluster
+        self._settings = {**_SETTINGS, **settings}
+        self._process: psutil.Popen | None = None
+        self._starting = Lock()  # held while a process is started, or all are told to stop
+        self._stopping = Event()
+        self._was_ready = False
+        self._failure = ""  # why the first start came to nothing
+        self._thread = Thread(target=self._keep, name="postmaster", daemon=True)
+
+    def start(self) -> None:
+        """
+        Return when the server takes connections, however long its recovery takes.
+
+        Raises StoreUnavailable where it does not start.
+        """
+        self._thread.start()
+        begun = said = monotonic()
+        while not self._is_ready():
+            if self._failure:
+                raise StoreUnavailable(self._failure)
+            if monotonic() - said > 5:
+                said = monotonic()
+                last = _last_line(self._cluster.log)
+                log.info("PostgreSQL is starting since %.0f s: %s", said - begun, last)
+            self._thread.join(0.01)
+        self._was_ready = True
+
+    def stop(self) -> None:
+        """Return when the server is gone: fast, without mercy after some time."""
+        with self._starting:
+            self._stopping.set()
+        if self._process is not None:
+            _end(self._process)
+        self._thread.join()
+
+    def _keep(self) -> None:
+        first, longest = _RESTART_PAUSES
+        pause, begun = first, monotonic()
+        while not self._stopping.is_set():
+            started = monotonic()
+            self._run_once()
+            if not self._stopping.is_set() and not self._was_ready:
+                if not self._may_try_again(begun):
+                    return
+            elif not self._stopping.is_set():
+                log.error("PostgreSQL ended (%s); starting it again", _last_line(self._cluster.log))
+            pause = first if monotonic() - started > longest else min(pause * 2, longest)
+            self._stopping.wait(pause)
+
+    def _run_once(self) -> None:
+        """Start the server and wait until it has ended."""
+        _clear_leftover(self._cluster)
+        with self._starting:
+            if self._stopping.is_set():
+                return
+            self._process = self._spawn()
+        while True:
+            try:
+                self._process.wait(timeout=60)
+            except psutil.TimeoutExpired:
+                _limit(self._cluster.log)
+            else:
+                return
+
+    def _spawn(self) -> psutil.Popen:
+        cluster = self._cluster
+        folder = str(cluster.socket_directory).replace('"', '""')
+        settings = {**self._settings, "unix_socket_directories": f'"{folder}"'}
+        arguments = [word for item in settings.items() for word in ("-c", "=".join(item))]
+        _limit(cluster.log)
+        with cluster.log.open("ab") as output:
+            return psutil.Popen(
+                cluster.command("postgres", "-D", str(cluster.data), *arguments),
+                env=cluster.environment(),
+                cwd=cluster.home,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,  # Ctrl-C is for us; we then stop it when all is done
+            )
+
+    def _is_ready(self) -> bool:
+        process = self._process
+        lines = _pid_file_lines(self._cluster)
+        return (
+            process is not None
+            and len(lines) > 7
+            and lines[0].strip() == str(process.pid)
+            and lines[7].strip() == "ready"
+        )
+
+    def _may_try_again(self, begun: float) -> bool:
+        """After a first start that failed: wait for what a killed server left, or give up."""
+        why = _last_line(self._cluster.log, "FATAL")
+        if "still in use" in why and monotonic() - begun < _PATIENCE:
+            return True
+        self._failure = f"embedded PostgreSQL does not start: {why} (see {self._cluster.log})"
+        return False
+
+
+def is_running(cluster: Cluster) -> bool:
+    """Tell whether a server that takes connections has the data of *cluster*."""
+    lines = _pid_file_lines(cluster)
+    ready = len(lines) > 7 and lines[7].strip() == "ready"
+    return ready and _server(cluster, lines[0]) is not None
+
+
+def _clear_leftover(cluster: Cluster) -> None:
+    """End a server that was left by an owner who was killed, and forget one that is dead."""
+    lines = _pid_file_lines(cluster)
+    if not lines:
+        return
+    server = _server(cluster, lines[0])
+    if server is None:
+        # Dead, or its number belongs to another process by now: PostgreSQL would take that
+        # for itself. Backends that still live keep the shared memory, which it checks too.
+        (cluster.data / "postmaster.pid").unlink(missing_ok=True)
+        return
+    log.info("waiting for PostgreSQL process %d of an earlier run to end", server.pid)
+    _end(server)
+
+
+def _server(cluster: Cluster, pid: str) -> psutil.Process | None:
+    """Return process *pid* if it is the server of *cluster*, not another by the same number."""
+    try:
+        process = psutil.Process(int(pid))
+        return process if str(cluster.data) in process.cmdline() else None
+    except (ValueError, psutil.Error):
+        return None
+
+
+def _end(process: psutil.Process) -> None:
+    for number, patience in ((signal.SIGINT, 30), (signal.SIGQUIT, 10), (signal.SIGKILL, None)):
+        try:
+            process.send_signal(number)
+            process.wait(timeout=patience)
+        except psutil.TimeoutExpired:
+            log.warning("PostgreSQL does not end; sending a stronger signal")
+        except psutil.NoSuchProcess:
+            return
+        else:
+            return
+
+
+def _pid_file_lines(cluster: Cluster) -> list[str]:
+    """Return the lines of postmaster.pid: pid, data, start, port, socket, host, memory, status."""
+    try:
+        return (cluster.data / "postmaster.pid").read_text(errors="replace").splitlines()
+    except OSError:
+        return []
+
+
+def _last_line(path: Path, mark: str = "") -> str:
+    """Return the last line of a log of ours that holds *mark*, or the last."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 8192))
+        lines = [line for line in file.read().decode(errors="replace").splitlines() if line.strip()]
+    marked = [line for line in lines if mark in line]
+    return (marked or lines or ["it said nothing"])[-1].strip()
+
+
+def _limit(path: Path) -> None:
+    """Keep at most two files of _LOG_LIMIT bytes; the server goes on appending to the first."""
+    if path.exists() and path.stat().st_size > _LOG_LIMIT:
+        shutil.copyfile(path, path.with_name(f"{path.name}.1"))
+        os.truncate(path, 0)

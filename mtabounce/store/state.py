@@ -1,0 +1,50 @@
+"""The state directory: where the program keeps what must outlive it."""
+
+import os
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from mtabounce.errors import ConfigError
+
+
+class StateSettings(BaseModel):
+    """``[state]``: files that the program keeps for itself."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    directory: Path | None = Field(
+        default=None,
+        description="Directory of the embedded PostgreSQL and the spool. Absent:"
+        " $STATE_DIRECTORY (systemd sets it), else /var/lib/mtabounce for root,"
+        " else ~/.local/state/mtabounce.",
+    )
+
+
+def state_directory(settings: StateSettings) -> Path:
+    """Return the state directory as an absolute path; it may not exist yet."""
+    return Path(settings.directory or _default_directory()).expanduser().resolve()
+
+
+def make_state_directory(directory: Path) -> None:
+    """
+    Make *directory* where it is missing.
+
+    Root's can be entered by all, as PostgreSQL runs as another user in a folder below; each
+    folder in it guards itself. Raises ConfigError where it cannot be made.
+    """
+    mode = 0o711 if os.geteuid() == 0 else 0o700
+    try:
+        directory.mkdir(mode=mode, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"[state] directory {directory}: {error.strerror}") from error
+
+
+def _default_directory() -> Path:
+    if given := os.environ.get("STATE_DIRECTORY"):
+        return Path(given.split(":")[0])  # systemd.exec(5): several are separated by colons
+    if os.geteuid() == 0:
+        return Path("/var/lib/mtabounce")
+    home = os.environ.get("XDG_STATE_HOME", "")
+    base = Path(home) if home.startswith("/") else Path("~/.local/state")
+    return base / "mtabounce"
