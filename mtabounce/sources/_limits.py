@@ -1,0 +1,102 @@
+"""What one client may take of the receiver: connections, time, and patience."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
+from time import monotonic
+
+Network = IPv4Network | IPv6Network
+
+MIN_RATE = 500  # bytes/s of DATA, as Postfix's smtpd_min_data_rate
+CROWDED = 0.8  # of the slots: from here on a client has less time
+CROWDED_IDLE = 10.0  # seconds, as Postfix under overload
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Who connected."""
+
+    address: str  # IP address, or "unix"
+    network: str  # what the limit on connections counts: the address, or its /64
+    trusted: bool
+
+    @classmethod
+    def of(cls, peername: object, trusted: Iterable[Network]) -> "Peer":
+        """Return the peer of a transport's *peername*; one on a Unix socket is trusted."""
+        if not isinstance(peername, tuple):
+            return cls("unix", "unix", trusted=True)
+        address = ip_address(str(peername[0]).partition("%")[0])
+        if isinstance(address, IPv6Address) and address.ipv4_mapped:
+            address = address.ipv4_mapped
+        network = f"{address}/64" if address.version == 6 else str(address)
+        if isinstance(address, IPv6Address):
+            network = str(IPv6Network((address, 64), strict=False))
+        return cls(str(address), network, any(address in one for one in trusted))
+
+
+@dataclass(slots=True)
+class Slots:
+    """The connections that are open, and how many may be."""
+
+    total: int
+    per_network: int  # not for trusted peers
+    used: Counter[str] = field(default_factory=Counter)
+    taken: int = 0
+
+    def take(self, peer: Peer) -> str:
+        """Take a slot for *peer*; return "" or, where it gets none, why not."""
+        if self.taken >= self.total:
+            return "too_many"
+        if not peer.trusted and self.used[peer.network] >= self.per_network:
+            return "too_many_of_peer"
+        self.taken += 1
+        self.used[peer.network] += 1
+        return ""
+
+    def give_back(self, peer: Peer) -> None:
+        """Give back the slot of *peer*."""
+        self.taken -= 1
+        self.used[peer.network] -= 1
+        if not self.used[peer.network]:
+            del self.used[peer.network]
+
+    @property
+    def crowded(self) -> bool:
+        """Whether so few slots are left that slow clients must hurry."""
+        return self.taken > CROWDED * self.total
+
+
+@dataclass(slots=True)
+class Pace:
+    """
+    Tells a slow client from a stalled or hostile one.
+
+    Only what brings a mail nearer counts as progress: NOOP, RSET and refused commands do not.
+    """
+
+    mail_at: float = field(default_factory=monotonic)  # connected, or the last mail accepted
+    step_at: float = field(default_factory=monotonic)  # the last command that counts
+    data_bytes: int | None = None  # None: not in DATA
+
+    def step(self) -> None:
+        """Count a command that brings the mail nearer."""
+        self.step_at = monotonic()
+
+    def begin_data(self) -> None:
+        """Count from here the bytes of the mail."""
+        self.step()
+        self.data_bytes = 0
+
+    def end_data(self) -> None:
+        """Begin anew: the client is done with one mail."""
+        self.mail_at = self.step_at = monotonic()
+        self.data_bytes = None
+
+    def is_overdue(self, idle: float, transaction: float) -> bool:
+        """Return whether the client took longer than *idle* or *transaction* allow (seconds)."""
+        now = monotonic()
+        owed = now - self.step_at - idle
+        if self.data_bytes is not None:
+            owed -= self.data_bytes / MIN_RATE
+        return owed > 0 or now - self.mail_at > transaction

@@ -1,0 +1,277 @@
+"""Receives bounces by SMTP and LMTP. A mail gets its 250 only when it is durable."""
+
+import asyncio
+import logging
+import socket
+import ssl
+from datetime import timedelta
+from functools import partial
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Annotated, Self, cast
+
+from prometheus_client import Counter, Gauge
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from mtabounce.config import Duration, ListenAddress, Section, Size
+from mtabounce.config.values import Words
+from mtabounce.errors import ConfigError
+from mtabounce.sources._limits import CROWDED_IDLE, Peer, Slots
+from mtabounce.sources._listen import activated_sockets, address_of, is_local, open_sockets
+from mtabounce.sources._paths import IsOurs, is_return_path, own_addresses
+from mtabounce.sources._session import CLOSING, Accept, Service, Session
+from mtabounce.sources._smtp import LmtpSession, SmtpSession
+
+log = logging.getLogger(__name__)
+
+CONNECTIONS = Counter(
+    "mtabounce_receiver_connections",
+    "Connections, by what became of them: accepted, too_many, too_many_of_peer.",
+    ["result"],
+)
+OPEN = Gauge("mtabounce_receiver_open_connections", "Connections that are open now.")
+
+_BACKLOG = 512  # connections that wait in the kernel
+_TICK = 1.0  # seconds between two looks at all sessions
+_OPEN_RELAY = (
+    "return_paths is empty, so mail to any address would be taken from the network: set it, as "
+    'in return_paths = ["bounces@bounces.example.org"], or listen on 127.0.0.1 only'
+)
+
+
+def _return_path(text: str) -> str:
+    if not is_return_path(text):
+        raise ValueError(f'expected "name@domain" or "@domain", found "{text}"')
+    return text
+
+
+def _network(value: object) -> IPv4Network | IPv6Network:
+    try:
+        return ip_network(str(value))
+    except ValueError as error:
+        raise ValueError(f'expected an address or a network as "192.0.2.0/24": {error}') from None
+
+
+def _mode(value: object) -> int:
+    if isinstance(value, int):
+        return value
+    try:
+        return int(str(value), 8) & 0o777
+    except ValueError:
+        raise ValueError(f'expected permissions as "0660", found "{value}"') from None
+
+
+ReturnPath = Annotated[str, AfterValidator(_return_path)]
+Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network), Words("network")]
+Mode = Annotated[int, BeforeValidator(_mode), Words("permissions", lambda mode: f'"{mode:04o}"')]
+
+
+class ReceiverSettings(Section):
+    """Where bounces come in by SMTP or LMTP, and which of them are taken."""
+
+    listen: list[ListenAddress] = Field(
+        [ListenAddress("127.0.0.1", 2525)], description="Where to listen for SMTP."
+    )
+    lmtp_listen: list[ListenAddress] = Field(
+        [], description='Where to listen for LMTP, such as "/run/mtabounce/lmtp.sock".'
+    )
+    socket_mode: Mode = Field(0o660, description="The permissions of Unix sockets.")
+    return_paths: list[ReturnPath] = Field(
+        [],
+        description=(
+            'The addresses to take mail for: "bounces@b.example.org", also with "+anything" '
+            'after the name, or "@b.example.org" for all of a domain. Without any, all are '
+            "taken, but then only programs of this machine may be able to connect."
+        ),
+    )
+    hostname: str = Field(
+        default_factory=socket.gethostname,
+        description="The name given to clients. Default: that of the machine.",
+        json_schema_extra={"default": '"mail.example.org"'},
+    )
+    tls_certificate_file: Path | None = Field(
+        None, description="A certificate chain (PEM), to offer STARTTLS with. Read anew on SIGHUP."
+    )
+    tls_key_file: Path | None = Field(None, description="The key to it (PEM).")
+    max_size: Size = Field(10 * 2**20, gt=0, description="The largest mail to take.")
+    max_connections: int = Field(100, gt=0, description="Connections at a time.")
+    max_connections_per_ip: int = Field(
+        10, gt=0, description="Those from one address (IPv6: one /64). Trusted peers have no limit."
+    )
+    trusted_peers: list[Network] = Field(
+        [ip_network("127.0.0.1"), ip_network("::1")],
+        description=(
+            "Your own mail servers. What they write themselves counts as proven. So does what "
+            "comes over a Unix socket."
+        ),
+    )
+    idle_timeout: Duration = Field(
+        timedelta(seconds=30), description="How long a client may take to go on."
+    )
+    transaction_timeout: Duration = Field(
+        timedelta(minutes=5), description="How long a client may take for one mail."
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.tls_certificate_file is None) != (self.tls_key_file is None):
+            raise ValueError("tls_certificate_file and tls_key_file go together")
+        if not self.return_paths and not all(map(is_local, [*self.listen, *self.lmtp_listen])):
+            raise ValueError(_OPEN_RELAY)
+        return self
+
+
+class _Gate(asyncio.Protocol):
+    """Decides, before anything dear is made, whether a client gets a session."""
+
+    def __init__(self, admit: "partial[Session | None]") -> None:
+        self._admit = admit
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Hand the connection to a session, or refuse it."""
+        both_ways = cast("asyncio.Transport", transport)
+        session = self._admit(transport.get_extra_info("peername"))
+        if session is None:
+            both_ways.write(b"421 4.7.0 too many connections, try again later\r\n")
+            both_ways.close()
+            return
+        both_ways.set_protocol(session)
+        session.connection_made(both_ways)
+
+
+class Receiver:
+    """Listens, and looks after the sessions: their number, their pace, their end."""
+
+    def __init__(
+        self, settings: ReceiverSettings, accept: Accept, is_ours: IsOurs | None = None
+    ) -> None:
+        self.settings = settings
+        self.addresses: list[str] = []  # bound ones: port 0 is resolved
+        self._accept = accept
+        self._is_ours = is_ours or own_addresses(settings.return_paths)
+        self._slots = Slots(settings.max_connections, settings.max_connections_per_ip)
+        self._sessions: set[Session] = set()
+        self._servers: list[asyncio.Server] = []
+        self._unix_paths: list[Path] = []  # ours, to be removed at the end
+
+    async def start(self) -> None:
+        """
+        Listen. Sockets that systemd passes as "smtp" or "lmtp" take the place of settings.
+
+        Raises ConfigError where an address or the certificate cannot be used.
+        """
+        self._service = Service(
+            accept=self._accept,
+            is_ours=self._is_ours,
+            hostname=self.settings.hostname,
+            max_size=self.settings.max_size,
+            on_close=self._closed,
+            tls=self._tls(),
+        )
+        self._watcher = asyncio.create_task(self._watch())
+        try:
+            await self._listen("smtp", "listen", self.settings.listen, SmtpSession)
+            await self._listen("lmtp", "lmtp_listen", self.settings.lmtp_listen, LmtpSession)
+        except ConfigError:
+            await self.close(0)
+            raise
+
+    def reload(self) -> None:
+        """Read the certificate anew; where it cannot be used, the old one stays."""
+        try:
+            self._service.tls = self._tls()
+        except ConfigError as error:
+            log.error("%s; the old certificate stays in use", error)  # noqa: TRY400 (says it all)
+
+    async def close(self, grace: float = 10.0) -> None:
+        """
+        Stop listening, say 421 to idle clients, and let mails under way end, for *grace* seconds.
+
+        A mail that is not durable by then gets no reply, so that its sender tries again.
+        """
+        for server in self._servers:
+            server.close()
+        for session in [one for one in self._sessions if not one.is_busy]:
+            session.dismiss(CLOSING)
+        self._service.is_closing = True
+        await self._ended(grace)
+        for session in list(self._sessions):
+            session.cancel()
+            session.dismiss(CLOSING)
+        await self._ended(1.0)
+        self._watcher.cancel()
+        for path in self._unix_paths:
+            path.unlink(missing_ok=True)
+
+    async def _ended(self, patience: float) -> None:
+        ends = [asyncio.ensure_future(session.ended()) for session in self._sessions]
+        if ends:
+            await asyncio.wait(ends, timeout=patience)
+        for end in ends:
+            end.cancel()
+
+    async def _listen(
+        self, name: str, key: str, addresses: list[ListenAddress], kind: type[SmtpSession]
+    ) -> None:
+        sockets = activated_sockets(name)
+        if sockets:
+            self._refuse_strangers(name, [address_of(sock) for sock in sockets])
+        else:
+            sockets = open_sockets(key, addresses, self.settings.socket_mode)
+            self._unix_paths += [one.path for one in addresses if one.path is not None]
+        loop, gate = asyncio.get_running_loop(), partial(_Gate, partial(self._admit, kind))
+        for sock in sockets:
+            sock.setblocking(False)
+            self.addresses.append(str(address_of(sock)))
+            is_unix = sock.family == socket.AF_UNIX
+            serve = loop.create_unix_server if is_unix else loop.create_server
+            self._servers.append(await serve(gate, sock=sock, backlog=_BACKLOG))
+            log.info("listening for %s on %s", name.upper(), self.addresses[-1])
+
+    def _refuse_strangers(self, name: str, addresses: list[ListenAddress]) -> None:
+        """Hold what systemd listens on to the same rule as the settings."""
+        if not self.settings.return_paths and not all(map(is_local, addresses)):
+            raise ConfigError(f"[receiver] systemd socket {name}: {_OPEN_RELAY}")
+
+    def _tls(self) -> ssl.SSLContext | None:
+        certificate, key = self.settings.tls_certificate_file, self.settings.tls_key_file
+        if certificate is None:
+            return None
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        try:
+            context.load_cert_chain(certificate, key)
+        except OSError as error:  # ssl.SSLError is one, too
+            raise ConfigError(
+                f"[receiver] tls_certificate_file: {certificate} with {key}: "
+                f"{error.strerror or error}"
+            ) from error
+        return context
+
+    def _admit(self, kind: type[SmtpSession], peername: object) -> Session | None:
+        peer = Peer.of(peername, self.settings.trusted_peers)
+        refused = self._slots.take(peer)
+        CONNECTIONS.labels(refused or "accepted").inc()
+        if refused:
+            return None
+        session = kind(self._service, peer)
+        self._sessions.add(session)
+        OPEN.set(len(self._sessions))
+        return session
+
+    def _closed(self, session: Session) -> None:
+        self._slots.give_back(session.peer)
+        self._sessions.discard(session)
+        OPEN.set(len(self._sessions))
+
+    async def _watch(self) -> None:
+        """Send those away who take too long. One look at all costs less than a timer for each."""
+        transaction = self.settings.transaction_timeout.total_seconds()
+        while True:
+            await asyncio.sleep(_TICK)
+            idle = self.settings.idle_timeout.total_seconds()
+            if self._slots.crowded:
+                idle = min(idle, CROWDED_IDLE)
+            for session in list(self._sessions):
+                if session.is_leaving or session.is_overdue(idle, transaction):
+                    session.dismiss("421 4.4.2 you took too long")
