@@ -8,6 +8,7 @@ from pydantic import Field
 
 from mtabounce.config import Loaded, Section, find, load
 from mtabounce.model import BounceType
+from mtabounce.parsers import HeaderNames
 
 
 def state_directory() -> Path:
@@ -33,6 +34,21 @@ class StateSettings(Section):
     )
 
 
+class HeaderSettings(Section):
+    """Headers of your mails that say whose a bounce is. Any case; the first found counts."""
+
+    campaign: tuple[str, ...] = Field(
+        default=HeaderNames().campaign, description="Headers that name the campaign."
+    )
+    subscriber: tuple[str, ...] = Field(
+        default=HeaderNames().subscriber, description="Headers that name the subscriber."
+    )
+
+    def names(self) -> HeaderNames:
+        """Return them as the parsers take them."""
+        return HeaderNames(campaign=self.campaign, subscriber=self.subscriber)
+
+
 class RuleSettings(Section):
     """The rules that say what a reply means, beside those that come with the program."""
 
@@ -49,6 +65,7 @@ class Settings(Section):
     """The whole configuration."""
 
     state: StateSettings = Field(default_factory=StateSettings)
+    headers: HeaderSettings = Field(default_factory=HeaderSettings)
     rules: RuleSettings = Field(default_factory=RuleSettings)
 
 

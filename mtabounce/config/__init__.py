@@ -8,17 +8,18 @@ import json
 import os
 import re
 import tomllib
+from ast import literal_eval
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from mtabounce.config.environment import settings_in
 from mtabounce.config.lines import lines_of
 from mtabounce.config.messages import Complaint, explain
-from mtabounce.config.shape import Place, alternatives, bare, step
+from mtabounce.config.shape import PREFIX, Place, alternatives, bare, step
 from mtabounce.config.values import (
     Duration,
     ListenAddress,
@@ -26,6 +27,7 @@ from mtabounce.config.values import (
     Section,
     Size,
     hide_passwords,
+    printable,
 )
 from mtabounce.errors import ConfigError
 
@@ -41,10 +43,11 @@ __all__ = [
     "load",
 ]
 
-S = TypeVar("S", bound=Section)
+S = TypeVar("S", bound=BaseModel)
 PLACES = (Path("mtabounce.toml"), Path("/etc/mtabounce/mtabounce.toml"))
 DEFAULT = "default"
 _SYNTAX = re.compile(r"(.*) \(at (?:line (\d+), column \d+|end of document)\)", re.DOTALL)
+_TWICE = re.compile(r"Cannot declare (\(.*\)) twice")
 _MENDS = {
     "Invalid value": 'there is no value, or it is text without "quotes"',
     "Cannot overwrite a value": "this key stands twice",
@@ -61,7 +64,11 @@ class Loaded(Generic[S]):
 
     def origin(self, place: Place) -> str:
         """Return where *place* was said: "FILE:LINE", a variable, or "default"."""
-        return _origin(self.origins, place) or DEFAULT
+        found = _origin(self.origins, place)
+        # What stands in a section's header, or in a part of the path, says nothing of a key,
+        # but a variable may hold a whole section.
+        whole = place in self.origins or (found or "").startswith(PREFIX)
+        return found if found and whole else DEFAULT
 
 
 def _origin(origins: Mapping[Place, str], place: Place) -> str | None:
@@ -99,6 +106,8 @@ def load(
         text = json.dumps(data, default=str)
     except RecursionError:
         raise ConfigError(f"{path}: lists or sections stand too deep in each other") from None
+    except ValueError:  # of json, on an integer of more digits than Python writes
+        raise ConfigError(f"{path}: holds a number that is too large") from None
     try:
         # Strict, as JSON: "4" is no number, but text may be a path or a word of a choice.
         loaded = settings.model_validate_json(text, strict=True, context=environ)
@@ -112,7 +121,7 @@ def load(
 
 
 def _read(
-    path: Path | None, settings: type[Section], environ: Mapping[str, str]
+    path: Path | None, settings: type[BaseModel], environ: Mapping[str, str]
 ) -> tuple[dict[str, Any], dict[Place, str]]:
     """Return what the file says, paths resolved, and the line that says it."""
     if path is None:
@@ -147,6 +156,8 @@ def _syntax(error: ValueError, text: str) -> str:
         return f" not valid TOML: {str(error).splitlines()[0]}"
     line = found[2] or text.rstrip("\n").count("\n") + 1
     what = _MENDS.get(found[1]) or found[1][:1].lower() + found[1][1:]
+    if twice := _TWICE.fullmatch(found[1]):
+        what = f"[{'.'.join(literal_eval(twice[1]))}] stands twice"
     return f"{line}: not valid TOML: {what}"
 
 
@@ -174,7 +185,7 @@ def _resolved(value: Any, annotation: Any, folder: Path, environ: Mapping[str, s
 def _add_environment(
     data: dict[str, Any],
     origins: dict[Place, str],
-    settings: type[Section],
+    settings: type[BaseModel],
     environ: Mapping[str, str],
 ) -> list[str]:
     """Put what *environ* sets into *data*; return what is wrong with it."""
@@ -211,7 +222,7 @@ def _located(complaint: Complaint, origins: Mapping[Place, str], path: Path | No
 
 def _report(wrong: list[str]) -> str:
     """Return the lines of *wrong*, by file and line, each once."""
-    return "\n".join(sorted(dict.fromkeys(wrong), key=_by_line))
+    return "\n".join(map(printable, sorted(dict.fromkeys(wrong), key=_by_line)))
 
 
 def _by_line(text: str) -> tuple[str, int]:

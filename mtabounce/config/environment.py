@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from mtabounce.config.messages import unknown_variable
 from mtabounce.config.shape import (
@@ -16,7 +17,6 @@ from mtabounce.config.shape import (
     section_in,
     step,
 )
-from mtabounce.config.values import Section
 
 
 class Setting(NamedTuple):
@@ -28,7 +28,7 @@ class Setting(NamedTuple):
     complaint: str = ""  # "" where the variable names a key that there is
 
 
-def settings_in(environ: Mapping[str, str], settings: type[Section]) -> Iterator[Setting]:
+def settings_in(environ: Mapping[str, str], settings: type[BaseModel]) -> Iterator[Setting]:
     """
     Give what the variables of *environ* set, sorted by name.
 
@@ -43,7 +43,7 @@ def settings_in(environ: Mapping[str, str], settings: type[Section]) -> Iterator
         yield _setting(name, place, text, settings)
 
 
-def _setting(name: str, place: Place, text: str, settings: type[Section]) -> Setting:
+def _setting(name: str, place: Place, text: str, settings: type[BaseModel]) -> Setting:
     annotation: Any = settings
     for length, part in enumerate(place):
         inner = step(annotation, part)
@@ -61,8 +61,9 @@ def _setting(name: str, place: Place, text: str, settings: type[Section]) -> Set
 
 def _decoded(text: str, annotation: Any) -> Any:
     """Return *text* as TOML would have given it; *text* itself where it is text, or is wrong."""
-    if section_in(annotation) or (text[0] in "[{" and is_list(annotation)):
-        return _json(text)
+    if section_in(annotation) or is_list(annotation):
+        with suppress(ValueError):
+            return json.loads(text)
     if is_list(annotation):
         inner = step(annotation, 0)
         return [_decoded(item.strip(), inner) for item in text.split(",") if item.strip()]
@@ -73,10 +74,3 @@ def _decoded(text: str, annotation: Any) -> Any:
             except ValidationError:
                 continue
     return text
-
-
-def _json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text

@@ -3,10 +3,20 @@
 from difflib import get_close_matches
 from typing import Any, NamedTuple
 
+from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from mtabounce.config.shape import PREFIX, Place, alternatives, bare, kind, section_in, step
-from mtabounce.config.values import Section, found, quoted
+from mtabounce.config.shape import (
+    PREFIX,
+    Place,
+    alternatives,
+    bare,
+    is_list,
+    kind,
+    section_in,
+    step,
+)
+from mtabounce.config.values import found, quoted
 
 _BOUNDS = {
     "greater_than": "must be more than {gt}",
@@ -27,7 +37,7 @@ class Complaint(NamedTuple):
     text: str
 
 
-def explain(error: ErrorDetails, settings: type[Section]) -> Complaint:
+def explain(error: ErrorDetails, settings: type[BaseModel]) -> Complaint:
     """Put *error*, of pydantic, into words that need no knowledge of pydantic."""
     place, annotation = _known(error["loc"], settings)
     if error["type"] == "extra_forbidden":
@@ -36,10 +46,12 @@ def explain(error: ErrorDetails, settings: type[Section]) -> Complaint:
     if error["type"] == "missing":
         table, key = place[:-1], place[-1]
         return Complaint(table, f"{label_of(table, settings)}: the key '{key}' is missing")
+    if section_in(annotation) and is_list(annotation):
+        return Complaint(place, f"{label} is a list of sections; write [{label}]")
     return Complaint(place, f"{label}: {_fault(error, annotation)}")
 
 
-def _known(loc: Place, settings: type[Section]) -> tuple[Place, Any]:
+def _known(loc: Place, settings: type[BaseModel]) -> tuple[Place, Any]:
     """Cut what pydantic adds to *loc* within unions; return the annotation there, too."""
     annotation: Any = settings
     for length, part in enumerate(loc):
@@ -75,7 +87,7 @@ def is_secret(annotation: Any) -> bool:
     return any("Secret" in getattr(bare(one), "__name__", "") for one in alternatives(annotation))
 
 
-def unknown(loc: Place, value: object, settings: type[Section]) -> str:
+def unknown(loc: Place, value: object, settings: type[BaseModel]) -> str:
     """Say that *loc* is not a key that there is, and which one may be meant."""
     table, name = loc[:-1], str(loc[-1])
     section = section_in(_known(table, settings)[1]) or settings
@@ -99,7 +111,7 @@ def did_you_mean(name: str, names: list[str], quote: str = "'") -> str:
     return f"; did you mean {quote[0]}{close[0]}{quote[-1]}?" if close else ""
 
 
-def _elsewhere(name: str, settings: type[Section]) -> str:
+def _elsewhere(name: str, settings: type[BaseModel]) -> str:
     """Return which sections do have a key *name*, as part of a message; "" for none."""
     having = [
         section
@@ -122,7 +134,7 @@ def _joined(names: list[str]) -> str:
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
-def label_of(place: Place, settings: type[Section]) -> str:
+def label_of(place: Place, settings: type[BaseModel]) -> str:
     """Return *place* as the user knows it: "[http] listen", "[[log]] path", "[http]"."""
     annotation: Any = settings
     header: list[str] = []
@@ -141,7 +153,7 @@ def label_of(place: Place, settings: type[Section]) -> str:
     return " ".join(filter(None, [section, *rest]))
 
 
-def unknown_variable(place: Place, section: type[Section] | None) -> str:
+def unknown_variable(place: Place, section: type[BaseModel] | None) -> str:
     """Say that *section* has nothing called as the last part of *place*, a variable's name."""
     names = list(section.model_fields) if section else []
     close = get_close_matches(str(place[-1]), names, n=1)

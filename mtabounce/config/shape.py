@@ -7,11 +7,18 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from mtabounce.config.values import ListenAddress, SecretFile, Section, Words, found, quoted
+from mtabounce.config.values import (
+    ListenAddress,
+    SecretFile,
+    Words,
+    found,
+    hide_passwords,
+    quoted,
+)
 
 PREFIX = "MTABOUNCE_"
 LISTS = (list, tuple, set, frozenset)
@@ -36,11 +43,8 @@ class Key:
     place: tuple[str, ...]  # "*" stands for any name, or for each table of a list
     annotation: Any
     field: FieldInfo
-
-    @property
-    def section(self) -> str:
-        """The section as a TOML header writes it: "http", "webhooks.NAME"; "" for none."""
-        return ".".join("NAME" if part == "*" else part for part in self.place[:-1])
+    owner: type[BaseModel]  # the section that has it
+    header: str  # as TOML writes it: "[http]", "[[log]]", "[webhooks.NAME]"
 
     @property
     def name(self) -> str:
@@ -49,9 +53,10 @@ class Key:
 
     @property
     def environment(self) -> str:
-        """The environment variable that sets it."""
-        parts = ("NAME" if part == "*" else part.upper() for part in self.place)
-        return PREFIX + "__".join(parts)
+        """The environment variable that sets it; "" for keys of a list of tables."""
+        if self.header.startswith("[["):
+            return ""
+        return PREFIX + "__".join("NAME" if part == "*" else part.upper() for part in self.place)
 
     @property
     def description(self) -> str:
@@ -95,10 +100,10 @@ def bare(annotation: Any) -> Any:
     return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
 
 
-def section_in(annotation: Any) -> type[Section] | None:
+def section_in(annotation: Any) -> type[BaseModel] | None:
     """Return the section that *annotation* is, or is a list or a mapping of; None for a key."""
     for one in map(bare, alternatives(bare(annotation))):
-        if isinstance(one, type) and issubclass(one, Section):
+        if isinstance(one, type) and issubclass(one, BaseModel):
             return one
         if inner := _inner(one):
             return section_in(inner)
@@ -121,24 +126,50 @@ def is_list(annotation: Any) -> bool:
 def step(annotation: Any, part: str | int) -> Any | None:
     """Return what *part* leads to from *annotation*; None where it leads nowhere."""
     for one in map(bare, alternatives(bare(annotation))):
-        if isinstance(one, type) and issubclass(one, Section) and part in one.model_fields:
+        if isinstance(one, type) and issubclass(one, BaseModel) and part in one.model_fields:
             return annotation_of(one.model_fields[str(part)])
         if isinstance(part, str) is (get_origin(one) is dict) and (inner := _inner(one)):
             return inner
     return None
 
 
-def keys(kind_: type[Section], place: tuple[str, ...] = ()) -> Iterator[Key]:
-    """Give every key of *kind_*, section by section, in the order they are declared."""
-    for name, field in kind_.model_fields.items():
-        annotation, here = annotation_of(field), (*place, name)
-        inner = section_in(annotation)
-        if inner is None:
-            yield Key(here, annotation, field)
+def keys(owner: type[BaseModel], place: tuple[str, ...] = (), header: str = "") -> Iterator[Key]:
+    """Give every key of *owner*, section by section, in the order they are declared."""
+    inner_ones = []
+    for name, field in owner.model_fields.items():
+        annotation = annotation_of(field)
+        if inner := section_in(annotation):
+            inner_ones.append((name, annotation, inner))
         else:
-            one = bare(alternatives(bare(annotation))[0])
-            many = () if isinstance(one, type) and issubclass(one, Section) else ("*",)
-            yield from keys(inner, (*here, *many))
+            yield Key((*place, name), annotation, field, owner, header)
+    for name, annotation, inner in inner_ones:
+        path = f"{header.strip('[]')}.{name}".removeprefix(".")
+        if is_list(annotation):
+            yield from keys(inner, (*place, name, "*"), f"[[{path}]]")
+        elif any(get_origin(one) is dict for one in alternatives(bare(annotation))):
+            yield from keys(inner, (*place, name, "*"), f"[{path}.NAME]")
+        else:
+            yield from keys(inner, (*place, name), f"[{path}]")
+
+
+def values(settings: BaseModel, place: Place = ()) -> Iterator[tuple[Place, str | None]]:
+    """Give the place of every key of *settings*, and its value as TOML; None for "not set"."""
+    for name, field in type(settings).model_fields.items():
+        value, here = getattr(settings, name), (*place, name)
+        if section_in(field.annotation) is None:
+            yield here, None if value is None else write(value, annotation_of(field))
+            continue
+        for way, section in _sections(value):
+            yield from values(section, (*here, *way))
+
+
+def _sections(value: Any) -> Iterator[tuple[Place, BaseModel]]:
+    if isinstance(value, BaseModel):
+        yield (), value
+    elif isinstance(value, Mapping):
+        yield from (((name,), section) for name, section in value.items())
+    else:
+        yield from (((index,), section) for index, section in enumerate(value or ()))
 
 
 def kind(annotation: Any) -> str:
@@ -184,6 +215,4 @@ def write(value: object, annotation: Any) -> str:
         return "{" + ", ".join(pairs) + "}"
     if isinstance(value, bool | int | float):
         return found(value)
-    if isinstance(value, SecretStr):
-        return quoted("***")
-    return quoted(str(value))
+    return quoted("***" if isinstance(value, SecretStr) else hide_passwords(str(value)))

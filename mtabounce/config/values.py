@@ -45,9 +45,14 @@ class Words:
 
 
 def quoted(text: str) -> str:
-    """Return *text* as TOML writes it, on one line, control characters escaped."""
+    """Return *text* as TOML writes it, on one line."""
     inner = text.replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + "".join(c if c.isprintable() else _escaped(c) for c in inner) + '"'
+    return f'"{printable(inner)}"'
+
+
+def printable(text: str) -> str:
+    """Return *text* with its control characters escaped: it stays on its line."""
+    return "".join(c if c.isprintable() else _escaped(c) for c in text)
 
 
 def _escaped(character: str) -> str:
