@@ -9,29 +9,7 @@ from pydantic import Field
 from mtabounce.config import Loaded, Section, find, load
 from mtabounce.model import BounceType
 from mtabounce.parsers import HeaderNames
-
-
-def state_directory() -> Path:
-    """Return where state is kept if nothing is said: systemd's, the system's, or the user's."""
-    if given := os.environ.get("STATE_DIRECTORY"):
-        return Path(given.split(":")[0])
-    if os.geteuid() == 0:
-        return Path("/var/lib/mtabounce")
-    home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(home) / "mtabounce"
-
-
-class StateSettings(Section):
-    """Where mtabounce keeps what is not in the database: the embedded database, sockets."""
-
-    directory: Path = Field(
-        default_factory=state_directory,
-        description=(
-            "The state directory. Default: $STATE_DIRECTORY, which systemd sets; "
-            "/var/lib/mtabounce for root; ~/.local/state/mtabounce for others."
-        ),
-        json_schema_extra={"default": '"/var/lib/mtabounce"'},
-    )
+from mtabounce.store import DatabaseSettings, StateSettings
 
 
 class HeaderSettings(Section):
@@ -64,6 +42,7 @@ class RuleSettings(Section):
 class Settings(Section):
     """The whole configuration."""
 
+    database: DatabaseSettings = Field(default_factory=DatabaseSettings)
     state: StateSettings = Field(default_factory=StateSettings)
     headers: HeaderSettings = Field(default_factory=HeaderSettings)
     rules: RuleSettings = Field(default_factory=RuleSettings)

@@ -38,7 +38,8 @@ class Embedded:
         """Take *settings* of postgresql.conf over our own; *owner* is who others are told of."""
         self._cluster = Cluster(state.resolve(), Account.choose())
         self._owner = owner
-        self._postmaster = Postmaster(self._cluster, settings or {})
+        self._settings = settings or {}
+        self._postmaster: Postmaster | None = None
         self._lock: IO[str] | None = None
 
     @property
@@ -61,6 +62,7 @@ class Embedded:
         self._lock = _own(self._cluster.state, self._owner)
         try:
             self._cluster.prepare()
+            self._postmaster = Postmaster(self._cluster, self._settings)
             self._postmaster.start()
             _create_database(self.url)
         except BaseException:
@@ -69,8 +71,10 @@ class Embedded:
 
     def stop(self) -> None:
         """Return when it is gone. May be called twice."""
-        if self._lock is not None:
+        if self._postmaster is not None:
             self._postmaster.stop()
+            self._postmaster = None
+        if self._lock is not None:
             self._lock.close()
             self._lock = None
 
