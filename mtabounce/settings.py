@@ -9,7 +9,11 @@ from pydantic import Field
 from mtabounce.config import Loaded, Section, find, load
 from mtabounce.model import BounceType
 from mtabounce.parsers import HeaderNames
-from mtabounce.store import DatabaseSettings, StateSettings
+from mtabounce.pipeline.settings import WorkerSettings
+from mtabounce.sources.receiver import ReceiverSettings
+from mtabounce.store.connection import DatabaseSettings
+from mtabounce.store.state import StateSettings
+from mtabounce.web.server import HttpSettings
 
 
 class HeaderSettings(Section):
@@ -42,8 +46,11 @@ class RuleSettings(Section):
 class Settings(Section):
     """The whole configuration."""
 
-    database: DatabaseSettings = Field(default_factory=DatabaseSettings)
     state: StateSettings = Field(default_factory=StateSettings)
+    database: DatabaseSettings = Field(default_factory=DatabaseSettings)
+    receiver: ReceiverSettings = Field(default_factory=ReceiverSettings)
+    http: HttpSettings = Field(default_factory=HttpSettings)
+    worker: WorkerSettings = Field(default_factory=WorkerSettings)
     headers: HeaderSettings = Field(default_factory=HeaderSettings)
     rules: RuleSettings = Field(default_factory=RuleSettings)
 

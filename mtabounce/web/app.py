@@ -1,0 +1,36 @@
+"""The HTTP application: health, readiness and metrics."""
+
+from collections.abc import Awaitable, Callable
+
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+Troubles = Callable[[], Awaitable[dict[str, str]]]
+
+
+def application(troubles: Troubles) -> Starlette:
+    """Return the application; *troubles* names each part that cannot work now, and why."""
+
+    async def readyz(request: Request) -> Response:
+        del request
+        found = await troubles()
+        return JSONResponse({"ready": not found, "troubles": found}, 503 if found else 200)
+
+    return Starlette(
+        routes=[Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)]
+    )
+
+
+async def healthz(request: Request) -> Response:
+    """Say that the process is alive and its event loop turns."""
+    del request
+    return PlainTextResponse("mtabounce is alive\n")
+
+
+async def metrics(request: Request) -> Response:
+    """Return all counters in the text format of Prometheus."""
+    del request
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
