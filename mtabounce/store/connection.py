@@ -1,15 +1,13 @@
 """Connections to PostgreSQL that notice a dead server, and never wait without end."""
 
 import re
-from datetime import timedelta
 from typing import Any
 
 from psycopg import AsyncConnection, Connection, OperationalError, ProgrammingError
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import AsyncConnectionPool
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from mtabounce.config import Duration, Section
 from mtabounce.errors import ConfigError, StoreUnavailable
 from mtabounce.store.unavailable import one_line
 
@@ -19,37 +17,32 @@ _NOISE = re.compile(
 )
 
 
-class DatabaseSettings(Section):
-    """The PostgreSQL that everything is kept in, and how long to wait for it."""
+class DatabaseSettings(BaseModel):
+    """``[database]``: where PostgreSQL is, and how long to wait for it. Absent: embedded."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     url: str | None = Field(
         default=None,
         repr=False,  # it may hold a password
-        description=(
-            "URL or keywords of the database, as psql takes them; keep the password in a passfile. "
-            "Default: an embedded PostgreSQL in the state directory."
-        ),
-        json_schema_extra={
-            "default": '"postgresql://mtabounce@db.example.org/mtabounce?passfile=/etc/mtabounce/pgpass"'
-        },
+        description="libpq URL or keywords of the database, such as"
+        ' "postgresql://mtabounce@db.example.org/mtabounce?passfile=/etc/mtabounce/pgpass".'
+        " Absent: an embedded PostgreSQL in the state directory.",
     )
-    connect_timeout: Duration = Field(
-        default=timedelta(seconds=5),
-        description="How long to wait for a connection, for each address of the server.",
+    connect_timeout: int = Field(
+        default=5, ge=2, le=300, description="Seconds to wait for a connection, per address."
     )
-    dead_after: Duration = Field(
-        default=timedelta(seconds=10),
-        description="After how long a silence a connection counts as dead.",
+    dead_after: int = Field(
+        default=10, ge=1, le=600, description="Seconds of silence until a connection is dead."
     )
-    statement_timeout: Duration = Field(
-        default=timedelta(seconds=30), description="How long a statement may take; 0s: no limit."
+    statement_timeout: float = Field(
+        default=30, ge=0, description="Seconds that one statement may take; 0: without end."
     )
-    lock_timeout: Duration = Field(
-        default=timedelta(seconds=5), description="How long to wait for a lock; 0s: no limit."
+    lock_timeout: float = Field(
+        default=5, ge=0, description="Seconds to wait for a lock; 0: without end."
     )
-    idle_in_transaction_timeout: Duration = Field(
-        default=timedelta(minutes=1),
-        description="How long an open transaction may lie idle; 0s: no limit.",
+    idle_in_transaction_timeout: float = Field(
+        default=60, ge=0, description="Seconds that an open transaction may lie idle; 0: for ever."
     )
 
 
@@ -70,14 +63,13 @@ def connection_info(url: str, application_name: str, settings: DatabaseSettings)
             "[database] url cannot be read: write postgresql://USER@HOST/DATABASE, with special"
             " characters percent-encoded"
         ) from error
-    dead_after = settings.dead_after.total_seconds()
     ours: dict[str, Any] = {
         "application_name": application_name,
-        "connect_timeout": max(2, round(settings.connect_timeout.total_seconds())),
-        "keepalives_idle": max(1, round(dead_after / 2)),
-        "keepalives_interval": max(1, round(dead_after / 6)),
+        "connect_timeout": settings.connect_timeout,
+        "keepalives_idle": settings.dead_after,
+        "keepalives_interval": max(1, settings.dead_after // 3),
         "keepalives_count": 3,
-        "tcp_user_timeout": round(dead_after * 1000),  # milliseconds
+        "tcp_user_timeout": settings.dead_after * 1000,  # milliseconds
         "client_encoding": "utf8",
     }
     options = f"{_server_options(settings)} {given.pop('options', '')}".strip()
@@ -149,7 +141,7 @@ def open_pool(
         min_size=1,
         max_size=max_size,
         open=False,
-        timeout=settings.connect_timeout.total_seconds(),
+        timeout=settings.connect_timeout,
         check=AsyncConnectionPool.check_connection,  # a restart of the server is not met twice
         name=application_name,
     )
@@ -166,8 +158,8 @@ def _server_options(settings: DatabaseSettings) -> str:
     return " ".join(f"-c {name}={value}" for name, value in limits.items())
 
 
-def _milliseconds(span: timedelta) -> int:
-    return span // timedelta(milliseconds=1)
+def _milliseconds(seconds: float) -> int:
+    return round(seconds * 1000)
 
 
 def _unreachable(url: str, error: OperationalError) -> StoreUnavailable:

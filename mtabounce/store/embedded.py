@@ -38,8 +38,7 @@ class Embedded:
         """Take *settings* of postgresql.conf over our own; *owner* is who others are told of."""
         self._cluster = Cluster(state.resolve(), Account.choose())
         self._owner = owner
-        self._settings = settings or {}
-        self._postmaster: Postmaster | None = None
+        self._postmaster = Postmaster(self._cluster, settings or {})
         self._lock: IO[str] | None = None
 
     @property
@@ -62,7 +61,6 @@ class Embedded:
         self._lock = _own(self._cluster.state, self._owner)
         try:
             self._cluster.prepare()
-            self._postmaster = Postmaster(self._cluster, self._settings)
             self._postmaster.start()
             _create_database(self.url)
         except BaseException:
@@ -71,10 +69,8 @@ class Embedded:
 
     def stop(self) -> None:
         """Return when it is gone. May be called twice."""
-        if self._postmaster is not None:
-            self._postmaster.stop()
-            self._postmaster = None
         if self._lock is not None:
+            self._postmaster.stop()
             self._lock.close()
             self._lock = None
 

@@ -5,9 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable, Mapping
-from contextlib import suppress
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
 from threading import Event, Lock, Thread
 from time import monotonic
@@ -72,13 +70,8 @@ class Postmaster:
         with self._starting:
             self._stopping.set()
         if self._process is not None:
-            _end(self._process, self._has_ended)
+            _end(self._process)
         self._thread.join()
-
-    def _has_ended(self, seconds: float | None) -> bool:
-        # The thread reaps the process: two who wait for one child disturb each other.
-        self._thread.join(seconds)
-        return not self._thread.is_alive()
 
     def _keep(self) -> None:
         first, longest = _RESTART_PAUSES
@@ -164,7 +157,7 @@ def _clear_leftover(cluster: Cluster) -> None:
         (cluster.data / "postmaster.pid").unlink(missing_ok=True)
         return
     log.info("waiting for PostgreSQL process %d of an earlier run to end", server.pid)
-    _end(server, partial(_has_ended, server))
+    _end(server)
 
 
 def _server(cluster: Cluster, pid: str) -> psutil.Process | None:
@@ -176,23 +169,17 @@ def _server(cluster: Cluster, pid: str) -> psutil.Process | None:
         return None
 
 
-def _end(process: psutil.Process, has_ended: Callable[[float | None], bool]) -> None:
-    """Stop *process*: fast, then at once, then by force. *has_ended* waits so many seconds."""
-    for number, patience in ((signal.SIGINT, 30.0), (signal.SIGQUIT, 10.0), (signal.SIGKILL, None)):
-        with suppress(psutil.NoSuchProcess):
-            process.send_signal(number)
-        if has_ended(patience):
-            return
-        log.warning("PostgreSQL does not end; sending it a stronger signal")
-
-
-def _has_ended(process: psutil.Process, seconds: float | None) -> bool:
-    with suppress(psutil.NoSuchProcess):
+def _end(process: psutil.Process) -> None:
+    for number, patience in ((signal.SIGINT, 30), (signal.SIGQUIT, 10), (signal.SIGKILL, None)):
         try:
-            process.wait(timeout=seconds)
+            process.send_signal(number)
+            process.wait(timeout=patience)
         except psutil.TimeoutExpired:
-            return False
-    return True
+            log.warning("PostgreSQL does not end; sending a stronger signal")
+        except psutil.NoSuchProcess:
+            return
+        else:
+            return
 
 
 def _pid_file_lines(cluster: Cluster) -> list[str]:

@@ -1,41 +1,29 @@
-"""The state directory: where the program keeps what must outlive it, beside the database."""
+"""The state directory: where the program keeps what must outlive it."""
 
 import os
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from mtabounce.config import Section
 from mtabounce.errors import ConfigError
 
 
-def default_directory() -> Path:
-    """Return where state is kept if nothing is said: systemd's, the system's, or the user's."""
-    if given := os.environ.get("STATE_DIRECTORY"):
-        return Path(given.split(":")[0])  # systemd.exec(5): several are separated by colons
-    if os.geteuid() == 0:
-        return Path("/var/lib/mtabounce")
-    named = os.environ.get("XDG_STATE_HOME", "")
-    home = Path(named) if named.startswith("/") else Path.home() / ".local" / "state"
-    return home / "mtabounce"
+class StateSettings(BaseModel):
+    """``[state]``: files that the program keeps for itself."""
 
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
-class StateSettings(Section):
-    """Where mtabounce keeps what is not in the database: the embedded database, sockets."""
-
-    directory: Path = Field(
-        default_factory=default_directory,
-        description=(
-            "The state directory. Default: $STATE_DIRECTORY, which systemd sets; "
-            "/var/lib/mtabounce for root; ~/.local/state/mtabounce for others."
-        ),
-        json_schema_extra={"default": '"/var/lib/mtabounce"'},
+    directory: Path | None = Field(
+        default=None,
+        description="Directory of the embedded PostgreSQL and the spool. Absent:"
+        " $STATE_DIRECTORY (systemd sets it), else /var/lib/mtabounce for root,"
+        " else ~/.local/state/mtabounce.",
     )
 
 
 def state_directory(settings: StateSettings) -> Path:
-    """Return the state directory, absolute and without links; it may not exist yet."""
-    return settings.directory.expanduser().resolve()
+    """Return the state directory as an absolute path; it may not exist yet."""
+    return Path(settings.directory or _default_directory()).expanduser().resolve()
 
 
 def make_state_directory(directory: Path) -> None:
@@ -50,3 +38,13 @@ def make_state_directory(directory: Path) -> None:
         directory.mkdir(mode=mode, parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"[state] directory {directory}: {error.strerror}") from error
+
+
+def _default_directory() -> Path:
+    if given := os.environ.get("STATE_DIRECTORY"):
+        return Path(given.split(":")[0])  # systemd.exec(5): several are separated by colons
+    if os.geteuid() == 0:
+        return Path("/var/lib/mtabounce")
+    home = os.environ.get("XDG_STATE_HOME", "")
+    base = Path(home) if home.startswith("/") else Path("~/.local/state")
+    return base / "mtabounce"

@@ -1,0 +1,332 @@
+"""
+Which bounce an observation belongs to, and what the observations of one bounce add up to. Pure.
+
+An observation finds its bounce by what both sides know of the failed message: the envelope id
+(RFC 3461), its Message-ID, or its queue id at one host; each together with the recipient, final
+or original. Where nothing is known, the report itself is what two copies of it share.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Self
+
+from mtabounce.address import normalize
+from mtabounce.model import (
+    BounceType,
+    Fault,
+    Judged,
+    RawInput,
+    Reading,
+    Report,
+    Trust,
+    Verdict,
+)
+
+QUEUE_ID_LIFE = timedelta(days=10)  # MTAs use their queue ids again
+OLDEST = timedelta(days=45)  # an event's own time is believed so far back …
+LATEST = timedelta(minutes=10)  # … and so far ahead of its arrival
+_TRUST = {trust: rank for rank, trust in enumerate(Trust)}
+_TYPES = {BounceType.SOFT: 0, BounceType.HARD: 1, BounceType.COMPLAINT: 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """One thing that a bounce is known by."""
+
+    key: bytes  # 16 bytes: digest of kind, identifier and recipient
+    kind: str  # envelope_id, message_id, queue_id or mail
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """A report with its verdict, whom it is about, and what it is known by."""
+
+    recipient: str  # normalized; the address that we mailed, where the report says
+    domain: str
+    occurred_at: datetime
+    key: bytes  # 16 bytes; the same for two copies of one mail
+    source: str
+    parser: str
+    trust: Trust
+    report: Report
+    verdict: Verdict
+    refs: tuple[Ref, ...]
+    input_id: int | None = None
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is a failure or a complaint, and so part of a bounce."""
+        return self.verdict.type is not None
+
+
+def observe(raw: RawInput, judged: Judged, input_id: int | None = None) -> list[Observation]:
+    """
+    Return what *raw* says, one observation for each recipient that it names.
+
+    Of two reports on one recipient the graver counts. A report that names nobody is left out.
+    """
+    found: dict[str, Observation] = {}
+    for report, verdict in zip(judged.reading.reports, judged.verdicts, strict=True):
+        recipient = _recipient(report)
+        if not recipient:
+            continue
+        if recipient not in found or _graver(verdict, found[recipient].verdict):
+            new = _observation(raw, judged.reading, report, verdict, recipient, input_id)
+            found[recipient] = new
+    return list(found.values())
+
+
+def _graver(one: Verdict, other: Verdict) -> bool:
+    return _gravity(one.type) > _gravity(other.type)
+
+
+def _gravity(kind: BounceType | None) -> int:
+    return -1 if kind is None else _TYPES[kind]
+
+
+def _observation(
+    raw: RawInput,
+    reading: Reading,
+    report: Report,
+    verdict: Verdict,
+    recipient: str,
+    input_id: int | None,
+) -> Observation:
+    return Observation(
+        recipient=recipient,
+        domain=domain_of(recipient),
+        occurred_at=_believable(report.occurred_at, raw.received_at),
+        key=_digest(reading.fingerprint, recipient.encode(errors="replace")),
+        source=raw.source,
+        parser=reading.parser,
+        trust=_trust(raw, reading),
+        report=report,
+        verdict=verdict,
+        refs=tuple(_refs(reading, report, recipient)),
+        input_id=input_id,
+    )
+
+
+def _recipient(report: Report) -> str:
+    for name in (report.original_recipient, report.final_recipient):
+        if key := _key(name):
+            return key
+    return (report.final_recipient or report.original_recipient).strip().lower()[:320]
+
+
+def domain_of(recipient: str) -> str:
+    """Return the domain of a recipient as it is stored; empty for a local name without one."""
+    return recipient.rpartition("@")[2] if "@" in recipient else ""
+
+
+def _key(address: str) -> str:
+    try:
+        return normalize(address)
+    except ValueError:
+        return ""
+
+
+def _trust(raw: RawInput, reading: Reading) -> Trust:
+    """Our own MTA made the report where a trusted peer had it from no other host."""
+    return Trust.PROVEN if raw.trusted and not reading.relayed else Trust.CLAIMED
+
+
+def _believable(occurred_at: datetime | None, received_at: datetime) -> datetime:
+    if occurred_at is None or not -OLDEST <= occurred_at - received_at <= LATEST:
+        return received_at
+    return occurred_at
+
+
+def _refs(reading: Reading, report: Report, recipient: str) -> Iterator[Ref]:
+    known = {
+        "envelope_id": report.original_envelope_id,
+        "message_id": report.original_message_id,
+        "queue_id": report.queue_id and f"{report.reporting_mta.lower()} {report.queue_id}",
+    }
+    names = {recipient, _key(report.final_recipient)} - {""}
+    if not any(known.values()):
+        yield _ref("mail", reading.fingerprint.hex(), recipient)
+    for kind, identifier in known.items():
+        for name in sorted(names) if identifier else ():
+            yield _ref(kind, identifier, name)
+
+
+def _ref(kind: str, identifier: str, recipient: str) -> Ref:
+    return Ref(
+        _digest(*(part.encode(errors="replace") for part in (kind, identifier, recipient))), kind
+    )
+
+
+def _digest(*parts: bytes) -> bytes:
+    return hashlib.sha256(b"\0".join(parts)).digest()[:16]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounce:
+    """One message that failed for one recipient: what its observations add up to."""
+
+    id: int = 0  # 0: not stored yet
+    recipient: str
+    type: BounceType
+    reason: str
+    fault: Fault | None
+    rule: str
+    status: str | None
+    reply_code: int | None
+    diagnostic_code: str
+    remote_mta: str
+    original_message_id: str
+    queue_id: str
+    campaign: str
+    trust: Trust
+    sources: tuple[str, ...]  # sorted
+    observations: int = 1
+    decisive: bytes  # key of the observation whose facts these are
+    decisive_at: datetime
+    meta: dict[str, str] = field(default_factory=dict)
+    first_seen_at: datetime
+    last_seen_at: datetime
+    created_at: datetime | None = None  # None: not stored yet
+
+    @classmethod
+    def of(cls, observation: Observation) -> Self:
+        """Return the bounce that *observation* alone makes. Raises ValueError where it is none."""
+        report, verdict = observation.report, observation.verdict
+        if verdict.type is None:
+            raise ValueError(f"{report.outcome} is no bounce")
+        return cls(
+            recipient=observation.recipient,
+            type=verdict.type,
+            reason=verdict.reason,
+            fault=verdict.fault,
+            rule=verdict.rule,
+            status=verdict.status and str(verdict.status),
+            reply_code=verdict.reply_code,
+            diagnostic_code=report.diagnostic_code,
+            remote_mta=report.remote_mta,
+            original_message_id=report.original_message_id,
+            queue_id=report.queue_id,
+            campaign=report.campaign,
+            trust=observation.trust,
+            sources=(observation.source,),
+            decisive=observation.key,
+            decisive_at=observation.occurred_at,
+            meta=_meta(report),
+            first_seen_at=observation.occurred_at,
+            last_seen_at=observation.occurred_at,
+        )
+
+    @property
+    def weight(self) -> tuple[int, int, bool, float, bytes]:
+        """What orders observations of one failure: the greatest one decides the facts."""
+        return (
+            _TRUST[self.trust],
+            _TYPES[self.type],
+            self.reason != "undetermined",
+            -self.decisive_at.timestamp(),
+            self.decisive,
+        )
+
+
+def merge(parts: Iterable[Bounce]) -> Bounce:
+    """
+    Return the one bounce that *parts* are, whatever their order; at least one must be given.
+
+    The facts are those of the best observation (trust first, then complaint over hard over
+    soft); what it does not know is taken from the next best. The lowest stored id stays.
+    """
+    ranked = sorted(parts, key=lambda part: part.weight, reverse=True)
+    best, stored = ranked[0], [part for part in ranked if part.id]
+    return replace(
+        best,
+        id=min((part.id for part in stored), default=0),
+        remote_mta=_first(part.remote_mta for part in ranked),
+        original_message_id=_first(part.original_message_id for part in ranked),
+        queue_id=_first(part.queue_id for part in ranked),
+        campaign=_first(part.campaign for part in ranked),
+        sources=tuple(sorted({source for part in ranked for source in part.sources})),
+        observations=sum(part.observations for part in ranked),
+        meta={name: value for part in reversed(ranked) for name, value in part.meta.items()},
+        first_seen_at=min(part.first_seen_at for part in ranked),
+        last_seen_at=max(part.last_seen_at for part in ranked),
+        created_at=min((part.created_at for part in stored if part.created_at), default=None),
+    )
+
+
+def _first(values: Iterable[str]) -> str:
+    return next((value for value in values if value), "")
+
+
+def _meta(report: Report) -> dict[str, str]:
+    names = ("subscriber", "list_id", "feedback_id", "feedback_type", "native_code")
+    named = {name: getattr(report, name) for name in names}
+    named |= {"from": report.original_from, "subject": report.original_subject}
+    return {name: value for name, value in named.items() if value}
+
+
+@dataclass(frozen=True, slots=True)
+class KnownRef:
+    """A ref as it is stored."""
+
+    key: bytes
+    bounce_id: int
+    seen_at: datetime
+
+
+def group(
+    observations: Sequence[Observation], known: Iterable[KnownRef]
+) -> list[tuple[list[int], list[Observation]]]:
+    """
+    Put *observations* with the bounces they belong to, and with each other.
+
+    Returns pairs: the ids of the bounces that turn out to be one, lowest first (none: it is a
+    new bounce), and the observations that join them.
+    """
+    by_key = {ref.key: ref for ref in known}
+    groups = _Groups(len(observations))
+    bounces: dict[int, set[int]] = {}
+    for index, observation in enumerate(observations):
+        for ref in observation.refs:
+            groups.join(index, ref.key)
+            stored = by_key.get(ref.key)
+            if stored and _still_good(ref, stored, observation):
+                groups.join(index, stored.bounce_id)
+                bounces.setdefault(index, set()).add(stored.bounce_id)
+    return [
+        (
+            sorted({number for index in members for number in bounces.get(index, ())}),
+            [observations[index] for index in members],
+        )
+        for members in groups.members()
+    ]
+
+
+def _still_good(ref: Ref, stored: KnownRef, observation: Observation) -> bool:
+    if ref.kind != "queue_id":
+        return True
+    return abs(observation.occurred_at - stored.seen_at) <= QUEUE_ID_LIFE
+
+
+class _Groups:
+    """Union-find over the numbers below *size*, joined by the marks they share."""
+
+    def __init__(self, size: int) -> None:
+        self._parents = list(range(size))
+        self._first: dict[bytes | int, int] = {}
+
+    def join(self, index: int, mark: bytes | int) -> None:
+        other = self._first.setdefault(mark, index)
+        self._parents[self._root(index)] = self._root(other)
+
+    def _root(self, index: int) -> int:
+        while self._parents[index] != index:
+            index = self._parents[index]
+        return index
+
+    def members(self) -> list[list[int]]:
+        found: dict[int, list[int]] = {}
+        for index in range(len(self._parents)):
+            found.setdefault(self._root(index), []).append(index)
+        return list(found.values())

@@ -1,0 +1,258 @@
+"""
+From judged inputs to rows: observations, bounces, recipients, all in one transaction.
+
+The rows of the recipients are locked first, in order; so whoever records is alone with what is
+known of them, and a duplicate cannot slip in between look-up and insert.
+"""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import datetime
+from typing import Any
+
+from prometheus_client import Counter as Metric
+from psycopg import AsyncConnection
+
+from mtabounce.correlate import Bounce, KnownRef, Observation, domain_of, group, merge
+from mtabounce.errors import TryAgainLater
+from mtabounce.model import BounceType, Report
+from mtabounce.store import record as store
+from mtabounce.store.text import clean_text
+
+BOUNCES = Metric(
+    "mtabounce_bounces_total", "Bounces written for the first time.", ["type", "reason"]
+)
+OBSERVATIONS = Metric(
+    "mtabounce_observations_total", "Observations written.", ["source", "outcome"]
+)
+DUPLICATES = Metric("mtabounce_duplicates_total", "Observations that were stored before.")
+_COUNTS = {BounceType.HARD: "hard", BounceType.SOFT: "soft", BounceType.COMPLAINT: "complaints"}
+_OWN_COLUMNS = {  # the fields of a report that observations have a column for
+    "outcome", "final_recipient", "original_recipient", "action", "status", "reply_code",
+    "diagnostic_code", "remote_mta", "reporting_mta", "original_message_id", "queue_id",
+    "campaign", "occurred_at",
+}  # fmt: skip
+
+
+class AnotherWasFirst(TryAgainLater):
+    """Another recorder wrote the same bounce meanwhile: do the transaction again."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """A bounce as it shall be stored, what it replaces, and what joined it."""
+
+    bounce: Bounce
+    replaced: tuple[Bounce, ...]
+    joined: tuple[Observation, ...]
+
+
+async def record(conn: AsyncConnection[Any], observations: Sequence[Observation]) -> None:
+    """
+    Write *observations* and the bounces they make, inside the transaction of *conn*.
+
+    Raises AnotherWasFirst where the transaction must be rolled back and done again.
+    """
+    if not observations:
+        return
+    observations = [_storable(one) for one in observations]
+    domains = {one.recipient: one.domain for one in observations}
+    ids = await store.recipient_ids(conn, domains)
+    new = await _new_ones(conn, observations, ids)
+    changes = await _changes(conn, [one for one in new if one.counts])
+    if changes:
+        await _write_bounces(conn, changes, ids)
+    if new:
+        numbers = {
+            (one.recipient, one.key): change.bounce.id
+            for change in changes
+            for one in change.joined
+        }
+        rows = [_observation_row(one, ids, numbers) for one in new]
+        await store.add_observations(conn, rows)
+    _count(observations, new, changes)
+
+
+def _storable(one: Observation) -> Observation:
+    """Clean what rows are looked up by; all other text is cleaned as it is written."""
+    recipient, campaign = clean_text(one.recipient), clean_text(one.report.campaign)
+    if (recipient, campaign) == (one.recipient, one.report.campaign):
+        return one
+    return replace(one, recipient=recipient, report=replace(one.report, campaign=campaign))
+
+
+async def _new_ones(
+    conn: AsyncConnection[Any], observations: Iterable[Observation], ids: dict[str, int]
+) -> list[Observation]:
+    unique = {(ids[one.recipient], one.key): one for one in observations}
+    rows = [
+        {"recipient_id": number, "key": key, "occurred_at": one.occurred_at}
+        for (number, key), one in unique.items()
+    ]
+    known = await store.known_observations(conn, rows)
+    return [one for mark, one in unique.items() if mark not in known]
+
+
+async def _changes(conn: AsyncConnection[Any], new: Sequence[Observation]) -> list[_Change]:
+    if not new:
+        return []
+    refs = await store.known_refs(conn, sorted({ref.key for one in new for ref in one.refs}))
+    groups = group(new, refs)
+    stored = await _stored_bounces(conn, groups)
+    changes = [_change([stored[number] for number in ids], joined) for ids, joined in groups]
+    fresh = iter(await store.new_bounce_ids(conn, sum(not change.bounce.id for change in changes)))
+    changes = [
+        change
+        if change.bounce.id
+        else replace(change, bounce=replace(change.bounce, id=next(fresh)))
+        for change in changes
+    ]
+    await _write_refs(conn, changes, refs)
+    return changes
+
+
+async def _stored_bounces(
+    conn: AsyncConnection[Any], groups: Iterable[tuple[list[int], list[Observation]]]
+) -> dict[int, Bounce]:
+    wanted = sorted({number for ids, _ in groups for number in ids})
+    stored = await store.bounces_by_id(conn, wanted) if wanted else {}
+    if len(stored) != len(wanted):
+        raise AnotherWasFirst("a bounce was merged into another meanwhile")
+    return stored
+
+
+def _change(stored: Sequence[Bounce], joined: Sequence[Observation]) -> _Change:
+    bounce = merge([*stored, *map(Bounce.of, joined)])
+    return _Change(bounce, tuple(stored), tuple(joined))
+
+
+async def _write_refs(
+    conn: AsyncConnection[Any], changes: Iterable[_Change], known: Iterable[KnownRef]
+) -> None:
+    rows: dict[bytes, dict[str, Any]] = {}
+    for change in changes:
+        for one in change.joined:
+            for ref in one.refs:
+                rows[ref.key] = {
+                    "key": ref.key,
+                    "kind": ref.kind,
+                    "bounce_id": change.bounce.id,
+                    "seen_at": one.occurred_at,
+                }
+    if not await store.put_refs(conn, list(rows.values()), [ref.key for ref in known]):
+        raise AnotherWasFirst("another recorder was first with this bounce")
+
+
+async def _write_bounces(
+    conn: AsyncConnection[Any], changes: Sequence[_Change], ids: dict[str, int]
+) -> None:
+    for change in changes:
+        gone = [old.id for old in change.replaced if old.id != change.bounce.id]
+        if gone:
+            await store.move_into(conn, change.bounce.id, gone)
+    ids |= await _ids_of_replaced(conn, changes, ids)
+    names = sorted({change.bounce.campaign for change in changes} - {""})
+    campaigns = await store.campaign_ids(conn, names) if names else {}
+    rows = [_bounce_row(change.bounce, ids, campaigns) for change in changes]
+    replaced = [old.id for change in changes for old in change.replaced]
+    await store.put_bounces(conn, rows, replaced)
+    await store.count_recipients(conn, _counted(changes, ids))
+    await store.tell_of_bounces(conn, [_note(change) for change in changes])
+
+
+async def _ids_of_replaced(
+    conn: AsyncConnection[Any], changes: Iterable[_Change], ids: dict[str, int]
+) -> dict[str, int]:
+    """Look up those whom only a stored bounce names: a mail may have been forwarded."""
+    names = {old.recipient for change in changes for old in change.replaced} - ids.keys()
+    return await store.recipient_ids(conn, {name: domain_of(name) for name in names})
+
+
+def _counted(changes: Iterable[_Change], ids: dict[str, int]) -> list[dict[str, Any]]:
+    counts: defaultdict[int, Counter[str]] = defaultdict(Counter)
+    latest: dict[int, datetime] = {}
+    for change in changes:
+        for old in change.replaced:
+            counts[ids[old.recipient]][_COUNTS[old.type]] -= 1
+        number = ids[change.bounce.recipient]
+        counts[number][_COUNTS[change.bounce.type]] += 1
+        seen_at = change.bounce.last_seen_at
+        latest[number] = max(latest.get(number, seen_at), seen_at)
+    return [
+        {"recipient_id": number, "last_bounce_at": latest.get(number)}
+        | {name: counted[name] for name in _COUNTS.values()}
+        for number, counted in counts.items()
+    ]
+
+
+def _note(change: _Change) -> str:
+    bounce = change.bounce
+    note = {"id": bounce.id, "recipient": bounce.recipient, "type": bounce.type}
+    return json.dumps(note | {"reason": bounce.reason, "new": not change.replaced})
+
+
+def _bounce_row(bounce: Bounce, ids: dict[str, int], campaigns: dict[str, int]) -> dict[str, Any]:
+    row = asdict(bounce)
+    row["recipient_id"] = ids[bounce.recipient]
+    row["campaign_id"] = campaigns.get(row.pop("campaign"))
+    return row
+
+
+def _observation_row(
+    one: Observation, ids: dict[str, int], bounces: dict[tuple[str, bytes], int]
+) -> dict[str, Any]:
+    report, verdict = one.report, one.verdict
+    status = verdict.status or report.status
+    return {
+        "recipient_id": ids[one.recipient],
+        "occurred_at": one.occurred_at,
+        "key": one.key,
+        "bounce_id": bounces.get((one.recipient, one.key)),
+        "input_id": one.input_id,
+        "source": one.source,
+        "parser": one.parser,
+        "trust": one.trust,
+        "outcome": report.outcome,
+        "type": verdict.type,
+        "reason": verdict.reason,
+        "fault": verdict.fault,
+        "rule": verdict.rule,
+        "matched": verdict.matched,
+        "status": status and str(status),
+        "reply_code": verdict.reply_code or report.reply_code,
+        "final_recipient": report.final_recipient,
+        "original_recipient": report.original_recipient,
+        "action": report.action,
+        "diagnostic_code": report.diagnostic_code,
+        "remote_mta": report.remote_mta,
+        "reporting_mta": report.reporting_mta,
+        "original_message_id": report.original_message_id,
+        "queue_id": report.queue_id,
+        "campaign": report.campaign,
+        "facts": _facts(report),
+    }
+
+
+def _facts(report: Report) -> dict[str, str]:
+    names = [field.name for field in fields(report) if field.name not in _OWN_COLUMNS]
+    named = {name: getattr(report, name) for name in names}
+    if report.status:
+        named["status"] = report.status
+    return {name: _text(value) for name, value in named.items() if value}
+
+
+def _text(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+def _count(
+    given: Sequence[Observation], new: Sequence[Observation], changes: Iterable[_Change]
+) -> None:
+    DUPLICATES.inc(len(given) - len(new))
+    for one in new:
+        OBSERVATIONS.labels(one.source.partition(":")[0], one.report.outcome).inc()
+    for change in changes:
+        if not change.replaced:
+            BOUNCES.labels(change.bounce.type, change.bounce.reason).inc()

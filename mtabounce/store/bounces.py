@@ -1,0 +1,123 @@
+"""Bounces and their evidence, as operators look at them."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from psycopg import Connection
+from psycopg.rows import class_row
+
+from mtabounce.store.statements import statements
+
+SQL = statements("bounces")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredBounce:
+    """A row of bounces, with the name of its campaign."""
+
+    id: int
+    recipient: str
+    type: str
+    reason: str
+    fault: str | None
+    rule: str
+    status: str | None
+    reply_code: int | None
+    diagnostic_code: str
+    remote_mta: str
+    original_message_id: str
+    queue_id: str
+    campaign: str | None
+    trust: str
+    sources: list[str]
+    observations: int
+    meta: dict[str, Any]
+    first_seen_at: datetime
+    last_seen_at: datetime
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredObservation:
+    """A row of observations: one piece of evidence."""
+
+    occurred_at: datetime
+    source: str
+    parser: str
+    trust: str
+    outcome: str
+    type: str | None
+    reason: str
+    fault: str | None
+    rule: str
+    matched: str
+    status: str | None
+    reply_code: int | None
+    final_recipient: str
+    original_recipient: str
+    action: str | None
+    diagnostic_code: str
+    remote_mta: str
+    reporting_mta: str
+    original_message_id: str
+    queue_id: str
+    campaign: str
+    facts: dict[str, Any]
+    input_id: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What an input said about one recipient, in short."""
+
+    bounce_id: int | None
+    final_recipient: str
+    outcome: str
+    type: str | None
+    reason: str
+    rule: str
+    diagnostic_code: str
+
+
+def list_bounces(
+    conn: Connection[Any],
+    *,
+    recipient: str | None = None,
+    domain: str | None = None,
+    type: str | None = None,  # noqa: A002 (the column's name)
+    reason: str | None = None,
+    since: datetime | None = None,
+    campaign: str | None = None,
+    limit: int = 50,
+) -> list[StoredBounce]:
+    """Return the latest bounces that fit; None leaves a filter out."""
+    args = {
+        "recipient": recipient,
+        "domain": domain,
+        "type": type,
+        "reason": reason,
+        "since": since,
+        "campaign": campaign,
+        "limit": limit,
+    }
+    with conn.cursor(row_factory=class_row(StoredBounce)) as cursor:
+        return cursor.execute(SQL["list_bounces"], args).fetchall()
+
+
+def get_bounce(conn: Connection[Any], number: int) -> StoredBounce | None:
+    """Return bounce *number*; None where there is none."""
+    with conn.cursor(row_factory=class_row(StoredBounce)) as cursor:
+        return cursor.execute(SQL["get_bounce"], {"id": number}).fetchone()
+
+
+def observations_of(conn: Connection[Any], bounce_id: int) -> list[StoredObservation]:
+    """Return the evidence of a bounce, oldest first."""
+    with conn.cursor(row_factory=class_row(StoredObservation)) as cursor:
+        return cursor.execute(SQL["observations_of"], {"bounce_id": bounce_id}).fetchall()
+
+
+def observations_of_input(conn: Connection[Any], input_id: int) -> list[Said]:
+    """Return what an input said, by recipient."""
+    with conn.cursor(row_factory=class_row(Said)) as cursor:
+        return cursor.execute(SQL["observations_of_input"], {"input_id": input_id}).fetchall()

@@ -1,0 +1,118 @@
+"""What the recorder reads and writes; each function is one statement of sql/record.sql."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from psycopg import AsyncConnection
+from psycopg.rows import class_row, scalar_row
+
+from mtabounce.correlate import Bounce, KnownRef
+from mtabounce.model import BounceType, Fault, Trust
+from mtabounce.store.rows import Row, as_json
+from mtabounce.store.statements import statements
+
+SQL = statements("record")
+Connection = AsyncConnection[Any]
+
+
+async def recipient_ids(conn: Connection, domains: Mapping[str, str]) -> dict[str, int]:
+    """
+    Return the id of each recipient in *domains* (recipient → its domain), adding new ones.
+
+    Their rows stay locked until the transaction ends.
+    """
+    if not domains:
+        return {}
+    rows = [{"recipient": name, "domain": domain} for name, domain in domains.items()]
+    await conn.execute(SQL["add_recipients"], {"rows": as_json(rows)})
+    cursor = await conn.execute(SQL["lock_recipients"], {"recipients": list(domains)})
+    return {recipient: number for number, recipient in await cursor.fetchall()}
+
+
+async def campaign_ids(conn: Connection, campaigns: Sequence[str]) -> dict[str, int]:
+    """Return the id of each of *campaigns*, adding new ones."""
+    args = {"campaigns": list(campaigns)}
+    await conn.execute(SQL["add_campaigns"], args)
+    cursor = await conn.execute(SQL["campaign_ids"], args)
+    return {campaign: number for number, campaign in await cursor.fetchall()}
+
+
+async def known_observations(conn: Connection, rows: Sequence[Row]) -> set[tuple[int, bytes]]:
+    """Return which of *rows* (recipient_id, occurred_at, key) are stored: (recipient_id, key)."""
+    cursor = await conn.execute(SQL["known_observations"], {"rows": as_json(rows)})
+    return {(recipient_id, key) for recipient_id, key in await cursor.fetchall()}
+
+
+async def known_refs(conn: Connection, keys: Sequence[bytes]) -> list[KnownRef]:
+    """Return the stored refs among *keys*."""
+    async with conn.cursor(row_factory=class_row(KnownRef)) as cursor:
+        await cursor.execute(SQL["known_refs"], {"keys": list(keys)})
+        return await cursor.fetchall()
+
+
+async def bounces_by_id(conn: Connection, ids: Sequence[int]) -> dict[int, Bounce]:
+    """Return the bounces *ids* by id, locked until the transaction ends."""
+    async with conn.cursor(row_factory=class_row(_bounce)) as cursor:
+        await cursor.execute(SQL["bounces_by_id"], {"ids": list(ids)})
+        return {bounce.id: bounce for bounce in await cursor.fetchall()}
+
+
+def _bounce(**columns: Any) -> Bounce:
+    return Bounce(
+        **columns
+        | {
+            "type": BounceType(columns["type"]),
+            "fault": columns["fault"] and Fault(columns["fault"]),
+            "trust": Trust(columns["trust"]),
+            "sources": tuple(columns["sources"]),
+        }
+    )
+
+
+async def new_bounce_ids(conn: Connection, count: int) -> list[int]:
+    """Return *count* numbers that no bounce has."""
+    async with conn.cursor(row_factory=scalar_row) as cursor:
+        await cursor.execute(SQL["new_bounce_ids"], {"count": count})
+        return await cursor.fetchall()
+
+
+async def put_bounces(conn: Connection, rows: Sequence[Row], replaced: Sequence[int]) -> None:
+    """Write *rows* in the place of the bounces *replaced*."""
+    if replaced:
+        await conn.execute(SQL["delete_bounces"], {"ids": list(replaced)})
+    await conn.execute(SQL["add_bounces"], {"rows": as_json(rows)})
+
+
+async def move_into(conn: Connection, bounce_id: int, ids: Sequence[int]) -> None:
+    """Let what belongs to the bounces *ids* belong to *bounce_id*."""
+    args = {"into": bounce_id, "ids": list(ids)}
+    await conn.execute(SQL["move_refs"], args)
+    await conn.execute(SQL["move_observations"], args)
+
+
+async def put_refs(conn: Connection, rows: Sequence[Row], replaced: Sequence[bytes]) -> bool:
+    """
+    Write *rows* in the place of the refs *replaced*.
+
+    Return whether all could be written: another recorder may have been first with one.
+    """
+    if replaced:
+        await conn.execute(SQL["delete_refs"], {"keys": list(replaced)})
+    cursor = await conn.execute(SQL["add_refs"], {"rows": as_json(rows)})
+    return cursor.rowcount == len(rows)
+
+
+async def add_observations(conn: Connection, rows: Sequence[Row]) -> None:
+    """Write *rows*; those already there stay as they are."""
+    await conn.execute(SQL["add_observations"], {"rows": as_json(rows)})
+
+
+async def count_recipients(conn: Connection, rows: Sequence[Row]) -> None:
+    """Add the numbers in *rows* to the counts of the recipients."""
+    await conn.execute(SQL["count_recipients"], {"rows": as_json(rows)})
+
+
+async def tell_of_bounces(conn: Connection, notes: Sequence[str]) -> None:
+    """Send *notes* (each below 8,000 bytes) on the channel mtabounce_bounce after COMMIT."""
+    rows = [{"note": note} for note in notes]
+    await conn.execute(SQL["tell_of_bounces"], {"rows": as_json(rows)})

@@ -1,0 +1,62 @@
+-- The inbox.
+
+-- name: append
+INSERT INTO mtabounce.inputs (source, reverse_path, forward_paths, peer, trusted, received_at, content)
+SELECT r.source, r.reverse_path, r.forward_paths, r.peer, r.trusted, r.received_at, r.content
+  FROM ROWS FROM (
+         json_to_recordset(%(rows)s::json)
+           AS (source text, reverse_path text, forward_paths text[], peer text, trusted boolean,
+               received_at timestamptz),
+         unnest(%(contents)b::bytea[])
+       ) AS r (source, reverse_path, forward_paths, peer, trusted, received_at, content);
+
+-- name: claim
+-- The lock lasts as long as the transaction: a worker that dies gives its inputs back.
+SELECT id, source, reverse_path, forward_paths, peer, trusted, received_at, content
+  FROM mtabounce.inputs
+ WHERE state = 'pending'
+ ORDER BY id
+ LIMIT %(limit)s
+   FOR UPDATE SKIP LOCKED;
+
+-- name: finish
+UPDATE mtabounce.inputs AS i
+   SET state = r.state, outcome = r.outcome, parser = r.parser, error = r.error, processed_at = now()
+  FROM json_to_recordset(%(rows)s::json) AS r (id bigint, state text, outcome text, parser text, error text)
+ WHERE i.id = r.id;
+
+-- name: list_inputs
+SELECT id, source, reverse_path, forward_paths, peer, trusted, received_at, state, outcome, parser,
+       error, processed_at, length(content) AS size
+  FROM mtabounce.inputs
+ WHERE (%(state)s::text IS NULL OR state = %(state)s)
+   AND (%(outcome)s::text IS NULL OR outcome = %(outcome)s)
+   AND (%(source)s::text IS NULL OR source = %(source)s)
+   AND (%(since)s::timestamptz IS NULL OR received_at >= %(since)s)
+ ORDER BY id DESC
+ LIMIT %(limit)s;
+
+-- name: get_input
+SELECT id, source, reverse_path, forward_paths, peer, trusted, received_at, state, outcome, parser,
+       error, processed_at, length(content) AS size
+  FROM mtabounce.inputs
+ WHERE id = %(id)s;
+
+-- name: get_content
+SELECT content
+  FROM mtabounce.inputs
+ WHERE id = %(id)s;
+
+-- name: retry_failed
+UPDATE mtabounce.inputs
+   SET state = 'pending', error = '', processed_at = NULL
+ WHERE state = 'failed'
+   AND (%(ids)s::bigint[] IS NULL OR id = ANY (%(ids)s))
+RETURNING id;
+
+-- name: backlog
+SELECT count(*) FILTER (WHERE state = 'pending') AS pending,
+       count(*) FILTER (WHERE state = 'failed') AS failed,
+       min(received_at) FILTER (WHERE state = 'pending') AS oldest_pending_at
+  FROM mtabounce.inputs
+ WHERE state IN ('pending', 'failed');

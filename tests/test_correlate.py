@@ -1,0 +1,223 @@
+"""Which observations are one bounce, and what they add up to, in whatever order they come."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import permutations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mtabounce.correlate import Bounce, KnownRef, group, merge, observe
+from mtabounce.model import (
+    Action,
+    BounceType,
+    Fault,
+    Judged,
+    Outcome,
+    RawInput,
+    Reading,
+    Report,
+    Trust,
+    Verdict,
+)
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+HARD = Verdict(type=BounceType.HARD, reason="user_unknown", fault=Fault.RECIPIENT, rule="r1")
+SOFT = Verdict(type=BounceType.SOFT, reason="mailbox_full", fault=Fault.RECIPIENT, rule="r2")
+DELAY = Verdict(type=None, reason="delayed", fault=None, rule="outcome")
+
+
+def raw(**changes):
+    return replace(RawInput(source="receiver", content=b"", received_at=NOW), **changes)
+
+
+def report(**changes):
+    known = {"outcome": Outcome.BOUNCE, "final_recipient": "ann@example.org"}
+    return Report(**{**known, "action": Action.FAILED, "original_message_id": "1@lists", **changes})
+
+
+def observed(*reports, verdict=HARD, fingerprint=b"mail", relayed=True, **changes):
+    reading = Reading(
+        outcome=Outcome.BOUNCE,
+        reports=reports,
+        parser="dsn",
+        fingerprint=fingerprint,
+        relayed=relayed,
+    )
+    return observe(raw(**changes), Judged(reading=reading, verdicts=(verdict,) * len(reports)))
+
+
+def known_by(observation, bounce_id, seen_at=NOW):
+    return [KnownRef(ref.key, bounce_id, seen_at) for ref in observation.refs]
+
+
+def test_recipient_is_the_address_that_we_mailed():
+    (one,) = observed(
+        report(final_recipient="ann@new.example", original_recipient="Ann@Example.ORG")
+    )
+
+    assert (one.recipient, one.domain) == ("ann@example.org", "example.org")
+
+
+def test_recipient_without_domain_is_kept():
+    (one,) = observed(report(final_recipient="Ann"))
+
+    assert (one.recipient, one.domain) == ("ann", "")
+
+
+def test_report_that_names_nobody_is_left_out():
+    assert observed(report(final_recipient="")) == []
+
+
+def test_graver_of_two_reports_on_one_recipient_counts():
+    reports = (report(), report())
+    reading = Reading(outcome=Outcome.BOUNCE, reports=reports, fingerprint=b"mail")
+
+    (one,) = observe(raw(), Judged(reading=reading, verdicts=(DELAY, HARD)))
+
+    assert one.verdict is HARD
+
+
+@pytest.mark.parametrize(
+    ("trusted", "relayed", "trust"),
+    [
+        (True, False, Trust.PROVEN),
+        (True, True, Trust.CLAIMED),
+        (False, False, Trust.CLAIMED),
+    ],
+)
+def test_only_what_our_own_server_made_is_proven(trusted, relayed, trust):
+    (one,) = observed(report(), trusted=trusted, relayed=relayed)
+
+    assert one.trust is trust
+
+
+@pytest.mark.parametrize("days", [-46, 1])
+def test_time_that_cannot_be_is_not_believed(days):
+    (one,) = observed(report(occurred_at=NOW + timedelta(days=days)))
+
+    assert one.occurred_at == NOW
+
+
+def test_own_time_of_an_event_is_kept():
+    (one,) = observed(report(occurred_at=NOW - timedelta(days=4)))
+
+    assert one.occurred_at == NOW - timedelta(days=4)
+
+
+def test_two_copies_of_a_mail_have_one_key():
+    (one,), (other,) = observed(report()), observed(report(), source="pop3:a")
+
+    assert one.key == other.key
+
+
+def test_same_message_and_recipient_are_one_bounce():
+    (dsn,) = observed(report(), fingerprint=b"dsn")
+    (webhook,) = observed(report(), fingerprint=b"webhook")
+
+    assert group([dsn, webhook], []) == [([], [dsn, webhook])]
+
+
+def test_another_recipient_is_another_bounce():
+    (ann,), (bob,) = observed(report()), observed(report(final_recipient="bob@example.org"))
+
+    assert len(group([ann, bob], [])) == 2
+
+
+def test_final_recipient_alone_finds_the_bounce_of_the_original_one():
+    (full,) = observed(
+        report(final_recipient="ann@new.example", original_recipient="ann@example.org")
+    )
+    (final,) = observed(report(final_recipient="ann@new.example"), fingerprint=b"other")
+
+    assert len(group([full, final], [])) == 1
+
+
+def test_mail_that_knows_nothing_of_the_message_is_a_bounce_by_itself():
+    (one,) = observed(report(original_message_id=""), fingerprint=b"1")
+    (other,) = observed(report(original_message_id=""), fingerprint=b"2")
+
+    assert len(group([one, other], [])) == 2
+
+
+def test_stored_bounce_is_found_by_any_ref():
+    (one,) = observed(report(queue_id="4F1", reporting_mta="mx"))
+
+    assert group([one], known_by(one, 7)[:1]) == [([7], [one])]
+
+
+def test_late_link_joins_two_stored_bounces():
+    (one,) = observed(report(queue_id="4F1", reporting_mta="mx"))
+    by_id, by_queue = known_by(one, 9)[0], known_by(one, 4)[1]
+
+    assert group([one], [by_id, by_queue]) == [([4, 9], [one])]
+
+
+def test_queue_id_of_last_month_is_another_message():
+    (one,) = observed(report(original_message_id="", queue_id="4F1", reporting_mta="mx"))
+
+    assert group([one], known_by(one, 7, NOW - timedelta(days=11))) == [([], [one])]
+
+
+@st.composite
+def bounces(draw):
+    seen_at = NOW + timedelta(hours=draw(st.integers(0, 50)))
+    return Bounce(
+        id=draw(st.integers(0, 3)),
+        recipient="ann@example.org",
+        type=draw(st.sampled_from(BounceType)),
+        reason=draw(st.sampled_from(["undetermined", "user_unknown"])),
+        fault=None,
+        rule="r",
+        status=None,
+        reply_code=None,
+        diagnostic_code="",
+        remote_mta=draw(st.sampled_from(["", "mx1", "mx2"])),
+        original_message_id="",
+        queue_id="",
+        campaign="",
+        trust=draw(st.sampled_from(Trust)),
+        sources=(draw(st.sampled_from(["api", "receiver"])),),
+        decisive=draw(st.binary(min_size=4, max_size=4)),
+        decisive_at=seen_at,
+        first_seen_at=seen_at,
+        last_seen_at=seen_at,
+    )
+
+
+@given(st.lists(bounces(), min_size=1, max_size=4, unique_by=lambda one: one.decisive))
+def test_order_of_observations_does_not_matter(parts):
+    assert len({str(merge(order)) for order in permutations(parts)}) == 1
+
+
+@given(st.lists(bounces(), min_size=3, max_size=3, unique_by=lambda one: one.decisive))
+def test_merging_in_steps_is_merging_at_once(parts):
+    first, second, third = parts
+
+    at_once, in_steps = merge(parts), merge([merge([first, second]), third])
+
+    assert (at_once.type, at_once.trust, at_once.sources) == (
+        in_steps.type,
+        in_steps.trust,
+        in_steps.sources,
+    )
+    assert at_once.decisive == in_steps.decisive
+    assert at_once.observations == in_steps.observations == 3
+
+
+def test_stronger_evidence_decides_whatever_weaker_says():
+    (proven,) = observed(report(), verdict=SOFT, trusted=True, relayed=False)
+    (claimed,) = observed(report(), fingerprint=b"forged", verdict=HARD)
+
+    bounce = merge([Bounce.of(claimed), Bounce.of(proven)])
+
+    assert (bounce.type, bounce.trust, bounce.observations) == ("soft", "proven", 2)
+
+
+def test_what_is_no_failure_makes_no_bounce():
+    (one,) = observed(report(outcome=Outcome.DELAYED), verdict=DELAY)
+
+    assert not one.counts
+    with pytest.raises(ValueError, match="delayed is no bounce"):
+        Bounce.of(one)
