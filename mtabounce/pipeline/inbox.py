@@ -1,0 +1,137 @@
+"""
+The inbox: where every source lets go of its inputs, and the only way in.
+
+Commits are grouped without a timer: whatever arrives while one commit is under way goes into the
+next. One statement in autocommit mode is one transaction and one round trip.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import psycopg
+from prometheus_client import Counter, Gauge, Histogram
+from psycopg import AsyncConnection
+
+from mtabounce.errors import StoreUnavailable
+from mtabounce.model import RawInput
+from mtabounce.store import inputs
+
+INPUTS = Counter("mtabounce_inputs_total", "Inputs committed to the inbox.", ["source"])
+REFUSED = Counter("mtabounce_inputs_refused_total", "Inputs that could not be made durable.")
+WAITING = Gauge("mtabounce_inputs_waiting_bytes", "Bytes of inputs that wait for their COMMIT.")
+BATCH = Histogram(
+    "mtabounce_inbox_batch_size", "Inputs in one COMMIT.", buckets=(1, 3, 10, 30, 100, 300, 1000)
+)
+MAX_BATCH = 1_000  # inputs; more would only make the last one wait longer
+MAX_BATCH_BYTES = 32 * 2**20
+MAX_WAITING_BYTES = 128 * 2**20
+log = logging.getLogger(__name__)
+
+Connect = Callable[[], Awaitable[AsyncConnection[Any]]]
+
+
+class Inbox:
+    """
+    Makes inputs durable. Start run() in a task of its own; append() from anywhere in the loop.
+
+    *connect* gives a connection in autocommit mode; *committed* is called after each COMMIT.
+    *patience* (seconds) is how long one COMMIT may take before senders are told to come again.
+    """
+
+    def __init__(
+        self, connect: Connect, committed: Callable[[], None], patience: float = 10.0
+    ) -> None:
+        self._connect = connect
+        self._committed = committed
+        self._patience = patience
+        self._conn: AsyncConnection[Any] | None = None
+        self._queue: list[tuple[RawInput, asyncio.Future[None]]] = []
+        self._waiting = 0
+        self._arrived = asyncio.Event()
+        self._closed = False
+
+    async def append(self, raw: RawInput) -> None:
+        """
+        Return once *raw* is committed.
+
+        Raises StoreUnavailable where it cannot be: the sender must keep it and come again. It
+        may have been stored all the same, where the answer of COMMIT was lost.
+        """
+        if self._closed or self._waiting + len(raw.content) > MAX_WAITING_BYTES:
+            REFUSED.inc()
+            raise StoreUnavailable("the inbox takes no more inputs now")
+        done = asyncio.get_running_loop().create_future()
+        self._queue.append((raw, done))
+        self._waiting += len(raw.content)
+        WAITING.set(self._waiting)
+        self._arrived.set()
+        await asyncio.shield(done)  # the commit goes on where the sender goes away
+
+    async def run(self) -> None:
+        """Commit what is appended, until close() has been called and the queue is empty."""
+        try:
+            while self._queue or not self._closed:
+                await self._arrived.wait()
+                self._arrived.clear()
+                while batch := self._take():
+                    await self._commit(batch)
+        finally:
+            await self._disconnect()
+
+    def close(self) -> None:
+        """Take no more inputs; run() returns once those that wait are committed or refused."""
+        self._closed = True
+        self._arrived.set()
+
+    def _take(self) -> list[tuple[RawInput, asyncio.Future[None]]]:
+        size = count = 0
+        for raw, _ in self._queue[:MAX_BATCH]:
+            if count and size + len(raw.content) > MAX_BATCH_BYTES:
+                break
+            count += 1
+            size += len(raw.content)
+        batch, self._queue = self._queue[:count], self._queue[count:]
+        return batch
+
+    async def _commit(self, batch: list[tuple[RawInput, asyncio.Future[None]]]) -> None:
+        try:
+            async with asyncio.timeout(self._patience):
+                await self._write([raw for raw, _ in batch])
+        except (psycopg.Error, StoreUnavailable, OSError, TimeoutError) as error:
+            await self._disconnect()
+            log.warning("inbox: %d inputs refused: %s", len(batch), _brief(error))
+            self._settle(batch, StoreUnavailable("the inbox cannot be written now"))
+        else:
+            self._settle(batch, None)
+            self._committed()
+
+    async def _write(self, batch: list[RawInput]) -> None:
+        if self._conn is None:
+            self._conn = await self._connect()
+        await inputs.append(self._conn, batch)
+
+    def _settle(
+        self, batch: list[tuple[RawInput, asyncio.Future[None]]], error: StoreUnavailable | None
+    ) -> None:
+        BATCH.observe(len(batch))
+        self._waiting -= sum(len(raw.content) for raw, _ in batch)
+        WAITING.set(self._waiting)
+        for raw, done in batch:
+            if error is None:
+                INPUTS.labels(raw.source.partition(":")[0]).inc()
+                done.set_result(None)
+            else:
+                REFUSED.inc()
+                done.set_exception(error)
+                done.exception()  # seen, even where the sender has gone away
+
+    async def _disconnect(self) -> None:
+        conn, self._conn = self._conn, None
+        if conn is not None:
+            await conn.close()
+
+
+def _brief(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
