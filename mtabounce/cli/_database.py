@@ -1,0 +1,31 @@
+"""The database, as commands use it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from psycopg import Connection
+
+from mtabounce.settings import load_settings
+from mtabounce.store.connection import connect_sync
+from mtabounce.store.embedded import database
+from mtabounce.store.migrate import check
+from mtabounce.store.unavailable import unavailable
+
+
+@contextmanager
+def connected(config: Path | None) -> Iterator[Connection[Any]]:
+    """
+    Give a connection to the database that *config* names, in autocommit mode.
+
+    Raises ConfigError where a setting or the schema is wrong, StoreUnavailable where the
+    database is away.
+    """
+    settings = load_settings(config)
+    with database(settings.database, settings.state) as url, unavailable():
+        check(url)
+        with connect_sync(
+            url, application_name="mtabounce command", settings=settings.database
+        ) as conn:
+            yield conn

@@ -1,0 +1,160 @@
+"""``mtabounce bounces``: look at bounces and their evidence."""
+
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+import click
+from psycopg import Connection
+
+from mtabounce.address import normalize
+from mtabounce.cli._database import connected
+from mtabounce.cli._output import Since, print_fields, print_json, print_table
+from mtabounce.errors import UsageError
+from mtabounce.model import BounceType
+from mtabounce.store import bounces as store
+from mtabounce.store import inputs
+
+_STORY = (
+    "final_recipient", "original_recipient", "action", "status", "reply_code", "diagnostic_code",
+    "remote_mta", "reporting_mta", "queue_id", "original_message_id", "campaign",
+)  # fmt: skip
+
+
+@click.group()
+def command() -> None:
+    """
+    List bounces, or show one with all its evidence.
+
+    \b
+    Example:
+      mtabounce bounces list --type hard --since 7d
+      mtabounce bounces show 17
+    """
+
+
+@command.command("list")
+@click.option("--recipient", help="Only those of this address.")
+@click.option("--domain", help="Only those of addresses in this domain.")
+@click.option("--type", "kind", type=click.Choice([*BounceType]), help="Only those of this type.")
+@click.option("--reason", help="Only those of this reason, such as mailbox_full.")
+@click.option("--since", type=Since(), help="Only those seen since: 7d, 12h, 2026-11-23.")
+@click.option("--campaign", help="Only those of this campaign.")
+@click.option(
+    "--limit", type=click.IntRange(1), default=50, show_default=True, help="How many at most."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+@click.pass_context
+def list_(
+    ctx: click.Context,
+    recipient: str | None,
+    domain: str | None,
+    kind: str | None,
+    reason: str | None,
+    since: datetime | None,
+    campaign: str | None,
+    limit: int,
+    as_json: bool,
+) -> None:
+    """
+    List bounces, the latest first.
+
+    \b
+    Example:
+      mtabounce bounces list --domain example.org --type hard
+    """
+    with connected(ctx.obj) as conn:
+        found = store.list_bounces(
+            conn,
+            recipient=recipient and _key(recipient),
+            domain=domain and domain.lower(),
+            type=kind,
+            reason=reason,
+            since=since,
+            campaign=campaign,
+            limit=limit,
+        )
+    if as_json:
+        for bounce in found:
+            print_json(bounce)
+        return
+    print_table(
+        ("ID", "LAST SEEN", "RECIPIENT", "TYPE", "REASON", "STATUS", "TRUST", "SAID"),
+        [
+            (
+                b.id,
+                b.last_seen_at,
+                b.recipient,
+                b.type,
+                b.reason,
+                b.status,
+                b.trust,
+                b.diagnostic_code[:200],
+            )
+            for b in found
+        ],
+    )
+
+
+@command.command()
+@click.argument("number", type=int, metavar="ID")
+@click.option(
+    "--raw", is_flag=True, help="Write the mails that reported it, as received, and nothing else."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.pass_context
+def show(ctx: click.Context, number: int, raw: bool, as_json: bool) -> None:
+    """
+    Tell the whole story of one bounce: what is known, who said so, and which rule decided.
+
+    \b
+    Example:
+      mtabounce bounces show 17
+      mtabounce bounces show 17 --raw > bounce.eml
+    """
+    with connected(ctx.obj) as conn:
+        bounce = store.get_bounce(conn, number)
+        if bounce is None:
+            raise UsageError(f"there is no bounce {number}")
+        evidence = store.observations_of(conn, number)
+        if raw:
+            _write_raw(conn, evidence)
+        elif as_json:
+            print_json(asdict(bounce) | {"evidence": [asdict(one) for one in evidence]})
+        else:
+            _tell(bounce, evidence)
+
+
+def _key(address: str) -> str:
+    try:
+        return normalize(address)
+    except ValueError:
+        return address.lower()
+
+
+def _write_raw(conn: Connection[Any], evidence: list[store.StoredObservation]) -> None:
+    contents = [inputs.get_content(conn, one.input_id) for one in evidence if one.input_id]
+    kept = [content for content in contents if content]
+    if not kept:
+        raise UsageError("no mail of this bounce is kept")
+    for content in kept:
+        click.get_binary_stream("stdout").write(content)
+
+
+def _tell(bounce: store.StoredBounce, evidence: list[store.StoredObservation]) -> None:
+    times = "observation" if bounce.observations == 1 else "observations"
+    click.echo(f"Bounce {bounce.id}: {bounce.recipient} failed ({bounce.type}, {bounce.reason})")
+    facts = asdict(bounce) | bounce.meta
+    for name in ("id", "recipient", "type", "reason", "meta", "observations"):
+        del facts[name]
+    print_fields({name.replace("_", " "): value for name, value in facts.items()}, 2)
+    click.echo(f"\nBy {bounce.observations} {times}:")
+    for one in evidence:
+        origin = f"input {one.input_id}" if one.input_id else "no input"
+        when = one.occurred_at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        click.echo(f"\n  {when} by {one.source} ({origin}): {one.outcome}, {one.trust}")
+        click.echo(f"    read by {one.parser}")
+        words = f': "{one.matched}"' if one.matched else ""
+        click.echo(f"    rule {one.rule} says {one.reason}{words}")
+        print_fields({name.replace("_", " "): getattr(one, name) for name in _STORY}, 4)
+        print_fields({name.replace("_", " "): value for name, value in one.facts.items()}, 4)

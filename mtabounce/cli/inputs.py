@@ -1,0 +1,103 @@
+"""``mtabounce inputs``: look at what was received."""
+
+from dataclasses import asdict
+from datetime import datetime
+
+import click
+
+from mtabounce.cli._database import connected
+from mtabounce.cli._output import Since, print_fields, print_json, print_table
+from mtabounce.errors import UsageError
+from mtabounce.model import Outcome
+from mtabounce.store import bounces, inputs
+
+
+@click.group()
+def command() -> None:
+    """
+    List what was received, or show one input and what it said.
+
+    \b
+    Example:
+      mtabounce inputs list --state failed
+      mtabounce inputs show 17 --raw > input.eml
+    """
+
+
+@command.command("list")
+@click.option(
+    "--state", type=click.Choice(["pending", "done", "failed"]), help="Only those in this state."
+)
+@click.option(
+    "--outcome", type=click.Choice([*Outcome]), help="Only those that turned out to be this."
+)
+@click.option("--source", help="Only those of this source, such as receiver.")
+@click.option("--since", type=Since(), help="Only those received since: 7d, 12h, 2026-11-23.")
+@click.option(
+    "--limit", type=click.IntRange(1), default=50, show_default=True, help="How many at most."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+@click.pass_context
+def list_(
+    ctx: click.Context,
+    state: str | None,
+    outcome: str | None,
+    source: str | None,
+    since: datetime | None,
+    limit: int,
+    as_json: bool,
+) -> None:
+    """
+    List inputs, the latest first.
+
+    \b
+    Example:
+      mtabounce inputs list --outcome unrecognized --since 7d
+    """
+    with connected(ctx.obj) as conn:
+        found = inputs.list_inputs(
+            conn, state=state, outcome=outcome, source=source, since=since, limit=limit
+        )
+    if as_json:
+        for one in found:
+            print_json(one)
+        return
+    print_table(
+        ("ID", "RECEIVED", "SOURCE", "STATE", "OUTCOME", "BYTES", "TO", "ERROR"),
+        [
+            (one.id, one.received_at, one.source, one.state, one.outcome, one.size,
+             one.forward_paths, one.error)
+            for one in found
+        ],
+    )  # fmt: skip
+
+
+@command.command()
+@click.argument("number", type=int, metavar="ID")
+@click.option("--raw", is_flag=True, help="Write the input as received, and nothing else.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.pass_context
+def show(ctx: click.Context, number: int, raw: bool, as_json: bool) -> None:
+    """
+    Show one input: where it came from, what became of it, and what it said about whom.
+
+    \b
+    Example:
+      mtabounce inputs show 17
+    """
+    with connected(ctx.obj) as conn:
+        one = inputs.get_input(conn, number)
+        if one is None:
+            raise UsageError(f"there is no input {number}")
+        if raw:
+            click.get_binary_stream("stdout").write(inputs.get_content(conn, number) or b"")
+            return
+        said = bounces.observations_of_input(conn, number)
+    if as_json:
+        print_json(asdict(one) | {"said": [asdict(report) for report in said]})
+        return
+    print_fields({name.replace("_", " "): value for name, value in asdict(one).items()})
+    for report in said:
+        bounce = f"bounce {report.bounce_id}" if report.bounce_id else "no bounce"
+        click.echo(f"\n{report.final_recipient}: {report.outcome}, {report.reason} ({bounce})")
+        print_fields({"rule": report.rule, "said": report.diagnostic_code}, 2)
