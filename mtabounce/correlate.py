@@ -202,7 +202,7 @@ class Bounce:
             reason=verdict.reason,
             fault=verdict.fault,
             rule=verdict.rule,
-            status=verdict.status and str(verdict.status),
+            status=None if verdict.status is None else str(verdict.status),
             reply_code=verdict.reply_code,
             diagnostic_code=report.diagnostic_code,
             remote_mta=report.remote_mta,

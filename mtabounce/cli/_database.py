@@ -10,8 +10,8 @@ from psycopg import Connection
 from mtabounce.settings import load_settings
 from mtabounce.store.connection import connect_sync
 from mtabounce.store.embedded import database
-from mtabounce.store.migrate import check
 from mtabounce.store.unavailable import unavailable
+from mtabounce.store.version import check
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """``mtabounce bounces``: look at bounces and their evidence."""
 
+import sys
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -138,7 +139,7 @@ def _write_raw(conn: Connection[Any], evidence: list[store.StoredObservation]) -
     if not kept:
         raise UsageError("no mail of this bounce is kept")
     for content in kept:
-        click.get_binary_stream("stdout").write(content)
+        sys.stdout.buffer.write(content)
 
 
 def _tell(bounce: store.StoredBounce, evidence: list[store.StoredObservation]) -> None:

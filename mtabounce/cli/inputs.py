@@ -1,5 +1,6 @@
 """``mtabounce inputs``: look at what was received."""
 
+import sys
 from dataclasses import asdict
 from datetime import datetime
 
@@ -90,7 +91,7 @@ def show(ctx: click.Context, number: int, raw: bool, as_json: bool) -> None:
         if one is None:
             raise UsageError(f"there is no input {number}")
         if raw:
-            click.get_binary_stream("stdout").write(inputs.get_content(conn, number) or b"")
+            sys.stdout.buffer.write(inputs.get_content(conn, number) or b"")
             return
         said = bounces.observations_of_input(conn, number)
     if as_json:

@@ -70,14 +70,14 @@ class ReceiverSettings(Section):
     """Where bounces come in by SMTP or LMTP, and which of them are taken."""
 
     listen: list[ListenAddress] = Field(
-        [ListenAddress("127.0.0.1", 2525)], description="Where to listen for SMTP."
+        default=[ListenAddress("127.0.0.1", 2525)], description="Where to listen for SMTP."
     )
     lmtp_listen: list[ListenAddress] = Field(
-        [], description='Where to listen for LMTP, such as "/run/mtabounce/lmtp.sock".'
+        default=[], description='Where to listen for LMTP, such as "/run/mtabounce/lmtp.sock".'
     )
-    socket_mode: Mode = Field(0o660, description="The permissions of Unix sockets.")
+    socket_mode: Mode = Field(default=0o660, description="The permissions of Unix sockets.")
     return_paths: list[ReturnPath] = Field(
-        [],
+        default=[],
         description=(
             'The addresses to take mail for: "bounces@b.example.org", also with "+anything" '
             'after the name, or "@b.example.org" for all of a domain. Without any, all are '
@@ -90,26 +90,29 @@ class ReceiverSettings(Section):
         json_schema_extra={"default": '"mail.example.org"'},
     )
     tls_certificate_file: Path | None = Field(
-        None, description="A certificate chain (PEM), to offer STARTTLS with. Read anew on SIGHUP."
+        default=None,
+        description="A certificate chain (PEM), to offer STARTTLS with. Read anew on SIGHUP.",
     )
-    tls_key_file: Path | None = Field(None, description="The key to it (PEM).")
-    max_size: Size = Field(10 * 2**20, gt=0, description="The largest mail to take.")
-    max_connections: int = Field(100, gt=0, description="Connections at a time.")
+    tls_key_file: Path | None = Field(default=None, description="The key to it (PEM).")
+    max_size: Size = Field(default=10 * 2**20, gt=0, description="The largest mail to take.")
+    max_connections: int = Field(default=100, gt=0, description="Connections at a time.")
     max_connections_per_ip: int = Field(
-        10, gt=0, description="Those from one address (IPv6: one /64). Trusted peers have no limit."
+        default=10,
+        gt=0,
+        description="Those from one address (IPv6: one /64). Trusted peers have no limit.",
     )
     trusted_peers: list[Network] = Field(
-        [ip_network("127.0.0.1"), ip_network("::1")],
+        default=[ip_network("127.0.0.1"), ip_network("::1")],
         description=(
             "Your own mail servers. What they write themselves counts as proven. So does what "
             "comes over a Unix socket."
         ),
     )
     idle_timeout: Duration = Field(
-        timedelta(seconds=30), description="How long a client may take to go on."
+        default=timedelta(seconds=30), description="How long a client may take to go on."
     )
     transaction_timeout: Duration = Field(
-        timedelta(minutes=5), description="How long a client may take for one mail."
+        default=timedelta(minutes=5), description="How long a client may take for one mail."
     )
 
     @model_validator(mode="after")

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from psycopg import AsyncConnection
-from psycopg.rows import class_row, scalar_row
+from psycopg.rows import class_row, dict_row, scalar_row
 
 from mtabounce.correlate import Bounce, KnownRef
 from mtabounce.model import BounceType, Fault, Trust
@@ -52,14 +52,14 @@ async def known_refs(conn: Connection, keys: Sequence[bytes]) -> list[KnownRef]:
 
 async def bounces_by_id(conn: Connection, ids: Sequence[int]) -> dict[int, Bounce]:
     """Return the bounces *ids* by id, locked until the transaction ends."""
-    async with conn.cursor(row_factory=class_row(_bounce)) as cursor:
+    async with conn.cursor(row_factory=dict_row) as cursor:
         await cursor.execute(SQL["bounces_by_id"], {"ids": list(ids)})
-        return {bounce.id: bounce for bounce in await cursor.fetchall()}
+        return {columns["id"]: _bounce(columns) for columns in await cursor.fetchall()}
 
 
-def _bounce(**columns: Any) -> Bounce:
+def _bounce(columns: Mapping[str, Any]) -> Bounce:
     return Bounce(
-        **columns
+        **dict(columns)
         | {
             "type": BounceType(columns["type"]),
             "fault": columns["fault"] and Fault(columns["fault"]),
