@@ -1,0 +1,126 @@
+"""The classifier: reports in, verdicts out."""
+
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mtabounce.classify import evidence as evidence_of
+from mtabounce.classify.evidence import Evidence
+from mtabounce.classify.index import Found, Index
+from mtabounce.classify.reasons import Reason, load_reasons
+from mtabounce.classify.rule import Rule, RuleFile, rule_files
+from mtabounce.errors import ConfigError
+from mtabounce.model import BounceType, Outcome, Report, Verdict
+
+SHIPPED = Path(__file__).parent.parent / "rules"
+
+_HOST = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)+")
+_FAILURES = (Outcome.BOUNCE, Outcome.COMPLAINT)
+
+
+@dataclass(frozen=True, slots=True)
+class Operators:
+    """Who runs a mail server, by the end of its host name."""
+
+    domains: Mapping[str, str]  # "google.com" → "google"
+
+    def of(self, host: str) -> str:
+        """Return the operator of *host* ("mx.example.com [192.0.2.1]" will do), "" if unknown."""
+        found = _HOST.search(host.lower())
+        name = found[0] if found else ""
+        while name:
+            if name in self.domains:
+                return self.domains[name]
+            name = name.partition(".")[2]
+        return ""
+
+
+class Classifier:
+    """Judges reports by rules. It is immutable, and shared by threads and forks freely."""
+
+    def __init__(
+        self, rules: Sequence[Rule], reasons: Mapping[str, Reason], operators: Operators
+    ) -> None:
+        self.rules = rules
+        self.reasons = reasons
+        self.operators = operators
+        self._index = Index(rules)
+
+    def classify(self, report: Report) -> Verdict:
+        """Return the verdict on *report*; its status and reply code are the effective ones."""
+        return self._judge(evidence_of.of_report(report))
+
+    def classify_reply(self, text: str) -> Verdict:
+        """Return the verdict on an SMTP reply, of which no more than the *text* is known."""
+        return self._judge(evidence_of.of_reply(text))
+
+    def matches(self, report: Report) -> list[Found]:
+        """Return every rule that fits *report*, the deciding one first."""
+        seen = evidence_of.of_report(report)
+        return list(self._index.all(seen, self.operators.of(seen.host)))
+
+    def _judge(self, seen: Evidence) -> Verdict:
+        found = self._index.first(seen, self.operators.of(seen.host) if seen.host else "")
+        rule, words = found or (_NO_RULE, "")
+        reason = self.reasons[rule.reason]
+        return Verdict(
+            type=_type(reason, seen),
+            reason=reason.name,
+            fault=reason.fault,
+            rule=rule.id,
+            status=seen.status,
+            reply_code=seen.reply_code,
+            matched=words,
+        )
+
+
+def load(local: Path | None = None, types: Mapping[str, str] | None = None) -> Classifier:
+    """
+    Load the rules: the user's own of the folder *local* first, then ours.
+
+    *types* maps reasons to other types than ours: hard, soft, complaint, none. Raises ConfigError
+    where a file, a reason or a type is not right; the message says where, and what was meant.
+    """
+    reasons = load_reasons(SHIPPED / "reasons.toml", types)
+    names = tomllib.loads((SHIPPED / "operators.toml").read_text(encoding="utf-8"))
+    own = read_rules(local, reasons, names, check=True) if local else []
+    rules = [*own, *read_rules(SHIPPED, reasons, names, check=False)]
+    _refuse_twins(rules)
+    domains = {domain: name for name, domains in names.items() for domain in domains}
+    return Classifier(rules, reasons, Operators(domains))
+
+
+def read_rules(
+    folder: Path, reasons: Mapping[str, Reason], operators: Mapping[str, object], *, check: bool
+) -> list[Rule]:
+    """
+    Return the rules of *folder* in order; *check* compiles their patterns too.
+
+    Raises ConfigError where the folder is not there, or a file of it is not right.
+    """
+    if not folder.is_dir():
+        raise ConfigError(f"{folder}: there is no such folder of rules")
+    files = [RuleFile(path, reasons, operators, check) for path in rule_files(folder)]
+    return [rule for file in files for rule in file.rules()]
+
+
+def _refuse_twins(rules: Sequence[Rule]) -> None:
+    seen: dict[str, Rule] = {}
+    for rule in rules:
+        if other := seen.get(rule.id):
+            raise ConfigError(f"{rule.file}: rule '{rule.id}': {other.file} has a rule of that id")
+        seen[rule.id] = rule
+
+
+def _type(reason: Reason, seen: Evidence) -> BounceType | None:
+    """Return the type of *reason*: none for what is no failure, and hard for none but 5xx."""
+    if seen.outcome not in _FAILURES:
+        return None
+    if reason.type is BounceType.HARD and seen.is_temporary:
+        return BounceType.SOFT
+    return reason.type
+
+
+_NO_RULE = Rule(id="undetermined", reason="undetermined")

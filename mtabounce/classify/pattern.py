@@ -1,0 +1,175 @@
+"""
+Patterns in linear time: the words that a pattern cannot do without, and RE2 for the rest.
+
+A text is searched once for the needed words of all patterns (Aho-Corasick); RE2 sees only the
+few patterns whose words are there. Patterns match in any case of letters.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import takewhile
+from typing import Any
+
+import re2
+
+SHORTEST = 3  # letters that a word needs to be worth looking for
+
+# What RE2 and Hyperscan both take, and what _Reader understands: no flags, no look-around, no
+# named groups; of the escapes only classes, word borders and punctuation.
+_FOREIGN = re.compile(r"\\[^\W_bBdDsSwW]|(?<!\\)\(\?(?!:)")
+_META = frozenset(r"\.^$*+?{}[]|()")
+_OPTIONS = re2.Options()
+_OPTIONS.case_sensitive = False
+_OPTIONS.log_errors = False
+
+
+class Pattern:
+    """One search pattern of a rule. It is compiled when a text first needs it."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.words = needed_words(source)
+        self._plain = _plain(source)
+
+    def search(self, text: bytes) -> tuple[int, int] | None:
+        """Return where the pattern is in *text* (lower case, UTF-8), None where it is not."""
+        if self._plain is not None:
+            start = text.find(self._plain)
+            return None if start < 0 else (start, start + len(self._plain))
+        found = self._compiled.search(text)
+        return found.span() if found else None
+
+    def check(self) -> None:
+        """Compile the pattern now. Raises ValueError where it is none that we take."""
+        if foreign := _FOREIGN.search(self.source):
+            raise ValueError(f"'{foreign[0]}' is not supported in patterns")
+        try:
+            _ = self._compiled
+        except re2.error as error:
+            said = error.args[0] if error.args else ""
+            raise ValueError(said.decode() if isinstance(said, bytes) else str(said)) from None
+
+    @cached_property
+    def _compiled(self) -> Any:
+        return re2.compile(self.source.encode(), _OPTIONS)
+
+
+def needed_words(source: str) -> frozenset[bytes]:
+    """
+    Return lower-case words of which every text that *source* matches holds at least one.
+
+    The empty set: the pattern has no such words, and each text must be tried.
+    """
+    found = _Reader(source).alternatives()
+    return frozenset(word.encode() for word in found or ())
+
+
+def _plain(source: str) -> bytes | None:
+    """Return the lower-case text that *source* stands for, None where it is a real pattern."""
+    return None if _META & set(source) else source.lower().encode()
+
+
+@dataclass(slots=True)
+class _Atom:
+    """One item of a pattern: a letter, or something whose needed words may be known."""
+
+    letter: str = ""  # "" where the item is more than one fixed letter
+    words: frozenset[str] | None = None
+    least: int = 1  # times that the item must be there
+    most: int | None = 1  # None: any number of times
+
+
+class _Reader:
+    """
+    Reads just enough of a pattern's syntax to find the words it cannot do without.
+
+    Where it is not sure it says "no words": a pattern is then tried too often, never too seldom.
+    """
+
+    def __init__(self, source: str) -> None:
+        self.rest = source
+
+    def alternatives(self) -> frozenset[str] | None:
+        found = [_best_words(list(self._items()))]
+        while self._skip("|"):
+            found.append(_best_words(list(self._items())))
+        known = [words for words in found if words is not None]
+        return frozenset().union(*known) if len(known) == len(found) else None
+
+    def _items(self) -> Iterator[_Atom]:
+        while self.rest and self.rest[0] not in "|)":
+            atom = self._item()
+            atom.least, atom.most = self._times()
+            yield atom
+
+    def _item(self) -> _Atom:
+        first, self.rest = self.rest[0], self.rest[1:]
+        if first == "(":
+            return self._group()
+        if first == "[":
+            return self._class()
+        if first == "\\":
+            return self._escape()
+        return _Atom() if first in ".^$" else _Atom(letter=first.lower())
+
+    def _group(self) -> _Atom:
+        self._skip("?:")
+        words = self.alternatives()
+        self._skip(")")
+        return _Atom(words=words)
+
+    def _class(self) -> _Atom:
+        end = self.rest.find("]", 2 if self.rest[:2] == "^]" else 1)
+        while end > 0 and self.rest[end - 1] == "\\":
+            end = self.rest.find("]", end + 1)
+        self.rest = self.rest[end + 1 :] if end > 0 else ""
+        return _Atom()
+
+    def _escape(self) -> _Atom:
+        escaped, self.rest = self.rest[:1], self.rest[1:]
+        return _Atom() if escaped.isalnum() else _Atom(letter=escaped)
+
+    def _times(self) -> tuple[int, int | None]:
+        least, most = 1, 1
+        if self._skip("?"):
+            least = 0
+        elif self._skip("*"):
+            return self._lazy(0, None)
+        elif self._skip("+"):
+            return self._lazy(1, None)
+        elif self.rest[:1] == "{" and "}" in self.rest:
+            bounds, _, self.rest = self.rest[1:].partition("}")
+            digits = "".join(takewhile(str.isdigit, bounds))
+            return self._lazy(int(digits or 0), None)
+        else:
+            return 1, 1
+        return self._lazy(least, most)
+
+    def _lazy(self, least: int, most: int | None) -> tuple[int, int | None]:
+        self._skip("?")
+        return least, most
+
+    def _skip(self, sign: str) -> bool:
+        if not self.rest.startswith(sign):
+            return False
+        self.rest = self.rest[len(sign) :]
+        return True
+
+
+def _best_words(items: list[_Atom]) -> frozenset[str] | None:
+    """Return the words of one alternative that are rarest, i.e. longest; None: there are none."""
+    choices, run = [], ""
+    for item in items:
+        if item.letter and item.least:
+            run += item.letter
+        if item.letter and (item.least, item.most) == (1, 1):
+            continue
+        choices.append(frozenset({run}))
+        run = ""
+        if item.words and item.least:
+            choices.append(item.words)
+    choices.append(frozenset({run}))
+    best = max(choices, key=lambda words: (min(map(len, words)), -len(words)))
+    return best if min(map(len, best)) >= SHORTEST else None

@@ -1,0 +1,36 @@
+"""The rules and header names that commands judge by: the configuration's, where there is one."""
+
+import os
+from importlib import import_module
+from pathlib import Path
+
+from mtabounce.classify import Classifier, load
+from mtabounce.parsers import HeaderNames
+from mtabounce.pipeline.judge import Judge
+
+_PLACES = (Path("mtabounce.toml"), Path("/etc/mtabounce/mtabounce.toml"))
+
+
+def judge_for(config: Path | None, folder: Path | None = None) -> Judge:
+    """
+    Return the judge that the configuration describes; *folder* replaces its own rules.
+
+    Raises ConfigError where the configuration, or a rule, is wrong.
+    """
+    if not (config or _is_configured()):
+        return Judge(load(folder))
+    # The settings of all parts, and pydantic with them, take 250 ms to import.
+    settings = import_module("mtabounce.settings").load_settings(config)
+    names: HeaderNames = settings.headers.names()
+    return Judge(load(folder or settings.rules.folder, settings.rules.types), names)
+
+
+def classifier_for(config: Path | None, folder: Path | None = None) -> Classifier:
+    """Return the classifier of the same. Raises ConfigError likewise."""
+    return judge_for(config, folder).classifier
+
+
+def _is_configured() -> bool:
+    return any(name.startswith("MTABOUNCE_") for name in os.environ) or any(
+        path.exists() for path in _PLACES
+    )
