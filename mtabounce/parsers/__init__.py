@@ -12,7 +12,7 @@ from ahocorasick_rs import AhoCorasick
 
 from mtabounce.mime import fingerprint
 from mtabounce.model import Outcome, Reading
-from mtabounce.parsers._mail import Findings, HeaderNames, Mail, Parser, clip
+from mtabounce.parsers._mail import Findings, HeaderNames, Mail, Parser, polish, weightiest
 from mtabounce.registry import discover
 
 __all__ = ["HeaderNames", "Parser", "read"]
@@ -46,9 +46,10 @@ def read(content: bytes, names: HeaderNames = _DEFAULT_NAMES) -> Reading:
     """Return what a mail says. Total: whatever the bytes are, there is a reading."""
     mail = Mail(content, names)
     name, found = _recognize(mail)
+    reports = tuple(map(polish, found.reports))
     return Reading(
-        outcome=found.outcome,
-        reports=tuple(map(clip, found.reports)),
+        outcome=weightiest(reports) or found.outcome,
+        reports=reports,
         parser=name,
         fingerprint=fingerprint(content),
         relayed=mail.relayed,

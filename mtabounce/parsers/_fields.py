@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from mtabounce.address import is_address, is_local_part, parse
+from mtabounce.address import LENGTH_LIMIT, is_address, is_local_part, parse
 from mtabounce.model import Action
 
 Fields = dict[str, str]  # by name in lower case; the first of a name counts
@@ -113,7 +113,12 @@ def recipient_of(value: str) -> str:
     if found := parse(address) or parse(without_comments(address)):
         return found
     bare = without_comments(address).strip("<>' ")
-    return bare if is_address(bare) or is_local_part(bare) else ""
+    return bare if is_address(bare) or is_local_part(bare) or _is_odd(bare) else ""
+
+
+def _is_odd(text: str) -> bool:
+    """Whether *text* may name a recipient, though no address: "|/bin/prog@host", "a@#host"."""
+    return text.count("@") == 1 and len(text) <= LENGTH_LIMIT and text.isprintable()
 
 
 def _character(found: re.Match[str]) -> str:

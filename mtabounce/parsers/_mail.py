@@ -1,14 +1,16 @@
 """What parsers are given, and what they give back."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import islice
 from typing import Any
 
 from mtabounce.mime import Headers, Message, Part
 from mtabounce.model import Action, Outcome, Report
 from mtabounce.parsers._dates import parse_date
+from mtabounce.parsers._prose import split_returned
 
 RECIPIENT_LIMIT = 1000
 FIELD_LIMIT = 8 * 1024  # characters of one field of a report
@@ -25,6 +27,10 @@ _RETURNED = frozenset(
     }
 )
 _READABLE = frozenset({"text/plain", "text/html"})
+_DAEMONS_LOCAL_PART = re.compile(
+    r"(?i)(?:mailer[-_.]?daemon|post[-_]?master|mail[-_.]?delivery|mailerdaemon|mdaemon|daemon)"
+    r"[^@\s]*(?:@|>|$|\s)|mail delivery (?:sub)?system|system administrator|<>\s*$|^\s*$"
+)
 _DAEMON = re.compile(
     r"(?i)(?:mailer[-_ .]?daemon|post_?master|mail[-_ ]?deliver|mail[-_ ]?daemon|mail[-_ ]?admin"
     r"|deliver(?:y|ies)[-_ ]|system admin|mdaemon|no-?reply|non-?delivery|bounce|daemon@|virus"
@@ -39,6 +45,14 @@ _NEWS_OF_FAILURE = re.compile(
     r"|не\s*доставлен|недоставл|配信|不达|退信|エラー|non remis|mancato recapito"
     r"|no se (?:puede|pudo)|n[ãa]o entregue|unable to deliver)"
 )
+_QUOTED_HEADERS = re.compile(r"(?m)^(?:[A-Za-z][\w-]*:[^\n]*\n(?:[ \t]+\S[^\n]*\n)*){2,}")
+# A refusal that asks the sender to do something to be let in: nothing is said of the recipient.
+_CHALLENGED = re.compile(
+    r"(?i)requires? (?:sender )?confirmation|confirm (?:that )?you(?:'re| are) (?:an? )?(?:human"
+    r"|real|person)"
+    r"|challenge[-/ ]response|to be added to (?:my|the recipient's) (?:guest|allow|white) ?list"
+)
+_FORWARD = re.compile(r"(?i)\s*(?:fwd?|wg|tr|doorst|i)\s*:")
 _MESSAGE_ID = re.compile(r"<?([^<>\s]+@[^<>\s]*|[^<>\s]+)>?")
 _OWN_RECEIVED = re.compile(
     rb"(?i)\s*(?:by \S+ \(Postfix\)\s+id "  # Postfix's own; a user's says (Postfix, from userid)
@@ -112,6 +126,19 @@ class Mail(Message):
         return "\n".join(part.text for part in plain or shown)
 
     @cached_property
+    def prose(self) -> tuple[str, str]:
+        """The readable text, parted where a returned mail begins in it."""
+        return split_returned(self.text)
+
+    @cached_property
+    def is_daemons(self) -> bool:
+        """Whether a mail system signs it, or nobody does: then it is no person's answer."""
+        return (
+            b"x-failed-recipients" in self.headers
+            or _DAEMONS_LOCAL_PART.search(self.sender) is not None
+        )
+
+    @cached_property
     def is_automatic(self) -> bool:
         """Whether anything says that a mail system wrote it, and that it may be a bounce."""
         headers = self.headers
@@ -125,15 +152,35 @@ class Mail(Message):
         )
 
     @cached_property
+    def is_forward(self) -> bool:
+        """Whether a person passed it on, as the subject says."""
+        return _FORWARD.match(self.subject) is not None
+
+    @cached_property
     def relayed(self) -> bool:
         """Whether some other host handed it to the MTA that we had it from, or might have."""
         received = self.headers.all_raw(b"received")
         return not received or not all(map(_OWN_RECEIVED.match, received))
 
     @cached_property
+    def sent_to(self) -> str:
+        """The To header of the mail that is returned; "" where it is not."""
+        if self.returned is not None:
+            return Headers(_head_of(self.returned)).get(b"to")
+        return self.quoted_headers.get(b"to") if self.prose[1] else ""
+
+    @cached_property
     def original(self) -> dict[str, Any]:
         """The fields of a report that the returned headers give."""
-        return self.original_of(Headers(_head_of(self.returned))) if self.returned else {}
+        if self.returned is not None:
+            return self.original_of(Headers(_head_of(self.returned)))
+        return self.original_of(self.quoted_headers) if self.prose[1] else {}
+
+    @cached_property
+    def quoted_headers(self) -> Headers:
+        """The headers of a mail that is returned inside the readable text."""
+        found = _QUOTED_HEADERS.search(self.prose[1])
+        return Headers(found[0].encode() if found else b"")
 
     def original_of(self, headers: Headers) -> dict[str, Any]:
         """Return the fields of a report that *headers*, of a returned mail, give."""
@@ -176,21 +223,33 @@ def outcome_of(action: Action | None) -> Outcome:
     return Outcome.BOUNCE
 
 
-_WEIGHTS = (Outcome.COMPLAINT, Outcome.BOUNCE, Outcome.DELAYED, Outcome.DELIVERED)
+_WEIGHTS = (
+    Outcome.COMPLAINT,
+    Outcome.BOUNCE,
+    Outcome.DELAYED,
+    Outcome.DELIVERED,
+    Outcome.CHALLENGE,
+    Outcome.AUTO_REPLY,
+)
 
 
 def findings(reports: Iterable[Report]) -> Findings | None:
     """Return *reports* with the weightiest of their outcomes; None where there are none."""
-    kept = tuple(reports)[:RECIPIENT_LIMIT]
-    if not kept:
-        return None
-    outcomes = {report.outcome for report in kept}
-    outcome = next((one for one in _WEIGHTS if one in outcomes), kept[0].outcome)
-    return Findings(outcome=outcome, reports=kept)
+    kept = tuple(islice(reports, RECIPIENT_LIMIT))
+    outcome = weightiest(kept)
+    return Findings(outcome=outcome, reports=kept) if outcome else None
 
 
-def clip(report: Report) -> Report:
-    """Return *report* with no text longer than FIELD_LIMIT."""
+def weightiest(reports: Collection[Report]) -> Outcome | None:
+    """Return the outcome that stands for all of *reports*; None where there are none."""
+    outcomes = {report.outcome for report in reports}
+    return next((outcome for outcome in _WEIGHTS if outcome in outcomes), None)
+
+
+def polish(report: Report) -> Report:
+    """Return *report* with no text too long, and as a challenge where the refusal is one."""
+    if report.outcome is Outcome.BOUNCE and _CHALLENGED.search(report.diagnostic_code):
+        report = replace(report, outcome=Outcome.CHALLENGE)
     long: dict[str, Any] = {
         name: value[:FIELD_LIMIT]
         for name in Report.__slots__

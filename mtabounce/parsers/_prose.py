@@ -44,8 +44,75 @@ _REPLY = re.compile(
     r"(?:^|(?<=[\s:;>('\"\[]))([245]\d\d)(?:[ -]+\(?#?([245]\.\d{1,3}\.\d{1,3})\)?|[ -]+(?=\S)|$)",
     re.MULTILINE,
 )
+_HEADER = (
+    r"(?:Received|Return-[Pp]ath|From|To|Subject|Date|Message-I[dD]|MIME-Version|Mime-Version|Reply-To"
+    r"|Content-[Tt]ype|DKIM-Signature|Delivered-To|Authentication-Results|Sender|Cc|X-[\w-]+)"
+    r":[^\n]*\n(?:[ \t]+\S[^\n]*\n)*"
+)
+_RETURNED = re.compile(
+    r"(?im)^(?:[-=*_ ]{0,60}(?:"
+    r"below (?:this|the next) line is a copy of (?:the|your) message"
+    r"|(?:enclosed|this|below|included|attached) is a copy of (?:the|your)(?: original)? message"
+    r"|(?:original|unsent|returned|undelivered) (?:message|mail)"
+    r"(?: header(?:s)?| info)?(?: (?:follows?|is following|details))?\.?:?[ ]?[-=*_ ]*$"
+    r"|(?:the )?(?:first \d+ lines|header|body|text) of (?:the|your) (?:original )?(?:message|mail)"
+    r"|(?:the )?(?:original )?message headers? follows?|headers? of (?:the|your) message"
+    r"|start of returned message|returned mail follows|original headers?:"
+    r"|mensaje original adjunto|your (?:original )?message (?:reads|follows)"
+    r"|(?:urspr(?:ü|ue)ngliche nachricht|message d'origine|messaggio originale|mensaje original"
+    r"|mensagem original|oorspronkelijk bericht)"
+    r"|oorspronkelijke berichtkoppen|urspr(?:ü|ue)ngliche nachrichtenkopf"
+    r"|en-t(?:ê|e)tes de message d'origine|encabezados de mensajes? originale?s?"
+    r"|cabe(?:ç|c)alhos? (?:da|de) mensage[mn]s? origina(?:l|is)|intestazioni originali"
+    r"|(?:元|送信)の?メッセージ ?(?:の)? ?ヘッダー|元のメール|原始邮件头|原始郵件標頭))"
+    rf"|(?:(?<=\n\n)|(?<=\n-\n)|(?<=--\n)|(?<==\n))(?:{_HEADER}){{3}}"
+)
+_FAILED = re.compile(
+    r"(?i)(?:could(?: not|n't)|can ?not|was not|wasn't|not|unable to|failed to|never) (?:yet )?"
+    r"(?:be )?"
+    r"(?:successfully )?(?:deliver|send|sent|reach|accept)|undeliver|deliver\w*[^.\n]{0,80} fail"
+    r"|fail\w*[^.\n]{0,40} deliver|(?:mail|message) (?:was |has been )?(?:rejected|refused"
+    r"|returned|blocked)"
+    r"|(?:user|recipient|address|mailbox|account|host|domain)[^.\n]{0,60} (?:unknown|not (?:found"
+    r"|exist)|full"
+    r"|invalid|does ?n[o']t exist|doesn't exist|disabled|unavailable|over quota)"
+    r"|(?:unknown|invalid|no such|nonexistent|not a valid) (?:user|recipient|address|mailbox"
+    r"|account)"
+    r"|nicht (?:zugestellt|ausgeliefert|zustell)|unzustellbar|n'a (?:pas )?pu [^.\n]{0,40}"
+    r"(?:remis|distribu|livr)"
+    r"|no (?:se )?pudo (?:ser )?(?:entreg|envia)|n[ãa]o (?:p[ôo]de"
+    r"|foi poss[íi]vel) [^.\n]{0,30}entreg"
+    r"|non (?:[èe] stato|ha potuto) [^.\n]{0,40}(?:recapit|consegn)|niet (?:worden )?(?:bezorgd"
+    r"|afgeleverd)"
+    r"|не (?:может быть |было |удалось )?доставлен|配信(?:でき|され)|送信でき|届け|无法(?:投递|送达"
+    r"|发送)"
+    r"|無法(?:投遞|傳送|送達)|退信|전송(?:할 수|하지)|\b[45]\d\d[ -]#?[45]\.\d\.\d"
+)
+_DELAYED = re.compile(
+    r"(?i)will (?:be retried|retry|keep trying|continue to (?:try|attempt)|try again)"
+    r"|not yet been delivered"
+    r"|this is (?:just )?a warning|has been delayed|delivery (?:is )?delayed|delayed mail"
+    r"|still being retried"
+    r"|attempts will continue|no action is required"
+)
 _SPACES = re.compile(r"\s+")
 _BLANK = re.compile(r"\n[ \t]*\n")
+
+
+def has_failed(text: str) -> bool:
+    """Whether *text* says that a mail did not arrive."""
+    return _FAILED.search(text) is not None
+
+
+def is_delay(text: str) -> bool:
+    """Whether *text* says that delivery will be tried again."""
+    return _DELAYED.search(text) is not None
+
+
+def split_returned(text: str) -> tuple[str, str]:
+    """Part *text* into what was written about a mail, and that mail as it was returned."""
+    found = _RETURNED.search(text)
+    return (text[: found.start()], text[found.start() :]) if found else (text, "")
 
 
 def joined(text: str) -> str:

@@ -1,0 +1,145 @@
+"""
+Plain-text bounces, declared: where the recipients stand, and what stands around them.
+
+A dialect is the words of one mail system. Its module names them; the reading is here.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from mtabounce.address import is_address, is_local_part, parse
+from mtabounce.charset import header_text
+from mtabounce.mime import VALUE_LIMIT
+from mtabounce.model import Action, Report
+from mtabounce.parsers._dates import parse_date
+from mtabounce.parsers._mail import RECIPIENT_LIMIT, Findings, Mail, Parser, findings, outcome_of
+from mtabounce.parsers._prose import command_in, host_in, joined
+
+# "<a@example.org>:" at the start of a line, as qmail and Postfix write it.
+ANGLED = (
+    r"^[ \t]*<(?P<address>[^<>\n]{1,320})>[ \t]*"
+    r"(?:\((?:expanded from:? <?(?P<original>[^<>()\n]+)>?|[^()\n]*)\))?[ \t]*:"
+)
+ADDRESS = r"[^\s<>\"'()\[\],;:@]{1,128}@[^\s<>\"'()\[\],;:@]{1,255}"  # somewhere in a line
+
+_NEVER = re.compile(r"(?!)")
+_TO = re.compile(r"(?i)(?:RCPT TO:|for) ?<([^<>\s]+)>")
+_ENTRIES = re.compile(r"[,\s]+")
+
+
+def pattern(text: str) -> re.Pattern[str]:
+    """Compile a piece of a dialect: ^ and $ are of lines, case does not matter."""
+    return re.compile(text, re.MULTILINE | re.IGNORECASE) if text else _NEVER
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dialect:
+    """What a mail system writes when it gives up; each text is a pattern."""
+
+    starts: str  # the recipients come after it; it must be there
+    recipient: str  # holds a group "address", maybe "reason" and "host"
+    stops: str = ""  # the recipients end here; else with the text
+    reason: str = ""  # a group "reason", for all recipients; else what follows each of them
+    delayed: str = ""  # says that it is no more than a delay
+    reporter: str = ""  # a group "host": the reporting MTA
+    local: bool = False  # whether recipients may lack a domain
+    anywhere: bool = False  # whether to look behind the start of a returned mail too
+    _compiled: dict[str, re.Pattern[str]] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        for name in ("starts", "recipient", "stops", "reason", "delayed", "reporter"):
+            self._compiled[name] = pattern(getattr(self, name))
+
+    def read(self, mail: Mail) -> Findings | None:
+        """Return what *mail* says, or None where it is not of this dialect."""
+        text = mail.text if self.anywhere else mail.prose[0]
+        begun = self._compiled["starts"].search(text) if mail.is_automatic else None
+        if begun is None:
+            return None
+        ended = self._compiled["stops"].search(text, begun.end())
+        zone = text[begun.end() : ended.start() if ended else len(text)]
+        return findings(self._reports(mail, text, zone))
+
+    def _reports(self, mail: Mail, text: str, zone: str) -> Iterator[Report]:
+        hits = list(self._compiled["recipient"].finditer(zone))[:RECIPIENT_LIMIT]
+        shared = self._compiled["reason"].search(text)
+        action = Action.DELAYED if self._compiled["delayed"].search(text) else Action.FAILED
+        reporter = self._compiled["reporter"].search(text)
+        seen: set[str] = set()
+        for hit, chunk in chunks(hits, zone):
+            address = complete(mail, hit["address"], chunk, local=self.local)
+            if address and address.lower() not in seen:
+                seen.add(address.lower())
+                said = _said(hit, chunk[hit.end() - hit.start() :], shared)
+                report = report_of(mail, address, action, said, chunk)
+                yield replace(
+                    report,
+                    original_recipient=parse(hit.groupdict().get("original") or ""),
+                    reporting_mta=reporter["host"] if reporter else "",
+                )
+
+
+def _said(hit: re.Match[str], rest: str, shared: re.Match[str] | None) -> str:
+    groups = hit.groupdict()
+    if groups.get("reason"):
+        return hit["reason"]
+    return shared["reason"] if shared else rest
+
+
+def chunks(hits: Sequence[re.Match[str]], text: str) -> Iterator[tuple[re.Match[str], str]]:
+    """Yield each of *hits* in *text* with what stands from there to the next."""
+    ends = [hit.start() for hit in hits[1:]] + [len(text)]
+    for hit, end in zip(hits, ends, strict=False):
+        yield hit, text[hit.start() : end]
+
+
+def report_of(mail: Mail, address: str, action: Action, said: str, context: str = "") -> Report:
+    """Return the report on *address*, of which *said* is the reason, in *context*."""
+    context = context or said
+    return Report(
+        outcome=outcome_of(action),
+        final_recipient=address,
+        action=action,
+        diagnostic_code=joined(said).strip(" :-"),
+        command=command_in(context),
+        remote_mta=host_in(context).rstrip("."),
+        occurred_at=parse_date(mail.headers.get(b"date")),
+        **mail.original,
+    )
+
+
+def complete(mail: Mail, text: str, context: str, *, local: bool) -> str:
+    """Return the address in *text*, its domain found elsewhere where it lacks one; "" for none."""
+    address = parse(text) or text.strip(" \t\"'<>.:")
+    if is_address(address):
+        return address
+    if not local or not is_local_part(address):
+        return ""
+    for candidate in _candidates(mail, context):
+        if candidate.rpartition("@")[0].lower() == address.lower() and is_address(candidate):
+            return candidate
+    return address
+
+
+def _candidates(mail: Mail, context: str) -> Iterator[str]:
+    yield from _TO.findall(context)
+    yield from failed_recipients(mail)
+    yield parse(mail.quoted_headers.get(b"to"))
+
+
+def failed_recipients(mail: Mail) -> list[str]:
+    """Return the addresses of Exim's X-Failed-Recipients, which others write too."""
+    found: list[str] = []
+    for value in mail.headers.all_raw(b"x-failed-recipients")[:RECIPIENT_LIMIT]:
+        found += map(parse, _ENTRIES.split(header_text(value[:VALUE_LIMIT]))[:RECIPIENT_LIMIT])
+    return [address for address in found if address]
+
+
+def plain_text(rank: int, marks: tuple[str, ...], *dialects: Dialect) -> Parser:
+    """Return a parser that reads the first of *dialects* that the mail is written in."""
+
+    def read(mail: Mail) -> Findings | None:
+        return next(filter(None, (dialect.read(mail) for dialect in dialects)), None)
+
+    return Parser(rank=rank, read=read, marks=marks)

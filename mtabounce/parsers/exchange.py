@@ -1,0 +1,94 @@
+"""
+Exchange and Outlook, from Exchange 5.5 to Microsoft 365, where no status part came through.
+
+Their prose is translated into forty languages. What is not: the section for administrators, in
+which an address alone on its line is followed by the reply ("#550 5.1.1 … ##", "Remote Server
+returned '550 …'"), and in the oldest "MSEXCH:" and "<host #5.1.1 smtp;550 …>".
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+
+from mtabounce.model import Action, Report
+from mtabounce.parsers._dialect import ADDRESS, Dialect, report_of
+from mtabounce.parsers._mail import Findings, Mail, Parser, findings
+
+_SERVER = re.compile(r"(?m)^[^\n:：]{3,60}[:：] ?(?P<host>[A-Za-z0-9][\w.-]*\.[\w.-]*\w)[ \t]*$")
+_REPLIED = re.compile(
+    rf"(?m)^(?P<address>{ADDRESS})(?:<mailto:[^>\n]*>)?[ \t]*\n(?:[ \t]*\n)*"
+    r"(?:[^\n]{0,200}\n){0,2}?"
+    r"(?P<reason>[^\n]*(?:#\s*<?[^\n]*#|#?[245]\d\d[ -]|'[245]\d\d |[245]\.\d\.\d{1,3} |RESOLVER\.|"
+    r"SMTPSEND\.|STOREDRV\.|ROUTING\.|QUEUE\.|MSEXCH)[^\n]*(?:\n[ \t]+[^\n]+)*)"
+)
+_LISTED = re.compile(rf"(?m)^[ \t]*(?P<address>{ADDRESS})<mailto:(?P=address)>")
+_DELAYED = re.compile(
+    r"(?i)delivery is delayed|has been delayed|verzögert|retardé|retrasad|a été différé"
+)
+
+_OLD = Dialect(
+    starts=r"did(?: |\n)not(?: |\n)reach (?:some or all of the intended|the following) recipients?"
+    r"(?:\(s\))?[.:]?|the following recipient\(s\) (?:could|cannot) (?:not )?be reached:?"
+    r"|konnte(?:n)? (?:einige|die folgenden)[^\n]*Empf[^\n]*(?:erreich|zugestellt)[^\n]*"
+    r"|n'a pas atteint[^\n]*|non ha raggiunto[^\n]*|no se pudo entregar a[^\n]*",
+    recipient=rf"^[ \t]*'?(?:[^\n]*SMTP=)?(?P<address>{ADDRESS})'?;?(?: \([^)\n]*\))? (?:on|am|le"
+    rf"|el|il|op|em|at) \d?\w",
+    stops=r"^Original message|^Your message was sent",
+)
+_NAMED = Dialect(
+    starts=r"did(?: |\n)not(?: |\n)reach (?:some or all of the intended|the following) recipients?"
+    r"(?:\(s\))?[.:]?",
+    recipient=rf"^[ \t]*(?:'[^'\n]*'|[^\n<]{{0,100}}?)<?(?:SMTP:)?(?P<address>{ADDRESS})>?",
+    stops=r"MSEXCH:",
+)
+
+
+def _read(mail: Mail) -> Findings | None:
+    if not mail.is_automatic:
+        return None
+    return findings(_replied(mail)) or _OLD.read(mail) or _listed(mail)
+
+
+def _replied(mail: Mail) -> Iterator[Report]:
+    text = mail.text
+    action = Action.DELAYED if _DELAYED.search(text[:4096]) else Action.FAILED
+    seen: set[str] = set()
+    for found in _REPLIED.finditer(text):
+        address = found["address"]
+        if address.lower() not in seen:
+            seen.add(address.lower())
+            server = list(_SERVER.finditer(text, max(0, found.start() - 400), found.start()))
+            report = report_of(mail, address, action, found["reason"])
+            yield replace(report, reporting_mta=server[-1]["host"] if server else "")
+
+
+def _listed(mail: Mail) -> Findings | None:
+    """Read a notice that ends before the section for administrators."""
+    text = mail.text
+    action = Action.DELAYED if _DELAYED.search(text[:4096]) else Action.FAILED
+    people = {found["address"].lower(): found for found in _LISTED.finditer(text)}
+    said = {key: text[found.end() : found.end() + 600] for key, found in people.items()}
+    return findings(
+        report_of(mail, found["address"], action, said[key]) for key, found in people.items()
+    )
+
+
+PARSER = Parser(
+    rank=52,
+    read=_read,
+    marks=(
+        "remote server returned",
+        "delivery has failed to these recipients",
+        "<mailto:",
+        "##",
+        "resolver.",
+        "generating server",
+        "recipient(s)",
+        "recipient(s) could not be reached",
+        "msexch",
+        "did not reach",
+        "did not\nreach",
+        "system administrator",
+        "undeliverable:",
+    ),
+)
