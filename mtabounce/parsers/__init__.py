@@ -11,7 +11,7 @@ from functools import cache
 from ahocorasick_rs import AhoCorasick
 
 from mtabounce.mime import fingerprint
-from mtabounce.model import Outcome, Reading
+from mtabounce.model import Outcome, Reading, Report
 from mtabounce.parsers._mail import Findings, HeaderNames, Mail, Parser, polish, weightiest
 from mtabounce.registry import discover
 
@@ -46,14 +46,20 @@ def read(content: bytes, names: HeaderNames = _DEFAULT_NAMES) -> Reading:
     """Return what a mail says. Total: whatever the bytes are, there is a reading."""
     mail = Mail(content, names)
     name, found = _recognize(mail)
-    reports = tuple(map(polish, found.reports))
+    reports = tuple(polish(report) for report in found.reports if not _is_cut(mail, report))
     return Reading(
-        outcome=weightiest(reports) or found.outcome,
+        outcome=weightiest(reports) or Outcome.UNRECOGNIZED,
         reports=reports,
-        parser=name,
+        parser=name if reports else "",
         fingerprint=fingerprint(content),
         relayed=mail.relayed,
     )
+
+
+def _is_cut(mail: Mail, report: Report) -> bool:
+    """Whether the mail ends in the middle of the recipient: then it may be another's address."""
+    recipient = report.final_recipient
+    return bool(recipient) and mail.body.endswith(recipient.encode("utf-8", "replace"))
 
 
 def _recognize(mail: Mail) -> tuple[str, Findings]:
