@@ -59,7 +59,8 @@ def read(content: bytes, names: HeaderNames = _DEFAULT_NAMES) -> Reading:
 def _is_cut(mail: Mail, report: Report) -> bool:
     """Whether the mail ends in the middle of the recipient: then it may be another's address."""
     recipient = report.final_recipient
-    return bool(recipient) and mail.body.endswith(recipient.encode("utf-8", "replace"))
+    tail = mail.body[-400:].rstrip(b".")
+    return bool(recipient) and tail.endswith(recipient.encode("utf-8", "replace"))
 
 
 def _recognize(mail: Mail) -> tuple[str, Findings]:
