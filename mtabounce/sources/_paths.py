@@ -9,9 +9,11 @@ are wanted; reverse-paths are read loosely, as a bounce may come from any kind o
 import re
 from collections.abc import Callable, Iterable
 
+from mtabounce.address import domain_of, normalize
+
 # No "%" or "!" (old ways to have a mail relayed), no quotes, routes, literals or controls.
 _ATOM = r"[^\x00-\x20\x7f-\x9f<>()\[\]\\,;:@\"%!\ufffd]"
-_FORWARD = re.compile(rf"TO:[ \t]*<?({_ATOM}{{1,254}}@{_ATOM}{{1,254}})(?:>|(?![^ ]))", re.I)
+_FORWARD = re.compile(rf"TO:[ \t]*(<)?({_ATOM}{{1,254}}@{_ATOM}{{1,254}})(?(1)>)(?![^ ])", re.I)
 # A quoted local part may hold angle brackets; the alternatives never overlap.
 _REVERSE = re.compile(
     r'FROM:[ \t]*(?:<((?:"(?:[^"\\\x00-\x1f]|\\.)*"|[^"<>\x00-\x1f\x7f])*)>|([^\s<>"]+))(.*)', re.I
@@ -26,7 +28,7 @@ IsOurs = Callable[[str], bool]
 def forward_path(arg: str) -> str | None:
     """Return the address of RCPT's argument *arg*; None where it can be none of ours."""
     found = _FORWARD.match(arg)
-    return found[1] if found and len(found[1]) <= 254 else None
+    return found[2] if found and len(found[2]) <= 254 else None
 
 
 def reverse_path(arg: str) -> tuple[str, int] | None:
@@ -55,14 +57,24 @@ def own_addresses(return_paths: Iterable[str]) -> IsOurs:
     "@b.example.org" stands for each address of that domain; "bounces@b.example.org" for itself
     and for "bounces+anything@b.example.org". Without any, every address is ours.
     """
-    own = frozenset(path.lower() for path in return_paths)
+    own = frozenset(map(_key, return_paths))
 
     def is_ours(path: str) -> bool:
-        local, _, domain = path.lower().rpartition("@")
+        local, _, domain = _key(path).rpartition("@")
         known = (f"@{domain}", f"{local}@{domain}", f"{local.partition('+')[0]}@{domain}")
         return not own.isdisjoint(known)
 
     return is_ours if own else lambda _: True
+
+
+def _key(path: str) -> str:
+    """Return *path* for comparison; a domain of other letters in A-labels (RFC 5891)."""
+    if path.isascii():
+        return path.lower()
+    try:
+        return normalize(path) if path[0] != "@" else "@" + domain_of(f"x{path}")
+    except ValueError:
+        return ""
 
 
 def _number(digits: str) -> int:

@@ -10,13 +10,14 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import cast
 
 from aiosmtpd.smtp import SMTP, TLSSetupException
 
 from mtabounce.errors import TryAgainLater
 from mtabounce.model import RawInput
+from mtabounce.sources._data import Room
 from mtabounce.sources._limits import Pace, Peer
 from mtabounce.sources._paths import IsOurs
 
@@ -39,10 +40,10 @@ class Service:
     is_ours: IsOurs
     hostname: str
     max_size: int  # bytes
+    room: Room
     on_close: Callable[["Session"], None]
     tls: ssl.SSLContext | None = None  # replaced by a reload
     is_closing: bool = False  # each session ends with its mail
-    loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
 
 
 class Session(SMTP):
@@ -53,7 +54,10 @@ class Session(SMTP):
 
     def __init__(self, service: Service, peer: Peer) -> None:
         super().__init__(
-            None, hostname=service.hostname, tls_context=service.tls, loop=service.loop
+            None,
+            hostname=service.hostname,
+            tls_context=service.tls,
+            loop=asyncio.get_running_loop(),
         )
         self._smtp_methods = {name: self._smtp_methods[name] for name in self.commands}
         self.service = service
@@ -85,7 +89,7 @@ class Session(SMTP):
     def connection_lost(self, error: Exception | None) -> None:
         """Let the command loop find the end of input by itself."""
         if self.transport is None:
-            return  # aiosmtpd calls it once more where a TLS handshake failed
+            return
         self.transport = None
         if self._original_transport is not None:
             self._original_transport.close()
@@ -138,7 +142,9 @@ class Session(SMTP):
             while not self.is_leaving and (line := await self._line()) is not None:
                 await self._obey(line)
             await self.flush()
-        except (OSError, TLSSetupException):
+        except TLSSetupException as error:
+            self.connection_lost(error)  # asyncio tells it only of connections that had TLS
+        except OSError:
             log.debug("%s: connection lost", self.peer.address)
         finally:
             self.is_leaving = True
@@ -196,6 +202,8 @@ class Session(SMTP):
 
     async def push(self, status: str | bytes) -> None:
         """Queue a reply. All that are due go out at once, which makes pipelining cheap."""
+        if self.is_leaving:
+            return
         text = status if isinstance(status, str) else status.decode()
         self._errors += text[0] in "45"
         if self._errors > _ERRORS:

@@ -4,24 +4,26 @@ import asyncio
 import logging
 from datetime import UTC, datetime
 
+from aiosmtpd.smtp import TLSSetupException
 from prometheus_client import Counter
 
 from mtabounce.errors import InputRejected, TryAgainLater
 from mtabounce.model import RawInput
-from mtabounce.sources._data import Collector
+from mtabounce.sources._data import TOO_LARGE, Collector
 from mtabounce.sources._paths import forward_path, reverse_path
 from mtabounce.sources._session import CLOSING, Session
 
 log = logging.getLogger(__name__)
 
-_SLACK = 64 * 1_048_576  # bytes read beyond the limit, so that the sender learns why
+_COMMANDS = ("STARTTLS", "MAIL", "RCPT", "DATA", "RSET", "NOOP", "VRFY", "QUIT")
 _COMMIT = 15.0  # seconds that a mail may take to become durable
 _RECIPIENTS = 20  # of one mail
 _MESSAGES = 100  # of one connection; a trusted peer's are not counted
-_TOO_LARGE = "552 5.3.4 message too large"
 
 MESSAGES = Counter(
-    "mtabounce_receiver_messages", "Mails received, by the reply to them: 250, 451, 5xx.", ["reply"]
+    "mtabounce_receiver_messages",
+    "Mails received, by the reply to them: 250, 451 (or 452), 5xx.",
+    ["reply"],
 )
 BYTES = Counter("mtabounce_receiver_bytes", "Bytes of the mails received.")
 REJECTED = Counter(
@@ -33,18 +35,7 @@ _COUNT = {reply[0]: MESSAGES.labels(reply) for reply in ("250", "451", "5xx")}
 class SmtpSession(Session):
     """Each reply has an enhanced status (RFC 2034). What is refused, is refused in the dialogue."""
 
-    commands: tuple[str, ...] = (
-        "HELO",
-        "EHLO",
-        "STARTTLS",
-        "MAIL",
-        "RCPT",
-        "DATA",
-        "RSET",
-        "NOOP",
-        "VRFY",
-        "QUIT",
-    )
+    commands: tuple[str, ...] = ("HELO", "EHLO", *_COMMANDS)
     _messages = 0
 
     async def smtp_HELO(self, hostname: str) -> None:  # noqa: N802 (aiosmtpd finds it by name)
@@ -76,6 +67,8 @@ class SmtpSession(Session):
         else:
             self.pace.step()
             await super().smtp_STARTTLS(arg)
+            if self.session is None or self.session.ssl is None:
+                raise TLSSetupException  # asyncio calls a handshake that we cut a success
 
     async def smtp_MAIL(self, arg: str | None) -> None:  # noqa: N802
         """Begin a mail. The reverse-path is only noted, be it what it may."""
@@ -87,7 +80,7 @@ class SmtpSession(Session):
         elif given is None:
             await self.push("501 5.5.4 write MAIL FROM:<address>")
         elif given[1] > self.service.max_size:
-            await self.push(_TOO_LARGE)
+            await self.push(TOO_LARGE)
         elif self._messages >= _MESSAGES and not self.peer.trusted:
             self.leave("421 4.7.0 enough for one connection")
         else:
@@ -118,33 +111,32 @@ class SmtpSession(Session):
         await self.push("354 end with <CR><LF>.<CR><LF>")
         self.is_busy = True
         self.pace.begin_data()
+        collector = Collector(self.service.max_size, self.service.room)
         try:
-            mail = await self._collect()
-            reply = await self._keep(mail) if mail is not None else _TOO_LARGE
+            await self._collect(collector)
+            reply = collector.refusal or await self._keep(collector.content)
         finally:
+            collector.release()
             self.pace.end_data()
             self.is_busy = False
         _COUNT[reply[0]].inc()
+        BYTES.inc(collector.seen)
         await self._answer(reply)
         self._set_rset_state()
-        if self.service.is_closing:
+        if collector.is_flood:
+            self.leave("421 4.7.0 too much data")
+        elif self.service.is_closing:
             self.leave(CLOSING)
 
-    async def _collect(self) -> bytes | None:
-        """Return the mail; None where it is too large."""
-        collector = Collector(self.service.max_size)
+    async def _collect(self, collector: Collector) -> None:
+        """Read the mail to its end, or to where reading on is of no use."""
         rest = collector.feed(self.take_input())
-        while rest is None:
+        while rest is None and not collector.is_flood:
             if not (chunk := await self.read()):
                 raise ConnectionResetError
             rest = collector.feed(chunk)
             self.pace.data_bytes = collector.seen
-            if collector.seen > self.service.max_size + _SLACK:
-                self.is_leaving = True
-                return None
-        self.put_back(rest)
-        BYTES.inc(collector.seen - len(rest))
-        return collector.content()
+        self.put_back(rest or b"")
 
     async def _keep(self, mail: bytes) -> str:
         """Return 250 only where *mail* is durable. No trouble of ours may become a 5xx."""
@@ -162,7 +154,7 @@ class SmtpSession(Session):
             async with asyncio.timeout(_COMMIT):
                 await self.service.accept(raw)
         except (TryAgainLater, TimeoutError) as error:
-            log.warning("a mail from %s was put off: %r", self.peer.address, error)
+            log.info("a mail from %s was put off: %r", self.peer.address, error)
             return TryAgainLater.smtp_reply
         except Exception:
             log.exception("a mail from %s could not be kept", self.peer.address)
@@ -202,7 +194,7 @@ class LmtpSession(SmtpSession):
     """LMTP: another greeting, and after DATA a reply for each recipient."""
 
     greeting = "LMTP"
-    commands = ("LHLO", *SmtpSession.commands[2:])
+    commands = ("LHLO", *_COMMANDS)
 
     async def smtp_LHLO(self, hostname: str) -> None:  # noqa: N802
         """Greet, and name the extensions."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 import socket
 import ssl
 from datetime import timedelta
@@ -16,6 +17,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from mtabounce.config import Duration, ListenAddress, Section, Size
 from mtabounce.config.values import Words
 from mtabounce.errors import ConfigError
+from mtabounce.sources._data import Room
 from mtabounce.sources._limits import CROWDED_IDLE, Peer, Slots
 from mtabounce.sources._listen import activated_sockets, address_of, is_local, open_sockets
 from mtabounce.sources._paths import IsOurs, is_return_path, own_addresses
@@ -32,6 +34,7 @@ CONNECTIONS = Counter(
 OPEN = Gauge("mtabounce_receiver_open_connections", "Connections that are open now.")
 
 _BACKLOG = 512  # connections that wait in the kernel
+_ROOM = 16  # of the largest mails may be under way at a time
 _TICK = 1.0  # seconds between two looks at all sessions
 _OPEN_RELAY = (
     "return_paths is empty, so mail to any address would be taken from the network: set it, as "
@@ -42,6 +45,12 @@ _OPEN_RELAY = (
 def _return_path(text: str) -> str:
     if not is_return_path(text):
         raise ValueError(f'expected "name@domain" or "@domain", found "{text}"')
+    return text
+
+
+def _hostname(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._:\[\]-]{1,255}", text):
+        raise ValueError(f'expected a name such as "mail.example.org", found "{text}"')
     return text
 
 
@@ -84,7 +93,7 @@ class ReceiverSettings(Section):
             "taken, but then only programs of this machine may be able to connect."
         ),
     )
-    hostname: str = Field(
+    hostname: Annotated[str, AfterValidator(_hostname)] = Field(
         default_factory=socket.gethostname,
         description="The name given to clients. Default: that of the machine.",
         json_schema_extra={"default": '"mail.example.org"'},
@@ -150,11 +159,18 @@ class Receiver:
     ) -> None:
         self.settings = settings
         self.addresses: list[str] = []  # bound ones: port 0 is resolved
-        self._accept = accept
-        self._is_ours = is_ours or own_addresses(settings.return_paths)
+        self._service = Service(
+            accept=accept,
+            is_ours=is_ours or own_addresses(settings.return_paths),
+            hostname=settings.hostname,
+            max_size=settings.max_size,
+            room=Room(_ROOM * settings.max_size),
+            on_close=self._closed,
+        )
         self._slots = Slots(settings.max_connections, settings.max_connections_per_ip)
-        self._sessions: set[Session] = set()
+        self.sessions: set[Session] = set()  # until connection and commit are both at an end
         self._servers: list[asyncio.Server] = []
+        self._watcher: asyncio.Task[None] | None = None
         self._unix_paths: list[Path] = []  # ours, to be removed at the end
 
     async def start(self) -> None:
@@ -163,14 +179,7 @@ class Receiver:
 
         Raises ConfigError where an address or the certificate cannot be used.
         """
-        self._service = Service(
-            accept=self._accept,
-            is_ours=self._is_ours,
-            hostname=self.settings.hostname,
-            max_size=self.settings.max_size,
-            on_close=self._closed,
-            tls=self._tls(),
-        )
+        self._service.tls = self._tls()
         self._watcher = asyncio.create_task(self._watch())
         try:
             await self._listen("smtp", "listen", self.settings.listen, SmtpSession)
@@ -194,20 +203,21 @@ class Receiver:
         """
         for server in self._servers:
             server.close()
-        for session in [one for one in self._sessions if not one.is_busy]:
+        for session in [one for one in self.sessions if not one.is_busy]:
             session.dismiss(CLOSING)
         self._service.is_closing = True
         await self._ended(grace)
-        for session in list(self._sessions):
+        for session in list(self.sessions):
             session.cancel()
             session.dismiss(CLOSING)
         await self._ended(1.0)
-        self._watcher.cancel()
+        if self._watcher is not None:
+            self._watcher.cancel()
         for path in self._unix_paths:
             path.unlink(missing_ok=True)
 
     async def _ended(self, patience: float) -> None:
-        ends = [asyncio.ensure_future(session.ended()) for session in self._sessions]
+        ends = [asyncio.ensure_future(session.ended()) for session in self.sessions]
         if ends:
             await asyncio.wait(ends, timeout=patience)
         for end in ends:
@@ -258,14 +268,14 @@ class Receiver:
         if refused:
             return None
         session = kind(self._service, peer)
-        self._sessions.add(session)
-        OPEN.set(len(self._sessions))
+        self.sessions.add(session)
+        OPEN.set(len(self.sessions))
         return session
 
     def _closed(self, session: Session) -> None:
         self._slots.give_back(session.peer)
-        self._sessions.discard(session)
-        OPEN.set(len(self._sessions))
+        self.sessions.discard(session)
+        OPEN.set(len(self.sessions))
 
     async def _watch(self) -> None:
         """Send those away who take too long. One look at all costs less than a timer for each."""
@@ -275,6 +285,6 @@ class Receiver:
             idle = self.settings.idle_timeout.total_seconds()
             if self._slots.crowded:
                 idle = min(idle, CROWDED_IDLE)
-            for session in list(self._sessions):
+            for session in list(self.sessions):
                 if session.is_leaving or session.is_overdue(idle, transaction):
                     session.dismiss("421 4.4.2 you took too long")

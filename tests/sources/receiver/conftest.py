@@ -1,12 +1,19 @@
 import asyncio
 import contextlib
+import subprocess
 from dataclasses import dataclass, field
 
 import pytest
+import uvloop
 
 from mtabounce.sources.receiver import Receiver, ReceiverSettings
 
 OURS = "bounces@b.example.org"
+
+
+def pytest_asyncio_loop_factories(config, item):
+    """Run all on both loops: the daemon has uvloop, whose transports differ in small things."""
+    return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 
 
 @dataclass
@@ -18,7 +25,7 @@ class Client:
     greeting: str = ""
 
     def send(self, *lines):
-        self.writer.write(b"".join(line.encode() + b"\r\n" for line in lines))
+        self.send_bytes(b"".join(line.encode() + b"\r\n" for line in lines))
 
     def send_bytes(self, content):
         self.writer.write(content)
@@ -34,6 +41,13 @@ class Client:
             lines.append(line.rstrip("\r\n"))
             if line[3:4] != "-":
                 return "|".join(lines)
+
+    async def hear_all(self):
+        """Return all replies until the connection ends."""
+        replies = []
+        while reply := await self.hear():
+            replies.append(reply)
+        return replies
 
     async def ask(self, line):
         self.send(line)
@@ -79,6 +93,14 @@ class Running:
         client.greeting = await client.hear()
         return client
 
+    async def is_idle(self):
+        """Wait until no session and no task of one is left; False where one stays."""
+        for _ in range(100):
+            if not self.receiver.sessions:
+                return True
+            await asyncio.sleep(0.05)
+        return False
+
 
 @pytest.fixture
 async def start():
@@ -103,3 +125,17 @@ async def start():
         for client in running.clients:
             await client.close()
         await running.receiver.close(grace=1)
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory):
+    """A function that makes a self-signed certificate for a name: its file, and its key's."""
+
+    def make(name):
+        folder = tmp_path_factory.mktemp(name)
+        command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2"
+        files = ["-subj", f"/CN={name}", "-keyout", folder / "key.pem", "-out", folder / "cert.pem"]
+        subprocess.run([*command.split(), *files], check=True, capture_output=True)
+        return folder / "cert.pem", folder / "key.pem"
+
+    return make
