@@ -9,6 +9,7 @@ from pydantic import Field
 from mtabounce.config import Loaded, Section, find, load
 from mtabounce.model import BounceType
 from mtabounce.parsers import HeaderNames
+from mtabounce.pipeline.judge_process import JudgeSettings
 from mtabounce.pipeline.settings import WorkerSettings
 from mtabounce.sources.receiver import ReceiverSettings
 from mtabounce.store.connection import DatabaseSettings
@@ -53,6 +54,10 @@ class Settings(Section):
     worker: WorkerSettings = Field(default_factory=WorkerSettings)
     headers: HeaderSettings = Field(default_factory=HeaderSettings)
     rules: RuleSettings = Field(default_factory=RuleSettings)
+
+    def judging(self) -> JudgeSettings:
+        """Return what the parsers and the classifier need to know."""
+        return JudgeSettings(self.headers.names(), self.rules.folder, dict(self.rules.types))
 
 
 def load_settings(path: Path | None, environ: Mapping[str, str] = os.environ) -> Settings:

@@ -239,7 +239,7 @@ def _facts(report: Report) -> dict[str, str]:
     names = [field.name for field in fields(report) if field.name not in _OWN_COLUMNS]
     named = {name: getattr(report, name) for name in names}
     if report.status:
-        named["status"] = report.status
+        named["reported_status"] = report.status
     return {name: _text(value) for name, value in named.items() if value}
 
 

@@ -77,10 +77,16 @@ async def append(conn: AsyncConnection[Any], inputs: Sequence[RawInput]) -> None
     await conn.execute(SQL["append"], {"rows": as_json(rows), "contents": contents})
 
 
-async def claim(conn: AsyncConnection[Any], limit: int) -> list[ClaimedInput]:
-    """Take up to *limit* pending inputs, oldest first, that no other worker has."""
+async def claim(
+    conn: AsyncConnection[Any], limit: int, octets: int = 32 * 2**20
+) -> list[ClaimedInput]:
+    """
+    Take up to *limit* pending inputs, oldest first, that no other worker has.
+
+    No more are taken once they have *octets* together.
+    """
     async with conn.cursor(row_factory=class_row(ClaimedInput)) as cursor:
-        await cursor.execute(SQL["claim"], {"limit": limit}, binary=True)
+        await cursor.execute(SQL["claim"], {"limit": limit, "octets": octets}, binary=True)
         return await cursor.fetchall()
 
 

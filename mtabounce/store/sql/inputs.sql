@@ -11,13 +11,21 @@ SELECT r.source, r.reverse_path, r.forward_paths, r.peer, r.trusted, r.received_
        ) AS r (source, reverse_path, forward_paths, peer, trusted, received_at, content);
 
 -- name: claim
--- The lock lasts as long as the transaction: a worker that dies gives its inputs back.
+-- The lock lasts as long as the transaction: a worker that dies gives its inputs back. The first
+-- comes whatever its size, others as long as they fit.
+WITH locked AS (
+    SELECT id, source, reverse_path, forward_paths, peer, trusted, received_at, content
+      FROM mtabounce.inputs
+     WHERE state = 'pending'
+     ORDER BY id
+     LIMIT %(limit)s
+       FOR UPDATE SKIP LOCKED
+)
 SELECT id, source, reverse_path, forward_paths, peer, trusted, received_at, content
-  FROM mtabounce.inputs
- WHERE state = 'pending'
- ORDER BY id
- LIMIT %(limit)s
-   FOR UPDATE SKIP LOCKED;
+  FROM (SELECT locked.*, sum(octet_length(content)) OVER (ORDER BY id) - octet_length(content) AS before
+          FROM locked) AS sized
+ WHERE before < %(octets)s
+ ORDER BY id;
 
 -- name: finish
 UPDATE mtabounce.inputs AS i

@@ -1,0 +1,176 @@
+"""
+Workers: claim inputs, have them judged, record what they say; one transaction for a batch.
+
+The claim is a row lock that lasts as long as the transaction, so a worker that dies, anywhere,
+gives its inputs back.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import psycopg
+from prometheus_client import Counter, Histogram
+from psycopg import AsyncConnection
+
+from mtabounce.correlate import Observation, observe
+from mtabounce.errors import StoreUnavailable, TryAgainLater
+from mtabounce.model import Judged
+from mtabounce.pipeline.judge_process import JudgeSettings
+from mtabounce.pipeline.judging import Judging
+from mtabounce.pipeline.record import AnotherWasFirst, record
+from mtabounce.store import inputs
+from mtabounce.store.inputs import ClaimedInput, Finished
+
+FINISHED = Counter(
+    "mtabounce_inputs_finished_total", "Inputs that a worker was done with.", ["outcome"]
+)
+SECONDS = Histogram("mtabounce_batch_seconds", "From the claim of a batch to its COMMIT.")
+ROUNDS = 5  # how often a transaction that met another is tried before the worker pauses
+log = logging.getLogger(__name__)
+
+Connection = AsyncConnection[Any]
+Connect = Callable[[], Awaitable[Connection]]
+_MET_ANOTHER = (
+    AnotherWasFirst,
+    psycopg.errors.DeadlockDetected,
+    psycopg.errors.SerializationFailure,
+)
+_NOT_STORABLE = (psycopg.DataError, psycopg.IntegrityError, psycopg.ProgrammingError)
+
+
+class Worker:
+    """
+    Drains the inbox with one connection and one judging process, its own. Start run() in a task.
+
+    *wake* is set whenever inputs have arrived here; *pause* (seconds) is how long the worker
+    waits for it before it looks for inputs that others put in. With *until_idle*, it ends where
+    nothing is left to do.
+    """
+
+    def __init__(
+        self,
+        connect: Connect,
+        judging: Judging,
+        wake: asyncio.Event,
+        *,
+        batch: int = 100,
+        pause: float = 1.0,
+        until_idle: bool = False,
+    ) -> None:
+        self._connect = connect
+        self._judging = judging
+        self._wake = wake
+        self._batch = batch
+        self._pause = pause
+        self._until_idle = until_idle
+        self._stopping = False
+
+    async def run(self) -> None:
+        """
+        Work until stop() is called. Where PostgreSQL is away, wait until it is back.
+
+        Raises StoreUnavailable instead where it is to run until idle.
+        """
+        try:
+            while not self._stopping:
+                try:
+                    await self._judging.start()
+                    async with await self._connect() as conn:
+                        await self._drain(conn)
+                except (psycopg.Error, TryAgainLater, OSError) as error:
+                    if self._until_idle:
+                        raise
+                    log.warning("worker: %s", _brief(error))
+                    await asyncio.sleep(self._pause)
+        finally:
+            await self._judging.close()
+
+    def stop(self) -> None:
+        """Take no further batch; run() returns when the one under way is committed."""
+        self._stopping = True
+        self._wake.set()
+
+    def reload(self, settings: JudgeSettings) -> None:
+        """Judge with new *settings* from the next batch on."""
+        self._judging.reload(settings)
+
+    async def _drain(self, conn: Connection) -> None:
+        while not self._stopping:
+            if await self.work(conn):
+                continue
+            if self._until_idle:
+                self._stopping = True
+                return
+            self._wake.clear()
+            try:
+                async with asyncio.timeout(self._pause):
+                    await self._wake.wait()
+            except TimeoutError:
+                continue
+
+    async def work(self, conn: Connection) -> int:
+        """Do one batch in one transaction; return how many inputs it had, 0 where none waits."""
+        for _ in range(ROUNDS):
+            begun = time.monotonic()
+            try:
+                async with conn.transaction():
+                    count = await self._one_batch(conn)
+            except _MET_ANOTHER as error:
+                log.info("worker: once more: %s", type(error).__name__)
+                await asyncio.sleep(random.uniform(0, 0.05))  # noqa: S311 (no secret)
+            else:
+                if count:
+                    SECONDS.observe(time.monotonic() - begun)
+                return count
+        raise StoreUnavailable(f"a batch met others {ROUNDS} times")
+
+    async def _one_batch(self, conn: Connection) -> int:
+        claimed = await inputs.claim(conn, self._batch)
+        if not claimed:
+            return 0
+        judged = await self._judging.judge([one.content for one in claimed])
+        work = list(zip(claimed, judged, strict=True))
+        try:
+            finished = await _record_all(conn, work)
+        except _NOT_STORABLE as error:
+            log.warning("worker: recording %d inputs one by one: %s", len(work), _brief(error))
+            finished = [await _record_alone(conn, *pair) for pair in work]
+        await inputs.finish(conn, finished)
+        for one in finished:
+            FINISHED.labels(one.outcome or "failed").inc()
+        return len(claimed)
+
+
+async def _record_all(
+    conn: Connection, work: Sequence[tuple[ClaimedInput, Judged | str]]
+) -> list[Finished]:
+    async with conn.transaction():  # a savepoint: the claim outlives an error
+        await record(conn, [seen for one, judged in work for seen in _observed(one, judged)])
+    return [_finished(one, judged) for one, judged in work]
+
+
+async def _record_alone(conn: Connection, one: ClaimedInput, judged: Judged | str) -> Finished:
+    try:
+        async with conn.transaction():
+            await record(conn, _observed(one, judged))
+    except _NOT_STORABLE as error:
+        return Finished(id=one.id, outcome=None, error=f"not storable: {_brief(error)}")
+    return _finished(one, judged)
+
+
+def _observed(one: ClaimedInput, judged: Judged | str) -> list[Observation]:
+    return [] if isinstance(judged, str) else observe(one, judged, one.id)
+
+
+def _finished(one: ClaimedInput, judged: Judged | str) -> Finished:
+    if isinstance(judged, str):
+        return Finished(id=one.id, outcome=None, error=judged)
+    return Finished(id=one.id, outcome=judged.reading.outcome, parser=judged.reading.parser)
+
+
+def _brief(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0][:500]

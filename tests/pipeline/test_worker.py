@@ -1,0 +1,197 @@
+"""Workers: inputs become rows or failures, whatever they are and whoever dies."""
+
+import asyncio
+from datetime import UTC, datetime
+
+import psycopg
+import pytest
+
+from mtabounce.model import RawInput
+from mtabounce.pipeline.judge_process import JudgeSettings
+from mtabounce.pipeline.judging import Judging
+from mtabounce.pipeline.worker import Worker
+from mtabounce.store import inputs
+
+DSN = b"""\
+From: MAILER-DAEMON@mx.example.org
+Subject: Undelivered Mail Returned to Sender
+Message-ID: <%(number)d@mx.example.org>
+MIME-Version: 1.0
+Content-Type: multipart/report; report-type=delivery-status; boundary=b
+
+--b
+Content-Type: message/delivery-status
+
+Reporting-MTA: dns; mx.example.org
+
+Final-Recipient: rfc822; user%(number)d@example.org
+Action: failed
+Status: 5.1.1
+Diagnostic-Code: smtp; 550 5.1.1 User unknown
+
+--b
+Content-Type: text/rfc822-headers
+
+Message-ID: <%(number)d@lists.example.org>
+X-Campaign-Id: spring
+
+--b--
+"""
+
+
+SLOW = b"From: MAILER-DAEMON@a\nSubject: Undelivered\n\n" + b"<a@b.c>: 550 no\n" * 4_000_000
+
+
+def dsn(number):
+    return DSN % {b"number": number}
+
+
+def judging(**limits):
+    known = {"deadline": 5.0, "memory": 256 * 2**20}
+    return Judging(JudgeSettings(), **{**known, **limits})
+
+
+@pytest.fixture
+def judges():
+    return judging()
+
+
+async def appended(conn, *contents):
+    raws = [
+        RawInput(source="receiver", content=content, received_at=datetime.now(UTC))
+        for content in contents
+    ]
+    await inputs.append(conn, raws)
+
+
+async def worked(connecting, judges, **settings):
+    await Worker(connecting, judges, asyncio.Event(), until_idle=True, **settings).run()
+
+
+async def states(conn):
+    cursor = await conn.execute("SELECT state, outcome, error FROM inputs ORDER BY id")
+    return await cursor.fetchall()
+
+
+async def recipients(conn):
+    cursor = await conn.execute("SELECT recipient, type, reason FROM bounces ORDER BY recipient")
+    return await cursor.fetchall()
+
+
+async def test_bounce_becomes_a_row(conn, connecting, judges):
+    await appended(conn, dsn(1))
+
+    await worked(connecting, judges)
+
+    assert await states(conn) == [("done", "bounce", "")]
+    assert await recipients(conn) == [("user1@example.org", "hard", "user_unknown")]
+
+
+async def test_mail_that_is_no_bounce_is_kept_and_says_so(conn, connecting, judges):
+    await appended(conn, b"Subject: lunch?\n\nAt noon?\n", b"", b"\0\xff" * 1000)
+
+    await worked(connecting, judges)
+
+    assert await states(conn) == [("done", "unrecognized", "")] * 3
+
+
+async def test_batches_are_worked_off_to_the_end(conn, connecting, judges):
+    await appended(conn, *(dsn(number) for number in range(25)))
+
+    await worked(connecting, judges, batch=10)
+
+    assert len(await recipients(conn)) == 25
+
+
+async def test_workers_share_the_inputs(conn, connecting, judges):
+    await appended(conn, *(dsn(number) for number in range(60)))
+
+    await asyncio.gather(*(worked(connecting, judging(), batch=7) for _ in range(3)))
+
+    assert {state for state, _, _ in await states(conn)} == {"done"}
+    assert len(await recipients(conn)) == 60
+
+
+async def test_input_that_takes_too_long_fails_alone(conn, connecting, judges):
+    await appended(conn, dsn(1), SLOW, dsn(2))
+
+    await worked(connecting, judging(deadline=0.15))
+
+    found = await states(conn)
+    assert [state for state, _, _ in found] == ["done", "failed", "done"]
+    assert found[1][2].startswith("too slow")
+
+
+async def test_input_that_takes_too_much_memory_fails_alone(conn, connecting):
+    await appended(conn, dsn(1), b"x" * 40_000_000, dsn(2))
+
+    await worked(connecting, judging(memory=12 * 2**20))
+
+    found = await states(conn)
+    assert [state for state, _, _ in found] == ["done", "failed", "done"]
+    assert found[1][2]
+
+
+async def test_process_that_dies_takes_nothing_with_it(conn, connecting, judges):
+    await appended(conn, *(dsn(number) for number in range(50)))
+    await judges.start()
+    working = asyncio.create_task(worked(connecting, judges, batch=5))
+    await asyncio.sleep(0.05)
+
+    judges._process.kill()
+    await working
+
+    assert {state for state, _, _ in await states(conn)} == {"done"}
+    assert len(await recipients(conn)) == 50
+
+
+async def test_inputs_larger_than_a_batch_may_be_come_one_by_one(conn):
+    await appended(conn, b"x" * 600, b"y" * 600, b"z" * 600)
+
+    async with conn.transaction():
+        assert len(await inputs.claim(conn, 10, octets=1_000)) == 2
+        assert len(await inputs.claim(conn, 10, octets=1)) == 1
+
+
+async def test_worker_that_loses_its_connection_gives_its_inputs_back(conn, connecting, judges):
+    await appended(conn, dsn(1))
+    own = await connecting()
+    async with own.transaction():
+        assert len(await inputs.claim(own, 10)) == 1
+        await conn.execute("SELECT pg_terminate_backend(%s)", [own.info.backend_pid])
+        with pytest.raises(psycopg.OperationalError):
+            await own.execute("SELECT 1")
+    await own.close()
+
+    await worked(connecting, judges)
+
+    assert await states(conn) == [("done", "bounce", "")]
+
+
+async def test_worker_wakes_when_inputs_arrive(conn, connecting, judges):
+    wake = asyncio.Event()
+    worker = Worker(connecting, judges, wake, pause=60)
+    running = asyncio.create_task(worker.run())
+    await asyncio.sleep(0.3)
+
+    await appended(conn, dsn(1))
+    wake.set()
+    for _ in range(250):
+        if found := await recipients(conn):
+            break
+        await asyncio.sleep(0.02)
+
+    worker.stop()
+    await running
+    assert len(found) == 1
+
+
+async def test_failed_input_is_read_again_when_asked(conn, connecting, judges, database_url):
+    await appended(conn, dsn(1))
+    await conn.execute("UPDATE inputs SET state = 'failed', error = 'crash'")
+    with psycopg.connect(database_url, autocommit=True) as plain:
+        assert len(inputs.retry_failed(plain, None)) == 1
+
+    await worked(connecting, judges)
+
+    assert await states(conn) == [("done", "bounce", "")]
