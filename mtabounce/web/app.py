@@ -2,11 +2,13 @@
 
 from collections.abc import Awaitable, Callable
 
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, disable_created_metrics, generate_latest
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
+
+disable_created_metrics()  # a second series for each, of no use to anybody
 
 Troubles = Callable[[], Awaitable[dict[str, str]]]
 

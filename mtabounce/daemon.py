@@ -1,0 +1,192 @@
+"""The daemon: starts every part, keeps them running, and stops them in order."""
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import uvloop
+from psycopg import AsyncConnection
+
+from mtabounce.errors import ConfigError, StoreUnavailable
+from mtabounce.pipeline.inbox import Inbox
+from mtabounce.pipeline.judging import Judging
+from mtabounce.pipeline.worker import Worker
+from mtabounce.settings import Settings, load_settings
+from mtabounce.sources.receiver import Receiver
+from mtabounce.store.connection import connect
+from mtabounce.store.embedded import Embedded
+from mtabounce.store.migrate import prepare
+from mtabounce.store.partitions import ensure_partitions
+from mtabounce.store.state import state_directory
+from mtabounce.web.app import application
+from mtabounce.web.server import HttpServer
+
+UPKEEP = 3600.0  # seconds between looks at the partitions
+GRACE = 10.0  # seconds that work under way gets when we stop
+IDLE_IN_TRANSACTION = 900.0  # seconds; a worker holds its claim while it parses
+log = logging.getLogger(__name__)
+
+Connect = Callable[[], Awaitable[AsyncConnection[Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """Where a daemon that has started can be reached."""
+
+    mail: list[str]
+    http: str
+    database: str
+
+
+@contextmanager
+def storage(settings: Settings) -> Iterator[str]:
+    """
+    Give the URL of a database that fits this program: migrated where it was empty.
+
+    Raises SchemaMismatch where it is older or newer, StoreUnavailable where it is away.
+    """
+    if settings.database.url is None:
+        with Embedded(state_directory(settings.state)) as embedded:
+            prepare(embedded.url)
+            yield embedded.url
+    else:
+        prepare(settings.database.url)
+        yield settings.database.url
+
+
+def serve(settings: Settings, config: Path | None, announce: Callable[[Listening], None]) -> None:
+    """
+    Run every part until SIGTERM or SIGINT; SIGHUP reads *config* again.
+
+    *announce* is called once all parts listen. Raises ConfigError and StoreUnavailable where a
+    part cannot start.
+    """
+    with storage(settings) as url:
+        uvloop.run(_Daemon(settings, config, url).serve(announce))
+
+
+def work(settings: Settings, url: str, *, until_idle: bool) -> None:
+    """
+    Run workers alone on the database *url*, until SIGTERM or SIGINT.
+
+    With *until_idle*, only until nothing is pending. Raises StoreUnavailable where the database is
+    away when it starts.
+    """
+    uvloop.run(_Daemon(settings, None, url).work(until_idle=until_idle))
+
+
+class _Daemon:
+    def __init__(self, settings: Settings, config: Path | None, url: str) -> None:
+        self._settings = settings
+        self._config = config
+        self._url = url
+        self._stop = asyncio.Event()
+        self._wake = asyncio.Event()
+
+    async def serve(self, announce: Callable[[Listening], None]) -> None:
+        settings = self._settings
+        inbox = Inbox(self._connector("inbox"), self._wake.set)
+        receiver = Receiver(settings.receiver, inbox.append)
+        http = HttpServer(settings.http, application(self._troubles))
+        async with self._working() as workers, asyncio.TaskGroup() as tasks:
+            tasks.create_task(inbox.run())
+            upkeep = tasks.create_task(self._upkeep())
+            try:
+                await receiver.start()
+                await http.start()
+                self._on(signal.SIGHUP, partial(self._reload, workers, receiver))
+                announce(Listening(receiver.addresses, http.address, self._url))
+                await self._stop.wait()
+            finally:
+                upkeep.cancel()
+                await receiver.close(GRACE)
+                inbox.close()
+                await http.close()
+
+    async def work(self, *, until_idle: bool) -> None:
+        if until_idle:
+            await self._worker(until_idle=True).run()
+            return
+        async with self._working():
+            await self._stop.wait()
+
+    @asynccontextmanager
+    async def _working(self) -> AsyncIterator[list[Worker]]:
+        """Run the workers; when the block is left, let them end the batch under way."""
+        self._on(signal.SIGTERM, self._stop.set)
+        self._on(signal.SIGINT, self._stop.set)
+        count = self._settings.worker.processes or os.cpu_count() or 1
+        workers = [self._worker() for _ in range(count)]
+        running = [asyncio.create_task(one.run()) for one in workers]
+        try:
+            yield workers
+        finally:
+            for one in workers:
+                one.stop()
+            _, late = await asyncio.wait(running, timeout=GRACE)
+            for task in late:
+                task.cancel()  # its inputs go back with the transaction
+
+    def _worker(self, *, until_idle: bool = False) -> Worker:
+        settings = self._settings.worker
+        judging = Judging(
+            self._settings.judging(),
+            deadline=settings.deadline.total_seconds(),
+            memory=settings.memory,
+        )
+        return Worker(
+            self._connector("worker"),
+            judging,
+            self._wake,
+            batch=settings.batch,
+            until_idle=until_idle,
+        )
+
+    def _connector(self, part: str) -> Connect:
+        settings = self._settings.database.model_copy(
+            update={"idle_in_transaction_timeout": IDLE_IN_TRANSACTION}
+        )
+        return partial(connect, self._url, application_name=f"mtabounce {part}", settings=settings)
+
+    def _on(self, number: signal.Signals, action: Callable[[], None]) -> None:
+        asyncio.get_running_loop().add_signal_handler(number, action)
+
+    async def _upkeep(self) -> None:
+        while True:
+            try:
+                async with await self._connector("upkeep")() as conn:
+                    await ensure_partitions(conn)
+            except StoreUnavailable as error:
+                log.warning("upkeep: %s", error)
+            await asyncio.sleep(UPKEEP)
+
+    async def _troubles(self) -> dict[str, str]:
+        try:
+            async with asyncio.timeout(3), await self._connector("ready")() as conn:
+                await conn.execute("SELECT 1")
+        except StoreUnavailable as error:
+            return {"database": str(error)}
+        except TimeoutError:
+            return {"database": "no answer within 3 s"}
+        return {}
+
+    def _reload(self, workers: Iterable[Worker], receiver: Receiver) -> None:
+        """Take new rules, header names and certificates; a mistake in them changes nothing."""
+        try:
+            settings = load_settings(self._config)
+            fresh = settings.judging()
+            fresh.judge()  # a rule that is wrong is found here
+            receiver.reload()
+        except ConfigError as error:
+            log.error("not reloaded: %s", error)  # noqa: TRY400 (the operator's mistake, not ours)
+            return
+        for worker in workers:
+            worker.reload(fresh)
+        log.info("reloaded")
