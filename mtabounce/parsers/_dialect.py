@@ -14,11 +14,11 @@ from mtabounce.mime import VALUE_LIMIT
 from mtabounce.model import Action, Report
 from mtabounce.parsers._dates import parse_date
 from mtabounce.parsers._mail import RECIPIENT_LIMIT, Findings, Mail, Parser, findings, outcome_of
-from mtabounce.parsers._prose import command_in, host_in, joined
+from mtabounce.parsers._prose import command_in, host_in, reason_in
 
 # "<a@example.org>:" at the start of a line, as qmail and Postfix write it.
 ANGLED = (
-    r"^[ \t]*<(?P<address>[^<>\n]{1,320})>[ \t]*"
+    r"^<(?P<address>[^<>\n]{1,320})>[ \t]*"
     r"(?:\((?:expanded from:? <?(?P<original>[^<>()\n]+)>?|[^()\n]*)\))?[ \t]*:"
 )
 ADDRESS = r"[^\s<>\"'()\[\],;:@]{1,128}@[^\s<>\"'()\[\],;:@]{1,255}"  # somewhere in a line
@@ -101,7 +101,7 @@ def report_of(mail: Mail, address: str, action: Action, said: str, context: str 
         outcome=outcome_of(action),
         final_recipient=address,
         action=action,
-        diagnostic_code=joined(said).strip(" :-"),
+        diagnostic_code=reason_in(said),
         command=command_in(context),
         remote_mta=host_in(context).rstrip("."),
         occurred_at=parse_date(mail.headers.get(b"date")),

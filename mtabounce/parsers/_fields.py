@@ -135,5 +135,7 @@ def action_of(value: str) -> Action | None:
 
 def host_of(value: str) -> str:
     """Return the name in an MTA field."""
-    name = without_type(value)
+    name = without_comments(without_type(value))
+    if " [" in name:
+        name = name.partition(" [")[0]
     return "" if name.lower() in ("unknown", "undefined", "n/a") else name

@@ -34,7 +34,7 @@ _HOST = r"[A-Za-z0-9][A-Za-z0-9._-]*[A-Za-z0-9]"
 _REMOTE = re.compile(
     rf"(?:^|[\s(])host (?P<a>{_HOST}) ?\[[0-9A-Fa-f.:]+\]"  # Postfix, Exim
     rf"|while talking to (?:\[?)(?P<b>{_HOST})"  # sendmail
-    rf"|(?:Remote host|Giving up on|Connected to) (?P<c>{_HOST}|[0-9.]+)"  # qmail
+    rf"|(?:Giving up on|Connected to|remote host(?= [^\s]+ said)) (?P<c>{_HOST}|[0-9.]+)"  # qmail
     rf"|(?P<d>{_HOST}) \[[0-9A-Fa-f.:]+\] did not like our"  # dma
     rf"|rejected by the server for the recipient domain \S+ by (?P<e>{_HOST})"  # Gmail
     rf"|(?P<f>{_HOST}) (?:does not like (?:recipient|sender)|failed after I sent)",  # qmail
@@ -96,6 +96,23 @@ _DELAYED = re.compile(
     r"|attempts will continue|no action is required"
 )
 _SPACES = re.compile(r"\s+")
+# A reply where it is quoted: at the start of a line, or behind a colon, a quote or a bracket.
+_ANSWER = re.compile(
+    r"(?:^[ \t<>#]*|[:;'\"(<#][ \t]*)([45][0-7]\d(?:[ \t]+#?|-|$)(?![ \t]*(?:hour|min|sec|day"
+    r"|byte|char))[\s\S])",
+    re.MULTILINE,
+)
+_HEAD = re.compile(r"^-+ ?Transcript of session follows ?-+ ?|^\.\.\. while talking to \S+ ")
+_TAIL = re.compile(
+    r"(?: \(in reply to (?:the )?[A-Za-z ]{3,30} command\)| Giving up on [\w.:-]+"
+    r"| ?-+SMTP command [A-Z ]+"
+    r"| \[(?:RCPT_TO|MAIL_FROM|DATA|CONNECT|HELO)\])+\s*$"
+)
+# IronPort puts a status and its words in front, and the reply in quotes after a hyphen.
+_WRAPPED = re.compile(r"[245]\.\d{1,3}\.\d{1,3} ?- [A-Za-z][A-Za-z /-]{0,60} ([245]\d\d)-'(.*)'")
+# Amazon SES puts the last reply in angle brackets behind its own, which says it expired.
+_EXPIRED_WITH = re.compile(r"(\d{3} 4\.4\.7 Message expired[^<]{0,200})<([245]\d\d[^<>]+)>")
+_PARAGRAPH = re.compile(r"\n(?:[ \t]*\n)+")
 _BLANK = re.compile(r"\n[ \t]*\n")
 
 
@@ -118,6 +135,30 @@ def split_returned(text: str) -> tuple[str, str]:
 def joined(text: str) -> str:
     """Return *text* as one line, no longer than a reason may be."""
     return _SPACES.sub(" ", text[: REASON_LIMIT * 2]).strip()[:REASON_LIMIT]
+
+
+def reason_in(text: str) -> str:
+    """Return the reason that *text* gives: the SMTP reply in it where one is, else all of it."""
+    found = _ANSWER.search(text)
+    said = joined(text[found.start(1) :] if found else text)
+    return _TAIL.sub("", _HEAD.sub("", said)).strip(" :-")
+
+
+def unwrapped(diagnostic: str) -> str:
+    """Return the remote host's reply where the reporting MTA put words of its own around it."""
+    if found := _WRAPPED.match(diagnostic):
+        return f"{found[1]} {found[2].strip()}"
+    if found := _EXPIRED_WITH.match(diagnostic):
+        return f"{found[2].strip()} ({found[1].strip()})"
+    return diagnostic
+
+
+def essence(text: str) -> str:
+    """Return the reason in a whole notice: its lines that tell of failure, or hold a reply."""
+    if _ANSWER.search(text):
+        return reason_in(text)
+    telling = [line for line in _PARAGRAPH.split(text) if has_failed(line)]
+    return joined(" ".join(telling) or text)
 
 
 def command_in(text: str) -> str:

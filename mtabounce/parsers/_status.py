@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from mtabounce.mime import Headers
-from mtabounce.model import Action, EnhancedStatus, Report
+from mtabounce.model import Action, EnhancedStatus, Outcome, Report
 from mtabounce.parsers._dates import parse_date
 from mtabounce.parsers._fields import (
     Fields,
@@ -16,9 +16,17 @@ from mtabounce.parsers._fields import (
     without_type,
 )
 from mtabounce.parsers._mail import RECIPIENT_LIMIT, Findings, Mail, findings, outcome_of
-from mtabounce.parsers._prose import command_in, has_reply, reason_after
+from mtabounce.parsers._prose import (
+    command_in,
+    has_reply,
+    host_in,
+    reason_after,
+    reason_in,
+    unwrapped,
+)
 
 _STATUS_TYPES = frozenset({"message/delivery-status", "message/global-delivery-status"})
+_TERSE = 40  # characters: a diagnostic shorter than this may be explained by the prose
 _EXPIRED = "Envelope expired"  # OpenSMTPD 6.8 calls these delayed, and has deleted the message
 _RECEIVED_BY = re.compile(rb"\bby\s+(\S+)[^;]*?\sid\s+<?([A-Za-z0-9._-]{5,40})", re.DOTALL)
 
@@ -28,17 +36,17 @@ def read(mail: Mail) -> Findings | None:
     reports: dict[str, Report] = {}
     for part in mail.parts:
         if part.type in _STATUS_TYPES:
-            for report in reports_in(mail, part.text):
+            for report in reports_in(mail, part.text, mail.text):
                 _add(reports, report)
     return findings(reports.values())
 
 
-def reports_in(mail: Mail, text: str) -> Iterator[Report]:
-    """Yield a report for each recipient that the fields in *text* name."""
+def reports_in(mail: Mail, text: str, prose: str) -> Iterator[Report]:
+    """Yield a report for each recipient that the fields in *text* name; *prose* explains them."""
     message, recipients = read_groups(text)
     for fields in recipients[:RECIPIENT_LIMIT]:
         if report := _report(mail, message, fields):
-            yield report
+            yield _explained(report, prose)
 
 
 def _add(reports: dict[str, Report], report: Report) -> None:
@@ -60,7 +68,7 @@ def _report(mail: Mail, message: Fields, fields: Fields) -> Report | None:
         return None  # nothing is said of anybody; a cut-off report may end like this
     attempted = parse_date(fields.get("last-attempt-date", ""))
     diagnostic = without_type(fields.get("diagnostic-code", ""))
-    report = Report(
+    return Report(
         outcome=outcome_of(action),
         final_recipient=final,
         original_recipient=original,
@@ -80,7 +88,6 @@ def _report(mail: Mail, message: Fields, fields: Fields) -> Report | None:
         occurred_at=attempted or parse_date(mail.headers.get(b"date")),
         **mail.original,
     )
-    return _explained(mail, report)
 
 
 def _final_recipient(fields: Fields) -> str:
@@ -99,17 +106,21 @@ def _action(mail: Mail, fields: Fields, status: EnhancedStatus | None) -> Action
     return action
 
 
-def _explained(mail: Mail, report: Report) -> Report:
+def _explained(report: Report, prose: str) -> Report:
     """Add what only the part for people says: the reply where the fields lack it, the command."""
-    if report.outcome == "delivered":
+    if report.outcome is Outcome.DELIVERED:
         return report
-    said = ""
-    if not has_reply(report.diagnostic_code):
-        said = reason_after(mail.text, report.final_recipient)
-    if said and said not in report.diagnostic_code:
-        joint = f"{report.diagnostic_code} {said}" if report.diagnostic_code else said
-        report = replace(report, diagnostic_code=joint)
-    return replace(report, command=command_in(reason_after(mail.text, report.final_recipient)))
+    context = reason_after(prose, report.final_recipient)
+    diagnostic = report.diagnostic_code
+    if len(diagnostic) < _TERSE and not has_reply(diagnostic):
+        said = reason_in(context)
+        diagnostic = f"{diagnostic} {said}".strip() if said not in diagnostic else diagnostic
+    return replace(
+        report,
+        diagnostic_code=unwrapped(diagnostic),
+        command=command_in(context),
+        remote_mta=report.remote_mta or host_in(context),
+    )
 
 
 def _queue_id(mail: Mail, message: Fields) -> str:

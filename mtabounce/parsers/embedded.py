@@ -12,11 +12,9 @@ _QUOTED = re.compile(r"(?m)^>+ ?")
 
 
 def _read(mail: Mail) -> Findings | None:
-    if mail.is_automatic:
-        return _read_text(mail, mail.prose[0])
     if mail.is_forward and "forwarded message" in mail.text.lower():
         return _read_text(mail, _QUOTED.sub("", mail.text))
-    return None
+    return _read_text(mail, mail.prose[0]) if mail.is_automatic else None
 
 
 def _read_text(mail: Mail, text: str) -> Findings | None:
@@ -25,7 +23,10 @@ def _read_text(mail: Mail, text: str) -> Findings | None:
         return None
     end = _END.search(text, start.end())
     fields = text[start.start() : end.start() if end else len(text)]
-    found = {report.final_recipient.lower(): report for report in reports_in(mail, fields)}
+    found = {
+        report.final_recipient.lower(): report
+        for report in reports_in(mail, fields, text[: start.start()])
+    }
     return findings(found.values())
 
 

@@ -26,6 +26,9 @@ _MALFORMED = re.compile(
 _GENERATED = re.compile(r"(?:generated (?:from|by)|addressed to) ([^\s()]+@[^\s()]+)")
 _BRACKETED = re.compile(r"<([^<>\s]+@[^<>\s]+)>")
 _LOCAL_DELIVERY = re.compile(r"^(?:pipe to |save to |\||/|:)")
+_OUTPUT = re.compile(
+    r"(?s)generated during the delivery attempts?:\s*(?:-{6} .{0,400}? -{6}\s*)?(\S.{0,1000})"
+)
 _REPORTER = re.compile(r"(?im)(?:queue on|SMTP relay on|software on) ([\w.-]+[\w])")
 
 
@@ -46,6 +49,8 @@ def _read(mail: Mail) -> Findings | None:
 def _reports(mail: Mail, zone: str, action: Action, host: str) -> Iterator[Report]:
     for name, said in _blocks(zone):
         if address := _address(mail, name, said):
+            if _LOCAL_DELIVERY.match(name) and (output := _OUTPUT.search(zone)):
+                said = f"{said}\n{output[1]}"
             report = report_of(mail, address, action, said, f"{name}\n{said}")
             source = _GENERATED.search(said)
             original = source[1] if source and source[1] != address else ""

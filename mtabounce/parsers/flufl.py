@@ -15,7 +15,14 @@ from flufl.bounce import _scan
 from mtabounce.address import is_address
 from mtabounce.model import Action, Report
 from mtabounce.parsers._mail import Findings, Mail, Parser, findings, outcome_of
-from mtabounce.parsers._prose import command_in, host_in, reason_after
+from mtabounce.parsers._prose import (
+    command_in,
+    essence,
+    has_failed,
+    host_in,
+    reason_after,
+    reason_in,
+)
 
 _BYTES_LIMIT = 32 * 1024  # of the mail, that it may look at
 # Its DSN detector is ours done less well. LLNL takes any ",x@y," in a letter for a bounce.
@@ -57,11 +64,12 @@ def _addresses(found: object) -> Iterator[str]:
 def _reports(mail: Mail, addresses: set[str], action: Action) -> Iterator[Report]:
     for address in sorted(addresses):
         said = reason_after(mail.text, address)
+        said = said if has_failed(said) else essence(mail.prose[0])
         yield Report(
             outcome=outcome_of(action),
             final_recipient=address,
             action=action,
-            diagnostic_code=said,
+            diagnostic_code=reason_in(said),
             command=command_in(said),
             remote_mta=host_in(said),
             **mail.original,

@@ -8,6 +8,7 @@ from mtabounce.parsers._dialect import failed_recipients, report_of
 from mtabounce.parsers._mail import Findings, Mail, Parser, findings
 
 # Only the name of the group, in parentheses or quotes, is the same in every language.
+_REASON = "the group may not exist, or you may not have permission to post messages to the group"
 _GROUP = re.compile(r"[(（「„«\"“]([A-Za-z0-9._+-]{1,64})[)）」“»\"”]")
 
 
@@ -15,8 +16,7 @@ def _read(mail: Mail) -> Findings | None:
     if "googlemail.com" not in mail.sender and "google.com" not in mail.sender:
         return None
     addresses = failed_recipients(mail) or _guessed(mail)
-    text = mail.prose[0]
-    return findings(report_of(mail, address, Action.FAILED, text) for address in addresses)
+    return findings(report_of(mail, address, Action.FAILED, _REASON) for address in addresses)
 
 
 def _guessed(mail: Mail) -> list[str]:

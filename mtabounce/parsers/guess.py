@@ -11,7 +11,7 @@ from mtabounce.address import is_address, parse
 from mtabounce.model import Action
 from mtabounce.parsers._dialect import ADDRESS, report_of
 from mtabounce.parsers._mail import Findings, Mail, Parser, findings
-from mtabounce.parsers._prose import has_failed, is_delay
+from mtabounce.parsers._prose import essence, has_failed, is_delay
 
 _ADDRESSES = re.compile(ADDRESS)
 _NOT_A_RECIPIENT = re.compile(r"(?i)^(?:post_?master|mailer-daemon|abuse|support|help\w*|info)@")
@@ -28,7 +28,7 @@ def _read(mail: Mail) -> Findings | None:
     if len(people) != 1:
         return None
     action = Action.DELAYED if is_delay(f"{mail.subject}\n{text}") else Action.FAILED
-    return findings([report_of(mail, people.pop(), action, text)])
+    return findings([report_of(mail, people.pop(), action, essence(text), text)])
 
 
 def _named(mail: Mail, text: str) -> set[str]:

@@ -80,6 +80,7 @@ def _of_session(mail: Mail, session: str, action: Action) -> Iterator[Report]:
         talk, start = session[start : result.end()], result.end()
         if address and result["code"] > "4" and address.lower() not in seen:
             seen.add(address.lower())
+            talk = talk[max(talk.rfind("While talking to"), 0) :]
             said = f"{_remote(talk)} {result[0]}".strip()
             yield report_of(mail, address, action, said, talk)
 
