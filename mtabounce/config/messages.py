@@ -1,5 +1,6 @@
 """Says in plain words what is wrong with a configuration, and how to mend it."""
 
+from datetime import timedelta
 from difflib import get_close_matches
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from mtabounce.config.shape import (
     kind,
     section_in,
     step,
+    write,
 )
 from mtabounce.config.values import found, quoted
 
@@ -23,6 +25,8 @@ _BOUNDS = {
     "greater_than_equal": "must be at least {ge}",
     "less_than": "must be less than {lt}",
     "less_than_equal": "must be at most {le}",
+}
+_LENGTHS = {
     "too_short": "needs at least {min_length} of them",
     "too_long": "takes at most {max_length} of them",
     "string_too_short": "must have at least {min_length} characters",
@@ -66,14 +70,25 @@ def _fault(error: ErrorDetails, annotation: Any) -> str:
     context = error.get("ctx", {})
     if error["type"] in ("value_error", "assertion_error"):
         return str(context["error"])
-    value = "another value" if is_secret(annotation) else found(error["input"])
     if error["type"] in _BOUNDS:
-        return f"{_BOUNDS[error['type']].format(**context)}, found {value}"
+        measured = {name: _measured(value, annotation) for name, value in context.items()}
+        said = _measured(error["input"], annotation)
+        return f"{_BOUNDS[error['type']].format(**measured)}, found {said}"
+    if error["type"] in _LENGTHS:
+        return _LENGTHS[error["type"]].format(**context)
+    value = "another value" if is_secret(annotation) else found(error["input"])
     wanted = kind(annotation)
     hint = ""
     if error["type"] in ("literal_error", "enum") and isinstance(error["input"], str):
         hint = did_you_mean(error["input"], wanted.replace('"', "").split(" or "), quote='"')
     return f"expected {_with_article(wanted)}, found {value}{hint}"
+
+
+def _measured(value: object, annotation: Any) -> str:
+    """Return a number or a span in the unit of the key."""
+    if isinstance(value, str):
+        return value  # pydantic words the bounds of spans itself: "2 seconds"
+    return write(value, annotation) if isinstance(value, timedelta | int) else found(value)
 
 
 def _with_article(kind_: str) -> str:

@@ -1,13 +1,15 @@
 """Connections to PostgreSQL that notice a dead server, and never wait without end."""
 
 import re
+from datetime import timedelta
 from typing import Any
 
 from psycopg import AsyncConnection, Connection, OperationalError, ProgrammingError
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import AsyncConnectionPool
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from mtabounce.config import Duration, Section
 from mtabounce.errors import ConfigError, StoreUnavailable
 from mtabounce.store.unavailable import one_line
 
@@ -17,10 +19,8 @@ _NOISE = re.compile(
 )
 
 
-class DatabaseSettings(BaseModel):
-    """``[database]``: where PostgreSQL is, and how long to wait for it. Absent: embedded."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+class DatabaseSettings(Section):
+    """Where PostgreSQL is, and how long to wait for it. Without a url it is embedded."""
 
     url: str | None = Field(
         default=None,
@@ -29,20 +29,28 @@ class DatabaseSettings(BaseModel):
         ' "postgresql://mtabounce@db.example.org/mtabounce?passfile=/etc/mtabounce/pgpass".'
         " Absent: an embedded PostgreSQL in the state directory.",
     )
-    connect_timeout: int = Field(
-        default=5, ge=2, le=300, description="Seconds to wait for a connection, per address."
+    connect_timeout: Duration = Field(
+        default=timedelta(seconds=5),
+        ge=timedelta(seconds=2),  # libpq takes less for 2 s
+        le=timedelta(minutes=5),
+        description="How long to wait for a connection, per address.",
     )
-    dead_after: int = Field(
-        default=10, ge=1, le=600, description="Seconds of silence until a connection is dead."
+    dead_after: Duration = Field(
+        default=timedelta(seconds=10),
+        ge=timedelta(seconds=1),
+        le=timedelta(minutes=10),
+        description="After how long a silence a connection is given up as dead.",
     )
-    statement_timeout: float = Field(
-        default=30, ge=0, description="Seconds that one statement may take; 0: without end."
+    statement_timeout: Duration = Field(
+        default=timedelta(seconds=30),
+        description='How long one statement may take; "0s": without end.',
     )
-    lock_timeout: float = Field(
-        default=5, ge=0, description="Seconds to wait for a lock; 0: without end."
+    lock_timeout: Duration = Field(
+        default=timedelta(seconds=5), description='How long to wait for a lock; "0s": without end.'
     )
-    idle_in_transaction_timeout: float = Field(
-        default=60, ge=0, description="Seconds that an open transaction may lie idle; 0: for ever."
+    idle_in_transaction_timeout: Duration = Field(
+        default=timedelta(minutes=1),
+        description='How long an open transaction may lie idle; "0s": for ever.',
     )
 
 
@@ -65,11 +73,11 @@ def connection_info(url: str, application_name: str, settings: DatabaseSettings)
         ) from error
     ours: dict[str, Any] = {
         "application_name": application_name,
-        "connect_timeout": settings.connect_timeout,
-        "keepalives_idle": settings.dead_after,
-        "keepalives_interval": max(1, settings.dead_after // 3),
+        "connect_timeout": round(settings.connect_timeout.total_seconds()),
+        "keepalives_idle": round(settings.dead_after.total_seconds()),
+        "keepalives_interval": max(1, round(settings.dead_after.total_seconds() / 3)),
         "keepalives_count": 3,
-        "tcp_user_timeout": settings.dead_after * 1000,  # milliseconds
+        "tcp_user_timeout": _milliseconds(settings.dead_after),
         "client_encoding": "utf8",
     }
     options = f"{_server_options(settings)} {given.pop('options', '')}".strip()
@@ -141,7 +149,7 @@ def open_pool(
         min_size=1,
         max_size=max_size,
         open=False,
-        timeout=settings.connect_timeout,
+        timeout=settings.connect_timeout.total_seconds(),
         check=AsyncConnectionPool.check_connection,  # a restart of the server is not met twice
         name=application_name,
     )
@@ -158,8 +166,8 @@ def _server_options(settings: DatabaseSettings) -> str:
     return " ".join(f"-c {name}={value}" for name, value in limits.items())
 
 
-def _milliseconds(seconds: float) -> int:
-    return round(seconds * 1000)
+def _milliseconds(span: timedelta) -> int:
+    return span // timedelta(milliseconds=1)
 
 
 def _unreachable(url: str, error: OperationalError) -> StoreUnavailable:

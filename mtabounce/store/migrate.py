@@ -9,6 +9,7 @@ row that a killed process leaves behind. `_Backend` changes both.
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ log = logging.getLogger(__name__)
 logging.getLogger("yoyo").setLevel(logging.WARNING)  # a line for each statement is too much
 
 # A migration may take long, but shall not make others wait behind it for a lock.
-_LIMITS = DatabaseSettings(statement_timeout=0, lock_timeout=30)
+_LIMITS = DatabaseSettings(statement_timeout=timedelta(0), lock_timeout=timedelta(seconds=30))
 
 
 def migrate(url: str, folder: Path | None = None) -> list[str]:

@@ -3,21 +3,19 @@
 import os
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from mtabounce.config import Section
 from mtabounce.errors import ConfigError
 
 
-class StateSettings(BaseModel):
-    """``[state]``: files that the program keeps for itself."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class StateSettings(Section):
+    """Where the program keeps files of its own: the embedded database, the spool."""
 
     directory: Path | None = Field(
         default=None,
-        description="Directory of the embedded PostgreSQL and the spool. Absent:"
-        " $STATE_DIRECTORY (systemd sets it), else /var/lib/mtabounce for root,"
-        " else ~/.local/state/mtabounce.",
+        description="The state directory. Absent: $STATE_DIRECTORY (systemd sets it),"
+        " else /var/lib/mtabounce for root, else ~/.local/state/mtabounce.",
     )
 
 
