@@ -7,6 +7,7 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ from mtabounce.web.server import HttpServer
 
 UPKEEP = 3600.0  # seconds between looks at the partitions
 GRACE = 10.0  # seconds that work under way gets when we stop
-IDLE_IN_TRANSACTION = 900.0  # seconds; a worker holds its claim while it parses
+IDLE_IN_TRANSACTION = timedelta(minutes=15)  # a worker holds its claim while it parses
 log = logging.getLogger(__name__)
 
 Connect = Callable[[], Awaitable[AsyncConnection[Any]]]
