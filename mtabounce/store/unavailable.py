@@ -1,18 +1,17 @@
 """Which troubles with PostgreSQL pass: those become StoreUnavailable, in one line."""
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from psycopg import Error, InterfaceError, OperationalError
 
+from mtabounce.config import hide_passwords
 from mtabounce.errors import StoreUnavailable
 
 # Connection exceptions, out of resources, stopped by an operator or a timeout, I/O error,
 # rolled back (deadlock, serialization): https://www.postgresql.org/docs/current/errcodes-appendix.html
 _PASSING_CLASSES = frozenset({"08", "53", "57", "58", "40"})
 _PASSING_STATES = frozenset({"55P03", "25006", "25P03"})  # lock timeout, read-only, idle too long
-_PASSWORD = re.compile(r"(password\s*=\s*)('[^']*'|\S+)|(://[^:/@\s]*:)[^@\s]*(?=@)", re.IGNORECASE)
 
 
 def is_passing(error: Error) -> bool:
@@ -26,7 +25,7 @@ def one_line(error: Exception) -> str:
     """Return what *error* says in one line without a password."""
     lines = [line.strip() for line in str(error).splitlines()]
     text = "; ".join(line for line in lines if line) or type(error).__name__
-    return _PASSWORD.sub(r"\1\3***", text)
+    return hide_passwords(text)
 
 
 @contextmanager

