@@ -8,7 +8,7 @@ known of them, and a duplicate cannot slip in between look-up and insert.
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any
 
@@ -34,6 +34,10 @@ _OWN_COLUMNS = {  # the fields of a report that observations have a column for
     "diagnostic_code", "remote_mta", "reporting_mta", "original_message_id", "queue_id",
     "campaign", "occurred_at",
 }  # fmt: skip
+
+
+_BOUNCE_FIELDS = [field.name for field in fields(Bounce)]
+_FACTS = [field.name for field in fields(Report) if field.name not in _OWN_COLUMNS]
 
 
 class AnotherWasFirst(TryAgainLater):
@@ -194,7 +198,7 @@ def _note(change: _Change) -> str:
 
 
 def _bounce_row(bounce: Bounce, ids: dict[str, int], campaigns: dict[str, int]) -> dict[str, Any]:
-    row = asdict(bounce)
+    row = {name: getattr(bounce, name) for name in _BOUNCE_FIELDS}
     row["recipient_id"] = ids[bounce.recipient]
     row["campaign_id"] = campaigns.get(row.pop("campaign"))
     return row
@@ -236,8 +240,7 @@ def _observation_row(
 
 
 def _facts(report: Report) -> dict[str, str]:
-    names = [field.name for field in fields(report) if field.name not in _OWN_COLUMNS]
-    named = {name: getattr(report, name) for name in names}
+    named = {name: getattr(report, name) for name in _FACTS}
     if report.status:
         named["reported_status"] = report.status
     return {name: _text(value) for name, value in named.items() if value}

@@ -1,6 +1,7 @@
 """Rows on their way into PostgreSQL: one JSON array that json_to_recordset takes apart."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
@@ -8,6 +9,8 @@ from typing import Any
 from mtabounce.store.text import clean_text
 
 Row = Mapping[str, Any]
+# Escapes of what clean_text() would change: line breaks, controls, C1, surrogates.
+_SUSPICIOUS = re.compile(r"\\(?:[nrbf]|u00[0189]|u202[89]|ud[89a-f])|\x7f")
 
 
 def as_json(rows: Iterable[Row]) -> str:
@@ -16,7 +19,11 @@ def as_json(rows: Iterable[Row]) -> str:
 
     Raises TypeError for a value that has no such form.
     """
-    return json.dumps([_clean(row) for row in rows], default=_plain)
+    given = list(rows)
+    text = json.dumps(given, default=_plain)
+    if _SUSPICIOUS.search(text):  # seldom; to clean each string costs more than all else here
+        text = json.dumps([_clean(row) for row in given], default=_plain)
+    return text
 
 
 def _clean(value: Any) -> Any:
