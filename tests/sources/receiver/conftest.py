@@ -127,6 +127,12 @@ async def start():
         await running.receiver.close(grace=1)
 
 
+@pytest.fixture
+def quick(monkeypatch):
+    """Let the receiver look after its sessions ten times a second."""
+    monkeypatch.setattr("mtabounce.sources.receiver._TICK", 0.1)
+
+
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory):
     """A function that makes a self-signed certificate for a name: its file, and its key's."""

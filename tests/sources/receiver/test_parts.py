@@ -72,7 +72,7 @@ def test_room_is_shared_and_given_back():
 def test_any_argument_gives_an_address_or_none(text):
     for arg in (text, f"TO:<{text}>", f"FROM:<{text}>"):
         path, sender = forward_path(arg), reverse_path(arg)
-        assert path is None or (path.count("@") == 1 and path.isprintable() and " " not in path)
+        assert path is None or (path.count("@") == 1 and min(path) > " ")
         assert sender is None or sender[1] >= 0
         assert own_addresses(["a@b"])(path or "") in (False, path in ("a@b", "A@B"))
 
