@@ -31,6 +31,17 @@ _TRUST = {trust: rank for rank, trust in enumerate(Trust)}
 _TYPES = {BounceType.SOFT: 0, BounceType.HARD: 1, BounceType.COMPLAINT: 2}
 
 
+META = {  # what a bounce keeps beside its columns, and the field of a report that says it
+    "from": "original_from",
+    "subject": "original_subject",
+    "subscriber": "subscriber",
+    "list_id": "list_id",
+    "feedback_id": "feedback_id",
+    "feedback_type": "feedback_type",
+    "native_code": "native_code",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Ref:
     """One thing that a bounce is known by."""
@@ -260,9 +271,7 @@ def _first(values: Iterable[str]) -> str:
 
 
 def _meta(report: Report) -> dict[str, str]:
-    names = ("subscriber", "list_id", "feedback_id", "feedback_type", "native_code")
-    named = {name: getattr(report, name) for name in names}
-    named |= {"from": report.original_from, "subject": report.original_subject}
+    named = {name: getattr(report, fact) for name, fact in META.items()}
     return {name: value for name, value in named.items() if value}
 
 

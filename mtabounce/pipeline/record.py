@@ -45,12 +45,12 @@ class AnotherWasFirst(TryAgainLater):
 
 
 @dataclass(frozen=True, slots=True)
-class _Change:
+class Change:
     """A bounce as it shall be stored, what it replaces, and what joined it."""
 
     bounce: Bounce
     replaced: tuple[Bounce, ...]
-    joined: tuple[Observation, ...]
+    joined: tuple[Observation, ...] = ()
 
 
 async def record(conn: AsyncConnection[Any], observations: Sequence[Observation]) -> None:
@@ -61,25 +61,25 @@ async def record(conn: AsyncConnection[Any], observations: Sequence[Observation]
     """
     if not observations:
         return
-    observations = [_storable(one) for one in observations]
+    observations = [storable(one) for one in observations]
     domains = {one.recipient: one.domain for one in observations}
     ids = await store.recipient_ids(conn, domains)
     new = await _new_ones(conn, observations, ids)
     changes = await _changes(conn, [one for one in new if one.counts])
     if changes:
-        await _write_bounces(conn, changes, ids)
+        await write_bounces(conn, changes, ids)
     if new:
         numbers = {
             (one.recipient, one.key): change.bounce.id
             for change in changes
             for one in change.joined
         }
-        rows = [_observation_row(one, ids, numbers) for one in new]
+        rows = [observation_row(one, ids, numbers) for one in new]
         await store.add_observations(conn, rows)
     _count(observations, new, changes)
 
 
-def _storable(one: Observation) -> Observation:
+def storable(one: Observation) -> Observation:
     """Clean what rows are looked up by; all other text is cleaned as it is written."""
     recipient, campaign = clean_text(one.recipient), clean_text(one.report.campaign)
     if (recipient, campaign) == (one.recipient, one.report.campaign):
@@ -90,7 +90,9 @@ def _storable(one: Observation) -> Observation:
 async def _new_ones(
     conn: AsyncConnection[Any], observations: Iterable[Observation], ids: dict[str, int]
 ) -> list[Observation]:
-    unique = {(ids[one.recipient], one.key): one for one in observations}
+    unique: dict[tuple[int, bytes], Observation] = {}
+    for one in observations:
+        unique.setdefault((ids[one.recipient], one.key), one)
     rows = [
         {"recipient_id": number, "key": key, "occurred_at": one.occurred_at}
         for (number, key), one in unique.items()
@@ -99,7 +101,7 @@ async def _new_ones(
     return [one for mark, one in unique.items() if mark not in known]
 
 
-async def _changes(conn: AsyncConnection[Any], new: Sequence[Observation]) -> list[_Change]:
+async def _changes(conn: AsyncConnection[Any], new: Sequence[Observation]) -> list[Change]:
     if not new:
         return []
     refs = await store.known_refs(conn, sorted({ref.key for one in new for ref in one.refs}))
@@ -127,13 +129,13 @@ async def _stored_bounces(
     return stored
 
 
-def _change(stored: Sequence[Bounce], joined: Sequence[Observation]) -> _Change:
+def _change(stored: Sequence[Bounce], joined: Sequence[Observation]) -> Change:
     bounce = merge([*stored, *map(Bounce.of, joined)])
-    return _Change(bounce, tuple(stored), tuple(joined))
+    return Change(bounce, tuple(stored), tuple(joined))
 
 
 async def _write_refs(
-    conn: AsyncConnection[Any], changes: Iterable[_Change], known: Iterable[KnownRef]
+    conn: AsyncConnection[Any], changes: Iterable[Change], known: Iterable[KnownRef]
 ) -> None:
     rows: dict[bytes, dict[str, Any]] = {}
     for change in changes:
@@ -149,9 +151,10 @@ async def _write_refs(
         raise AnotherWasFirst("another recorder was first with this bounce")
 
 
-async def _write_bounces(
-    conn: AsyncConnection[Any], changes: Sequence[_Change], ids: dict[str, int]
+async def write_bounces(
+    conn: AsyncConnection[Any], changes: Sequence[Change], ids: dict[str, int]
 ) -> None:
+    """Write *changes*, count them, and tell who listens; *ids* are those of the recipients."""
     for change in changes:
         gone = [old.id for old in change.replaced if old.id != change.bounce.id]
         if gone:
@@ -159,31 +162,41 @@ async def _write_bounces(
     ids |= await _ids_of_replaced(conn, changes, ids)
     names = sorted({change.bounce.campaign for change in changes} - {""})
     campaigns = await store.campaign_ids(conn, names) if names else {}
-    rows = [_bounce_row(change.bounce, ids, campaigns) for change in changes]
-    replaced = [old.id for change in changes for old in change.replaced]
-    await store.put_bounces(conn, rows, replaced)
-    await store.count_recipients(conn, _counted(changes, ids))
+    new = [change.bounce for change in changes]
+    old = [bounce for change in changes for bounce in change.replaced]
+    rows = [_bounce_row(bounce, ids, campaigns) for bounce in new]
+    await store.put_bounces(conn, rows, [bounce.id for bounce in old])
+    await store.count_recipients(conn, _counted(new, old, ids))
     await store.tell_of_bounces(conn, [_note(change) for change in changes])
 
 
 async def _ids_of_replaced(
-    conn: AsyncConnection[Any], changes: Iterable[_Change], ids: dict[str, int]
+    conn: AsyncConnection[Any], changes: Iterable[Change], ids: dict[str, int]
 ) -> dict[str, int]:
     """Look up those whom only a stored bounce names: a mail may have been forwarded."""
     names = {old.recipient for change in changes for old in change.replaced} - ids.keys()
     return await store.recipient_ids(conn, {name: domain_of(name) for name in names})
 
 
-def _counted(changes: Iterable[_Change], ids: dict[str, int]) -> list[dict[str, Any]]:
+async def delete_bounces(
+    conn: AsyncConnection[Any], gone: Sequence[Bounce], ids: dict[str, int]
+) -> None:
+    """Delete *gone*, of which no evidence is left, and count them no more."""
+    await store.put_bounces(conn, [], [bounce.id for bounce in gone])
+    await store.count_recipients(conn, _counted([], gone, ids))
+
+
+def _counted(
+    new: Iterable[Bounce], old: Iterable[Bounce], ids: dict[str, int]
+) -> list[dict[str, Any]]:
     counts: defaultdict[int, Counter[str]] = defaultdict(Counter)
     latest: dict[int, datetime] = {}
-    for change in changes:
-        for old in change.replaced:
-            counts[ids[old.recipient]][_COUNTS[old.type]] -= 1
-        number = ids[change.bounce.recipient]
-        counts[number][_COUNTS[change.bounce.type]] += 1
-        seen_at = change.bounce.last_seen_at
-        latest[number] = max(latest.get(number, seen_at), seen_at)
+    for bounce in old:
+        counts[ids[bounce.recipient]][_COUNTS[bounce.type]] -= 1
+    for bounce in new:
+        number = ids[bounce.recipient]
+        counts[number][_COUNTS[bounce.type]] += 1
+        latest[number] = max(latest.get(number, bounce.last_seen_at), bounce.last_seen_at)
     return [
         {"recipient_id": number, "last_bounce_at": latest.get(number)}
         | {name: counted[name] for name in _COUNTS.values()}
@@ -191,7 +204,7 @@ def _counted(changes: Iterable[_Change], ids: dict[str, int]) -> list[dict[str, 
     ]
 
 
-def _note(change: _Change) -> str:
+def _note(change: Change) -> str:
     bounce = change.bounce
     note = {"id": bounce.id, "recipient": bounce.recipient, "type": bounce.type}
     return json.dumps(note | {"reason": bounce.reason, "new": not change.replaced})
@@ -204,9 +217,10 @@ def _bounce_row(bounce: Bounce, ids: dict[str, int], campaigns: dict[str, int]) 
     return row
 
 
-def _observation_row(
+def observation_row(
     one: Observation, ids: dict[str, int], bounces: dict[tuple[str, bytes], int]
 ) -> dict[str, Any]:
+    """Return the row of *one*; *bounces* are the ids of its bounce by recipient and key."""
     report, verdict = one.report, one.verdict
     status = verdict.status or report.status
     return {
@@ -251,7 +265,7 @@ def _text(value: object) -> str:
 
 
 def _count(
-    given: Sequence[Observation], new: Sequence[Observation], changes: Iterable[_Change]
+    given: Sequence[Observation], new: Sequence[Observation], changes: Iterable[Change]
 ) -> None:
     DUPLICATES.inc(len(given) - len(new))
     for one in new:

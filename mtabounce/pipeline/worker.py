@@ -135,12 +135,12 @@ class Worker:
         judged = await self._judging.judge([one.content for one in claimed])
         work = list(zip(claimed, judged, strict=True))
         try:
-            finished = await _record_all(conn, work)
+            done = await _record_all(conn, work)
         except _NOT_STORABLE as error:
             log.warning("worker: recording %d inputs one by one: %s", len(work), _brief(error))
-            finished = [await _record_alone(conn, *pair) for pair in work]
-        await inputs.finish(conn, finished)
-        for one in finished:
+            done = [await _record_alone(conn, *pair) for pair in work]
+        await inputs.finish(conn, done)
+        for one in done:
             FINISHED.labels(one.outcome or "failed").inc()
         return len(claimed)
 
@@ -150,7 +150,7 @@ async def _record_all(
 ) -> list[Finished]:
     async with conn.transaction():  # a savepoint: the claim outlives an error
         await record(conn, [seen for one, judged in work for seen in _observed(one, judged)])
-    return [_finished(one, judged) for one, judged in work]
+    return [finished(one, judged) for one, judged in work]
 
 
 async def _record_alone(conn: Connection, one: ClaimedInput, judged: Judged | str) -> Finished:
@@ -159,14 +159,15 @@ async def _record_alone(conn: Connection, one: ClaimedInput, judged: Judged | st
             await record(conn, _observed(one, judged))
     except _NOT_STORABLE as error:
         return Finished(id=one.id, outcome=None, error=f"not storable: {_brief(error)}")
-    return _finished(one, judged)
+    return finished(one, judged)
 
 
 def _observed(one: ClaimedInput, judged: Judged | str) -> list[Observation]:
     return [] if isinstance(judged, str) else observe(one, judged, one.id)
 
 
-def _finished(one: ClaimedInput, judged: Judged | str) -> Finished:
+def finished(one: ClaimedInput, judged: Judged | str) -> Finished:
+    """Return what became of *one*, by how it was judged."""
     if isinstance(judged, str):
         return Finished(id=one.id, outcome=None, error=judged)
     return Finished(id=one.id, outcome=judged.reading.outcome, parser=judged.reading.parser)

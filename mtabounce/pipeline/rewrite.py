@@ -1,0 +1,178 @@
+"""
+Inputs that were kept, judged again by the parsers and rules of today.
+
+What changes can be shown before it is changed. Bounces keep their numbers as long as any
+evidence of theirs is left.
+"""
+
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from psycopg import AsyncConnection
+
+from mtabounce.correlate import Bounce, Observation, domain_of, merge, observe
+from mtabounce.model import Judged
+from mtabounce.pipeline.judging import Judging
+from mtabounce.pipeline.record import (
+    Change,
+    delete_bounces,
+    observation_row,
+    record,
+    storable,
+    write_bounces,
+)
+from mtabounce.pipeline.worker import finished
+from mtabounce.store import inputs
+from mtabounce.store import record as store
+from mtabounce.store import rewrite as before
+from mtabounce.store.inputs import ClaimedInput
+from mtabounce.store.rewrite import Said, Selection
+
+Connection = AsyncConnection[Any]
+Work = Sequence[tuple[ClaimedInput, Judged | str]]
+Connect = Callable[[], Awaitable[Connection]]
+NOTHING = "nothing"
+BATCH = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How the judgement on one recipient of one input changes."""
+
+    input_id: int
+    recipient: str
+    was: str  # such as "hard user_unknown", or NOTHING
+    now: str
+    rule: str  # that decides now; "" where nothing is said
+    said: Said | None
+    observation: Observation | None
+
+
+async def differences(conn: Connection, work: Work) -> list[Difference]:
+    """Return what *work*, inputs and how they are judged now, would change; in order."""
+    fresh = await _without_copies(conn, list(_observed(work)))
+    readable = [one.id for one, judged in work if not isinstance(judged, str)]
+    said = await before.said_by_inputs(conn, readable)
+    was = {(one.input_id, one.recipient): one for one in said}
+    now = {(one.input_id or 0, one.recipient): one for one in fresh}
+    pairs = [(*mark, was.get(mark), now.get(mark)) for mark in sorted({*was, *now})]
+    return [_difference(*pair) for pair in pairs if _differ(pair[2], pair[3])]
+
+
+async def rewrite(conn: Connection, work: Work) -> list[Difference]:
+    """
+    Write what *work* changes, inside the transaction of *conn*, and return it.
+
+    An input that cannot be judged now stays as it was. Raises AnotherWasFirst as record() does.
+    """
+    work = [(one, judged) for one, judged in work if not isinstance(judged, str)]
+    found = await differences(conn, work)
+    await inputs.finish(conn, [finished(one, judged) for one, judged in work])
+    said = [one.said for one in found if one.said]
+    fresh = [one.observation for one in found if one.observation]
+    await _replace(conn, said, fresh)
+    return found
+
+
+async def judged_again(
+    connect: Connect, judging: Judging, selection: Selection, *, write: bool
+) -> AsyncIterator[list[Difference]]:
+    """
+    Judge the inputs of *selection* again, and yield what changes, batch by batch.
+
+    With *write*, each batch is written before it is yielded. Raises StoreUnavailable where the
+    database goes away; what was yielded is done.
+    """
+    after = 0
+    async with await connect() as conn:
+        while batch := await before.inputs_to_judge(conn, selection, after, BATCH):
+            judged = await judging.judge([one.content for one in batch])
+            work = list(zip(batch, judged, strict=True))
+            if write:
+                async with conn.transaction():
+                    found = await rewrite(conn, work)
+            else:
+                found = await differences(conn, work)
+            yield found
+            after = batch[-1].id
+
+
+async def _replace(conn: Connection, said: Sequence[Said], fresh: Sequence[Observation]) -> None:
+    names = {one.recipient for one in said} | {one.recipient for one in fresh}
+    ids = await store.recipient_ids(conn, {name: domain_of(name) for name in sorted(names)})
+    homes = {(one.recipient, one.key): one.bounce_id for one in said if one.bounce_id}
+    staying = [one for one in fresh if one.counts and (one.recipient, one.key) in homes]
+    await before.delete_observations(conn, [_mark(one) for one in said])
+    if staying:
+        rows = [observation_row(one, ids, homes) for one in staying]
+        await store.add_observations(conn, rows)
+    await _rebuild(conn, sorted(set(homes.values())), ids)
+    await record(conn, [one for one in fresh if one not in staying])
+
+
+async def _rebuild(conn: Connection, numbers: Sequence[int], ids: dict[str, int]) -> None:
+    """Let each bounce be what its evidence adds up to; one without any is deleted."""
+    stored = await store.bounces_by_id(conn, numbers) if numbers else {}
+    evidence: defaultdict[int, list[Bounce]] = defaultdict(list)
+    for part in await before.evidence_of(conn, numbers):
+        evidence[part.id].append(part)
+    changes = [
+        Change(replace(merge(evidence[number]), created_at=bounce.created_at), (bounce,))
+        for number, bounce in stored.items()
+        if number in evidence
+    ]
+    gone = [bounce for number, bounce in stored.items() if number not in evidence]
+    if changes:
+        await write_bounces(conn, changes, ids)
+    if gone:
+        names = {bounce.recipient: domain_of(bounce.recipient) for bounce in gone}
+        ids |= await store.recipient_ids(conn, names)
+        await before.delete_refs_of(conn, [bounce.id for bounce in gone])
+        await delete_bounces(conn, gone, ids)
+
+
+def _observed(work: Work) -> Iterator[Observation]:
+    for raw, judged in work:
+        if not isinstance(judged, str):
+            yield from map(storable, observe(raw, judged, raw.id))
+
+
+async def _without_copies(conn: Connection, fresh: Sequence[Observation]) -> list[Observation]:
+    rows = [{"recipient": one.recipient, "key": one.key, "input_id": one.input_id} for one in fresh]
+    copies = await before.said_elsewhere(conn, rows)
+    return [one for one in fresh if (one.input_id, one.recipient, one.key) not in copies]
+
+
+def _differ(was: Said | None, now: Observation | None) -> bool:
+    if was is None or now is None:
+        return True
+    return (was.key, was.rule, _in_short(was)) != (now.key, now.verdict.rule, _judged(now))
+
+
+def _difference(
+    number: int, recipient: str, was: Said | None, now: Observation | None
+) -> Difference:
+    return Difference(
+        input_id=number,
+        recipient=recipient,
+        was=_in_short(was) if was else NOTHING,
+        now=_judged(now) if now else NOTHING,
+        rule=now.verdict.rule if now else "",
+        said=was,
+        observation=now,
+    )
+
+
+def _in_short(said: Said) -> str:
+    return " ".join(word for word in (said.type, said.reason, said.status) if word)
+
+
+def _judged(one: Observation) -> str:
+    status = one.verdict.status or one.report.status
+    return " ".join(str(word) for word in (one.verdict.type, one.verdict.reason, status) if word)
+
+
+def _mark(said: Said) -> dict[str, Any]:
+    return {"recipient_id": said.recipient_id, "occurred_at": said.occurred_at, "key": said.key}

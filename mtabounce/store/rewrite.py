@@ -1,0 +1,109 @@
+"""What is read and written where inputs are judged again."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from psycopg import AsyncConnection
+from psycopg.rows import class_row, dict_row
+
+from mtabounce.correlate import META, Bounce
+from mtabounce.model import BounceType, Fault, Trust
+from mtabounce.store.inputs import ClaimedInput
+from mtabounce.store.rows import Row, as_json
+from mtabounce.store.statements import statements
+
+SQL = statements("rewrite")
+Connection = AsyncConnection[Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Which inputs; None leaves a condition out."""
+
+    ids: Sequence[int] | None = None
+    since: datetime | None = None
+    state: str | None = None  # done or failed
+    outcome: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What an input said about one recipient, as it is stored."""
+
+    recipient_id: int
+    recipient: str
+    occurred_at: datetime
+    key: bytes
+    bounce_id: int | None
+    input_id: int
+    outcome: str
+    type: str | None
+    reason: str
+    rule: str
+    status: str | None
+
+
+async def inputs_to_judge(
+    conn: Connection, selection: Selection, after: int, limit: int
+) -> list[ClaimedInput]:
+    """Return up to *limit* inputs of *selection* with a number above *after*, in order."""
+    args = {
+        "after": after,
+        "limit": limit,
+        "ids": None if selection.ids is None else list(selection.ids),
+        "since": selection.since,
+        "state": selection.state,
+        "outcome": selection.outcome,
+    }
+    async with conn.cursor(row_factory=class_row(ClaimedInput)) as cursor:
+        await cursor.execute(SQL["inputs_to_judge"], args, binary=True)
+        return await cursor.fetchall()
+
+
+async def said_by_inputs(conn: Connection, ids: Sequence[int]) -> list[Said]:
+    """Return what the inputs *ids* said until now."""
+    async with conn.cursor(row_factory=class_row(Said)) as cursor:
+        await cursor.execute(SQL["said_by_inputs"], {"ids": list(ids)})
+        return await cursor.fetchall()
+
+
+async def delete_observations(conn: Connection, rows: Sequence[Row]) -> None:
+    """Delete the observations of *rows* (recipient_id, occurred_at, key)."""
+    await conn.execute(SQL["delete_observations"], {"rows": as_json(rows)})
+
+
+async def evidence_of(conn: Connection, ids: Sequence[int]) -> list[Bounce]:
+    """Return each observation of the bounces *ids*, as the bounce that it alone would make."""
+    async with conn.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(SQL["evidence_of"], {"ids": list(ids)})
+        return [_bounce(columns) for columns in await cursor.fetchall()]
+
+
+def _bounce(columns: Mapping[str, Any]) -> Bounce:
+    known = dict(columns)
+    facts, source, seen_at = known.pop("facts"), known.pop("source"), known["decisive_at"]
+    return Bounce(
+        **known
+        | {
+            "type": BounceType(known["type"]),
+            "fault": known["fault"] and Fault(known["fault"]),
+            "trust": Trust(known["trust"]),
+            "sources": (source,),
+            "meta": {name: facts[fact] for name, fact in META.items() if fact in facts},
+            "first_seen_at": seen_at,
+            "last_seen_at": seen_at,
+        }
+    )
+
+
+async def delete_refs_of(conn: Connection, ids: Sequence[int]) -> None:
+    """Forget what the bounces *ids* were known by."""
+    await conn.execute(SQL["delete_refs_of"], {"ids": list(ids)})
+
+
+async def said_elsewhere(conn: Connection, rows: Sequence[Row]) -> set[tuple[int, str, bytes]]:
+    """Return which of *rows* (input_id, recipient, key) another input said."""
+    cursor = await conn.execute(SQL["said_elsewhere"], {"rows": as_json(rows)})
+    return {(number, recipient, key) for number, recipient, key in await cursor.fetchall()}
