@@ -100,9 +100,13 @@ class Part:
     @property
     def text(self) -> str:
         """The body as text, at most TEXT_LIMIT bytes of it; HTML as a reader sees it."""
+        return self.text_of(TEXT_LIMIT)
+
+    def text_of(self, limit: int) -> str:
+        """Return the body as text, at most *limit* bytes of it; HTML as a reader sees it."""
         found = _CHARSET.search(self.headers.raw(b"content-type"))
         label = found[1].decode("ascii", "replace").lower() if found else ""
-        text = unify_text(to_text(self.data[:TEXT_LIMIT], label))
+        text = unify_text(to_text(self.data[:limit], label))
         return html_text(text) if self.type == "text/html" else text
 
 

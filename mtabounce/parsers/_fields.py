@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 
 from mtabounce.address import LENGTH_LIMIT, is_address, is_local_part, parse
+from mtabounce.mime import VALUE_LIMIT
 from mtabounce.model import Action
 
 Fields = dict[str, str]  # by name in lower case; the first of a name counts
@@ -76,10 +77,14 @@ def _fields(group: str) -> Iterator[tuple[str, str]]:
             lines.append(line.strip())
             continue
         if name:
-            yield name, " ".join(lines).strip()
+            yield name, _value(lines)
         name, lines = found[1].lower(), [found[2].strip()]
     if name:
-        yield name, " ".join(lines).strip()
+        yield name, _value(lines)
+
+
+def _value(lines: list[str]) -> str:
+    return " ".join(lines)[:VALUE_LIMIT].strip()
 
 
 def _cut(fields: Iterator[tuple[str, str]]) -> Iterator[Fields]:

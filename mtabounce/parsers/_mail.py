@@ -13,7 +13,6 @@ from mtabounce.parsers._dates import parse_date
 from mtabounce.parsers._prose import split_returned
 
 RECIPIENT_LIMIT = 1000
-FIELD_LIMIT = 8 * 1024  # characters of one field of a report
 
 _RETURNED = frozenset(
     {
@@ -247,12 +246,7 @@ def weightiest(reports: Collection[Report]) -> Outcome | None:
 
 
 def polish(report: Report) -> Report:
-    """Return *report* with no text too long, and as a challenge where the refusal is one."""
+    """Return *report*, as a challenge where its refusal asks the sender to prove himself."""
     if report.outcome is Outcome.BOUNCE and _CHALLENGED.search(report.diagnostic_code):
-        report = replace(report, outcome=Outcome.CHALLENGE)
-    long: dict[str, Any] = {
-        name: value[:FIELD_LIMIT]
-        for name in Report.__slots__
-        if isinstance(value := getattr(report, name), str) and len(value) > FIELD_LIMIT
-    }
-    return replace(report, **long) if long else report
+        return replace(report, outcome=Outcome.CHALLENGE)
+    return report

@@ -1,112 +1,85 @@
 """Reading what mail systems write for people: replies, commands and hosts in running text."""
 
 import re
+from collections.abc import Iterator
 
 from mtabounce.model import EnhancedStatus
+from mtabounce.parsers._words import (
+    DELAYED,
+    FAILED,
+    SEPARATORS,
+    is_separator,
+    returned_headers_at,
+)
 
 REASON_LIMIT = 2048  # characters of running text that are taken for a reason
 
-_COMMAND = re.compile(
-    r"in reply to (?:the )?(?P<a>[A-Za-z ]{3,30}?) command"  # Postfix
-    r"|after (?:pipelined )?(?:sending )?(?P<b>RCPT TO|MAIL FROM|DATA|HELO|EHLO|STARTTLS|AUTH"
-    r"|end of data|data block|initial connection)\b"  # Exim
-    r"|(?:>>>|sent:) ?(?P<c>RCPT TO|MAIL FROM|DATA|HELO|EHLO|STARTTLS|AUTH|QUIT)\b"  # sendmail
-    r"|did not like our (?P<d>RCPT TO|MAIL FROM|DATA|EHLO|HELO|STARTTLS|final DATA)"  # dma
-    r"|(?P<e>does not like (?:recipient|sender)|failed after I sent the message"
-    r"|greeting failed|my name was rejected)",  # qmail
-    re.IGNORECASE,
+_COMMAND = r"(RCPT TO|MAIL FROM|DATA|HELO|EHLO|LHLO|STARTTLS|AUTH|QUIT)\b"
+# What stands before a command, in lower case, and the command behind it.
+_COMMANDS = tuple(
+    (word, re.compile(pattern, re.IGNORECASE))
+    for word, pattern in (
+        ("in reply to ", r"in reply to (?:the )?([A-Za-z ]{3,30}?) command"),  # Postfix
+        (
+            "after ",
+            rf"after (?:pipelined )?(?:sending )?(?:{_COMMAND}|(end of data|data block|initial))",
+        ),
+        ("did not like our ", rf"did not like our (?:final )?{_COMMAND}"),  # dma
+        (">>> ", rf">>> {_COMMAND}"),  # sendmail, Courier
+        ("sent <<< ", rf"Sent <<< {_COMMAND}"),  # InterScan
+        ("sent >>> ", rf"Sent >>> {_COMMAND}"),
+        ("smtp command\n", rf"SMTP command\n{_COMMAND}"),  # m-FILTER
+        ("does not like ", r"does not like (recipient|sender)"),  # qmail
+        ("failed after i sent", r"failed after I sent the (message)"),
+        ("greeting failed", r"(greeting) failed"),
+        ("[rcpt_to]", r"\[(RCPT_TO)\]"),  # Yahoo
+        ("[mail_from]", r"\[(MAIL_FROM)\]"),
+        ("[data]", r"\[(DATA)\]"),
+    )
 )
-_COMMANDS = {
-    "rcpt": "RCPT TO",
-    "mail": "MAIL FROM",
-    "data": "DATA",
+_SAME_COMMAND = {
     "end of data": "DATA",
-    "final data": "DATA",
     "data block": "DATA",
-    "initial connection": "CONNECT",
-    "does not like recipient": "RCPT TO",
-    "does not like sender": "MAIL FROM",
-    "failed after i sent the message": "DATA",
-    "greeting failed": "CONNECT",
-    "my name was rejected": "EHLO",
+    "message": "DATA",
+    "recipient": "RCPT TO",
+    "rcpt_to": "RCPT TO",
+    "sender": "MAIL FROM",
+    "mail_from": "MAIL FROM",
+    "initial": "CONNECT",
+    "greeting": "CONNECT",
 }
-_HOST = r"[A-Za-z0-9][A-Za-z0-9._-]*[A-Za-z0-9]"
-_REMOTE = re.compile(
-    rf"(?:^|[\s(])host (?P<a>{_HOST}) ?\[[0-9A-Fa-f.:]+\]"  # Postfix, Exim
-    rf"|while talking to (?:\[?)(?P<b>{_HOST})"  # sendmail
-    rf"|(?:Giving up on|Connected to|remote host(?= [^\s]+ said)) (?P<c>{_HOST}|[0-9.]+)"  # qmail
-    rf"|(?P<d>{_HOST}) \[[0-9A-Fa-f.:]+\] did not like our"  # dma
-    rf"|rejected by the server for the recipient domain \S+ by (?P<e>{_HOST})"  # Gmail
-    rf"|(?P<f>{_HOST}) (?:does not like (?:recipient|sender)|failed after I sent)",  # qmail
-    re.IGNORECASE,
+_HOST = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"
+_HOSTS_BEHIND = tuple(
+    (word, re.compile(pattern, re.IGNORECASE))
+    for word, pattern in (
+        ("host ", rf"host ({_HOST}) ?\[[0-9A-Fa-f.:]+\]"),  # Postfix, Exim
+        ("while talking to ", rf"while talking to \[?({_HOST})"),  # sendmail
+        ("giving up on ", rf"giving up on ({_HOST})"),  # qmail
+        ("remote host ", rf"remote host ({_HOST}) said"),
+        ("host: ", rf"host: ({_HOST})"),  # GMX
+        ("recipient domain ", rf"recipient domain \S+ by ({_HOST})"),  # Gmail
+    )
 )
-_REPLY = re.compile(
-    r"(?:^|(?<=[\s:;>('\"\[]))([245]\d\d)(?:[ -]+\(?#?([245]\.\d{1,3}\.\d{1,3})\)?|[ -]+(?=\S)|$)",
-    re.MULTILINE,
+_HOSTS_BEFORE = tuple(
+    (word, re.compile(pattern))
+    for word, pattern in (
+        ("] did not like our", rf"({_HOST}) \[[^\s\[\]]*$"),  # dma
+        (" does not like ", rf"({_HOST})$"),  # qmail
+        (" failed after i sent", rf"({_HOST})$"),
+        ("] responded with failure", rf"({_HOST})\[[^\s\[\]]*$"),  # MailFoundry
+    )
 )
-_HEADER = (
-    r"(?:Received|Return-[Pp]ath|From|To|Subject|Date|Message-I[dD]|MIME-Version|Mime-Version|Reply-To"
-    r"|Content-[Tt]ype|DKIM-Signature|Delivered-To|Authentication-Results|Sender|Cc|X-[\w-]+)"
-    r":[^\n]*\n(?:[ \t]+\S[^\n]*\n)*"
-)
-_RETURNED = re.compile(
-    r"(?im)^(?:[-=*_ ]{0,60}(?:"
-    r"below (?:this|the next) line is a copy of (?:the|your) message"
-    r"|(?:enclosed|this|below|included|attached) is a copy of (?:the|your)(?: original)? message"
-    r"|(?:original|unsent|returned|undelivered) (?:message|mail)"
-    r"(?: header(?:s)?| info)?(?: (?:follows?|is following|details))?\.?:?[ ]?[-=*_ ]*$"
-    r"|(?:the )?(?:first \d+ lines|header|body|text) of (?:the|your) (?:original )?(?:message|mail)"
-    r"|(?:the )?(?:original )?message headers? follows?|headers? of (?:the|your) message"
-    r"|start of returned message|returned mail follows|original headers?:"
-    r"|mensaje original adjunto|your (?:original )?message (?:reads|follows)"
-    r"|(?:urspr(?:ü|ue)ngliche nachricht|message d'origine|messaggio originale|mensaje original"
-    r"|mensagem original|oorspronkelijk bericht)"
-    r"|oorspronkelijke berichtkoppen|urspr(?:ü|ue)ngliche nachrichtenkopf"
-    r"|en-t(?:ê|e)tes de message d'origine|encabezados de mensajes? originale?s?"
-    r"|cabe(?:ç|c)alhos? (?:da|de) mensage[mn]s? origina(?:l|is)|intestazioni originali"
-    r"|(?:元|送信)の?メッセージ ?(?:の)? ?ヘッダー|元のメール|原始邮件头|原始郵件標頭))"
-    rf"|(?:(?<=\n\n)|(?<=\n-\n)|(?<=--\n)|(?<==\n))(?:{_HEADER}){{3}}"
-)
-_FAILED = re.compile(
-    r"(?i)(?:could(?: not|n't)|can ?not|was not|wasn't|not|unable to|failed to|never) (?:yet )?"
-    r"(?:be )?"
-    r"(?:successfully )?(?:deliver|send|sent|reach|accept)|undeliver|deliver\w*[^.\n]{0,80} fail"
-    r"|fail\w*[^.\n]{0,40} deliver|(?:mail|message) (?:was |has been )?(?:rejected|refused"
-    r"|returned|blocked)"
-    r"|(?:user|recipient|address|mailbox|account|host|domain)[^.\n]{0,60} (?:unknown|not (?:found"
-    r"|exist)|full"
-    r"|invalid|does ?n[o']t exist|doesn't exist|disabled|unavailable|over quota)"
-    r"|(?:unknown|invalid|no such|nonexistent|not a valid) (?:user|recipient|address|mailbox"
-    r"|account)"
-    r"|nicht (?:zugestellt|ausgeliefert|zustell)|unzustellbar|n'a (?:pas )?pu [^.\n]{0,40}"
-    r"(?:remis|distribu|livr)"
-    r"|no (?:se )?pudo (?:ser )?(?:entreg|envia)|n[ãa]o (?:p[ôo]de"
-    r"|foi poss[íi]vel) [^.\n]{0,30}entreg"
-    r"|non (?:[èe] stato|ha potuto) [^.\n]{0,40}(?:recapit|consegn)|niet (?:worden )?(?:bezorgd"
-    r"|afgeleverd)"
-    r"|не (?:может быть |было |удалось )?доставлен|配信(?:でき|され)|送信でき|届け|无法(?:投递|送达"
-    r"|发送)"
-    r"|無法(?:投遞|傳送|送達)|退信|전송(?:할 수|하지)|\b[45]\d\d[ -]#?[45]\.\d\.\d"
-)
-_DELAYED = re.compile(
-    r"(?i)will (?:be retried|retry|keep trying|continue to (?:try|attempt)|try again)"
-    r"|not yet been delivered"
-    r"|this is (?:just )?a warning|has been delayed|delivery (?:is )?delayed|delayed mail"
-    r"|still being retried"
-    r"|attempts will continue|no action is required"
-)
-_SPACES = re.compile(r"\s+")
+_REPLY = re.compile(r"(?:^|[\s:;>('\"\[#])[245]\d\d(?:[ -]|$)", re.MULTILINE)
 # A reply where it is quoted: at the start of a line, or behind a colon, a quote or a bracket.
 _ANSWER = re.compile(
-    r"(?:^[ \t<>#]*|[:;'\"(<#][ \t]*)([45][0-7]\d(?:[ \t]+#?|-|$)(?![ \t]*(?:hour|min|sec|day"
-    r"|byte|char))[\s\S])",
+    r"(?:^[ \t<>#]*|[:;'\"(<#][ \t]*)"
+    r"([45][0-7]\d(?:[ \t]+#?|-|$)(?![ \t]*(?:hour|min|sec|day|byte|char))[\s\S])",
     re.MULTILINE,
 )
-_HEAD = re.compile(r"^-+ ?Transcript of session follows ?-+ ?|^\.\.\. while talking to \S+ ")
+_HEAD = re.compile(r"-+ ?Transcript of session follows ?-+ ?|\.\.\. while talking to \S+ ")
 _TAIL = re.compile(
     r"(?: \(in reply to (?:the )?[A-Za-z ]{3,30} command\)| Giving up on [\w.:-]+"
-    r"| ?-+SMTP command [A-Z ]+"
-    r"| \[(?:RCPT_TO|MAIL_FROM|DATA|CONNECT|HELO)\])+\s*$"
+    r"| ?-+SMTP command [A-Z ]+| \[(?:RCPT_TO|MAIL_FROM|DATA|CONNECT|HELO)\])+\s*$"
 )
 # IronPort puts a status and its words in front, and the reply in quotes after a hyphen.
 _WRAPPED = re.compile(r"[245]\.\d{1,3}\.\d{1,3} ?- [A-Za-z][A-Za-z /-]{0,60} ([245]\d\d)-'(.*)'")
@@ -118,30 +91,47 @@ _BLANK = re.compile(r"\n[ \t]*\n")
 
 def has_failed(text: str) -> bool:
     """Whether *text* says that a mail did not arrive."""
-    return _FAILED.search(text) is not None
+    return FAILED.occurs_in(text)
 
 
 def is_delay(text: str) -> bool:
     """Whether *text* says that delivery will be tried again."""
-    return _DELAYED.search(text) is not None
+    return DELAYED.occurs_in(text)
 
 
 def split_returned(text: str) -> tuple[str, str]:
     """Part *text* into what was written about a mail, and that mail as it was returned."""
-    found = _RETURNED.search(text)
-    return (text[: found.start()], text[found.start() :]) if found else (text, "")
+    at = min(_separations(text), default=len(text))
+    return text[:at], text[at:]
+
+
+def _separations(text: str) -> Iterator[int]:
+    """Yield where a line says that the returned mail follows, and where headers just start."""
+    for at in SEPARATORS.places_in(text):
+        start = text.rfind("\n", 0, at) + 1
+        if is_separator(text, start):
+            yield start
+            break
+    at = text.find("\n\n")
+    while at >= 0:
+        if returned_headers_at(text, at + 2):
+            yield at + 2
+            break
+        at = text.find("\n\n", at + 1)
 
 
 def joined(text: str) -> str:
     """Return *text* as one line, no longer than a reason may be."""
-    return _SPACES.sub(" ", text[: REASON_LIMIT * 2]).strip()[:REASON_LIMIT]
+    return " ".join(text[: REASON_LIMIT * 2].split())[:REASON_LIMIT]
 
 
 def reason_in(text: str) -> str:
     """Return the reason that *text* gives: the SMTP reply in it where one is, else all of it."""
     found = _ANSWER.search(text)
     said = joined(text[found.start(1) :] if found else text)
-    return _TAIL.sub("", _HEAD.sub("", said)).strip(" :-")
+    if head := _HEAD.match(said):
+        said = said[head.end() :]
+    return _TAIL.sub("", said).strip(" :-")
 
 
 def unwrapped(diagnostic: str) -> str:
@@ -163,17 +153,43 @@ def essence(text: str) -> str:
 
 def command_in(text: str) -> str:
     """Return the SMTP command that *text* says was answered: "RCPT TO", "DATA"; "" for none."""
-    found = _COMMAND.search(text)
-    if found is None:
-        return ""
-    word = next(filter(None, found.groups())).lower().strip()
-    return _COMMANDS.get(word) or _COMMANDS.get(word.split()[0]) or word.split()[0].upper()
+    folded = text.lower()
+    for word, pattern in _COMMANDS:
+        if found := _behind(text, folded, word, pattern):
+            return _SAME_COMMAND.get(found.lower(), found.upper())
+    return ""
 
 
 def host_in(text: str) -> str:
     """Return the remote host that *text* names as the one that answered; "" for none."""
-    found = _REMOTE.search(text)
-    return next(filter(None, found.groups())) if found else ""
+    folded = text.lower()
+    for word, pattern in _HOSTS_BEHIND:
+        if found := _behind(text, folded, word, pattern):
+            return found
+    for word, pattern in _HOSTS_BEFORE:
+        if found := _before(text, folded, word, pattern):
+            return found
+    return ""
+
+
+def _behind(text: str, folded: str, word: str, pattern: re.Pattern[str]) -> str:
+    """Return what *pattern* takes at the first places of *word* at which it matches."""
+    at = folded.find(word)
+    for _ in range(5):
+        if at < 0:
+            break
+        if found := pattern.match(text, at):
+            return found[found.lastindex or 0].strip()
+        at = folded.find(word, at + 1)
+    return ""
+
+
+def _before(text: str, folded: str, word: str, pattern: re.Pattern[str]) -> str:
+    at = folded.find(word)
+    if at < 0:
+        return ""
+    found = pattern.search(text[max(at - 300, 0) : at])
+    return found[1] if found else ""
 
 
 def has_reply(text: str) -> bool:
@@ -181,14 +197,14 @@ def has_reply(text: str) -> bool:
     return _REPLY.search(text) is not None or EnhancedStatus.find(text) is not None
 
 
-def reason_after(text: str, address: str) -> str:
+def said_after(text: str, address: str) -> str:
     """Return what *text* says right after *address*, up to a blank line; "" where nothing."""
-    folded, wanted = text.lower(), address.lower()
-    at = folded.find(wanted) if wanted and len(folded) == len(text) else -1
+    at = text.find(address)
     while at >= 0:
-        rest = text[at + len(wanted) : at + len(wanted) + REASON_LIMIT]
-        reason = _BLANK.split(rest.lstrip(" \t>)]}'\":;,.\n"), maxsplit=1)[0]
-        if any(char.isalpha() for char in reason):
-            return joined(reason)
-        at = folded.find(wanted, at + len(wanted))
+        start = at + len(address)
+        rest = text[start : start + REASON_LIMIT].lstrip(" \t>)]}'\":;,.\n")
+        said = _BLANK.split(rest, maxsplit=1)[0]
+        if any(map(str.isalpha, said)):
+            return said
+        at = text.find(address, start)
     return ""

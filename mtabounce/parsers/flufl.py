@@ -20,8 +20,8 @@ from mtabounce.parsers._prose import (
     essence,
     has_failed,
     host_in,
-    reason_after,
     reason_in,
+    said_after,
 )
 
 _BYTES_LIMIT = 32 * 1024  # of the mail, that it may look at
@@ -63,7 +63,7 @@ def _addresses(found: object) -> Iterator[str]:
 
 def _reports(mail: Mail, addresses: set[str], action: Action) -> Iterator[Report]:
     for address in sorted(addresses):
-        said = reason_after(mail.text, address)
+        said = said_after(mail.text, address)
         said = said if has_failed(said) else essence(mail.prose[0])
         yield Report(
             outcome=outcome_of(action),

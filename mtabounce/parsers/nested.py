@@ -31,4 +31,4 @@ def _mails_in(mail: Mail) -> Iterator[Mail]:
         yield Mail(mail.text[envelope.end() :].encode(), mail.names)
 
 
-PARSER = Parser(rank=80, read=_read, marks=("from mailer-daemon", "message/rfc822", "from <>"))
+PARSER = Parser(rank=80, read=_read)

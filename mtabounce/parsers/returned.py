@@ -11,7 +11,7 @@ from mtabounce.address import is_address, parse
 from mtabounce.model import Action
 from mtabounce.parsers._dialect import ADDRESS, report_of
 from mtabounce.parsers._mail import Findings, Mail, Parser, findings
-from mtabounce.parsers._prose import essence, has_failed, is_delay, reason_after
+from mtabounce.parsers._prose import essence, has_failed, is_delay, said_after
 
 _ADDRESSES = re.compile(ADDRESS)
 _MANY = 20  # more recipients than this are a list's, and named for another reason
@@ -32,7 +32,7 @@ def _read(mail: Mail) -> Findings | None:
 
 
 def _reason(text: str, name: str) -> str:
-    said = reason_after(text, name)
+    said = said_after(text, name)
     return said if has_failed(said) else essence(text)
 
 

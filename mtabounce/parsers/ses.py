@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mtabounce.address import parse
+from mtabounce.mime import VALUE_LIMIT
 from mtabounce.model import Action, EnhancedStatus, Outcome, Report
 from mtabounce.parsers._dates import parse_date
 from mtabounce.parsers._fields import action_of, host_of, without_type
@@ -51,7 +52,7 @@ def _reports(notice: Mapping[str, Any], kind: str, details: Mapping[str, Any]) -
         entries = details.get(listed)
         for entry in entries if isinstance(entries, list) else []:
             fields = _object(entry) or {"emailAddress": entry}
-            address = parse(str(fields.get("emailAddress", "")))
+            address = parse(_text(fields, "emailAddress"))
             if address:
                 yield _report(notice, kind, details, fields, address)
 
@@ -65,22 +66,22 @@ def _report(
 ) -> Report:
     mail = _object(notice.get("mail"))
     common = _object(mail.get("commonHeaders"))
-    action = _ACTIONS.get(kind) or action_of(str(fields.get("action", ""))) or Action.FAILED
+    action = _ACTIONS.get(kind) or action_of(_text(fields, "action")) or Action.FAILED
     return Report(
         outcome=Outcome.COMPLAINT if kind == "complaint" else outcome_of(action),
         final_recipient=address,
         action=None if kind == "complaint" else action,
-        status=EnhancedStatus.find(str(fields.get("status", ""))),
-        diagnostic_code=without_type(str(fields.get("diagnosticCode", ""))),
-        reporting_mta=host_of(str(details.get("reportingMTA", ""))),
-        original_message_id=message_id(str(common.get("messageId", ""))),
-        original_subject=str(common.get("subject", "")),
-        original_from=str(mail.get("source", "")),
+        status=EnhancedStatus.find(_text(fields, "status")),
+        diagnostic_code=without_type(_text(fields, "diagnosticCode")),
+        reporting_mta=host_of(_text(details, "reportingMTA")),
+        original_message_id=message_id(_text(common, "messageId")),
+        original_subject=_text(common, "subject"),
+        original_from=_text(mail, "source"),
         feedback_type=str(details.get("complaintFeedbackType") or "")
         if kind == "complaint"
         else "",
         native_code=_native(details),
-        occurred_at=parse_date(str(details.get("timestamp", ""))),
+        occurred_at=parse_date(_text(details, "timestamp")),
     )
 
 
@@ -88,8 +89,13 @@ _ACTIONS = {"delivery": Action.DELIVERED, "deliverydelay": Action.DELAYED}
 
 
 def _native(details: Mapping[str, Any]) -> str:
-    words = (details.get("bounceType"), details.get("bounceSubType"))
-    return "/".join(str(word) for word in words if word)
+    words = (_text(details, "bounceType"), _text(details, "bounceSubType"))
+    return "/".join(word for word in words if word)
+
+
+def _text(values: Mapping[str, Any], name: str) -> str:
+    value = values.get(name)
+    return value[:VALUE_LIMIT] if isinstance(value, str) else ""
 
 
 PARSER = Parser(rank=35, read=_read, marks=("notificationtype", "eventtype"))
