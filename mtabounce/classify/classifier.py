@@ -36,6 +36,10 @@ class Operators:
             name = name.partition(".")[2]
         return ""
 
+    def example_host(self, operator: str) -> str:
+        """Return a host name that *operator* might have, for examples."""
+        return next(f"mx.{domain}" for domain, name in self.domains.items() if name == operator)
+
 
 class Classifier:
     """Judges reports by rules. It is immutable, and shared by threads and forks freely."""

@@ -2,7 +2,8 @@
 
 import pytest
 
-from mtabounce.classify.evidence import LONGEST, of_reply, of_report
+from mtabounce.classify.evidence import of_reply, of_report
+from mtabounce.classify.reply import LONGEST
 from mtabounce.model import EnhancedStatus, Outcome, Report
 
 

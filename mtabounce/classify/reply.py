@@ -1,0 +1,146 @@
+"""
+An SMTP reply, taken out of what MTAs wrap around it, and its codes.
+
+Regular expressions of the standard library meet hostile text here, so they hold no nested or
+adjacent repeats; texts are cut to LONGEST first.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from mtabounce.model import EnhancedStatus
+
+LONGEST = 8192  # characters that are read; RFC 5321 §4.5.3.1.5 allows 512 bytes a line
+
+# A reply code is no part of a word, an address or a version: "550 x", "550-5.1.1 x", "#550 5.1.1",
+# "550: 5.1.1", "<421 4.4.2 …", "550-'5.7.1 …"; the status may stand right behind it.
+_CODE = re.compile(
+    r"(?<![\w.@/:+-])([45][0-7]\d)(?!\w|[.:]\d|\.\w|[%@])"
+    r"(?:[ :#('\"-]{1,3}([245]\.\d{1,3}\.\d{1,3})(?![\d.]*\d|\w))?"
+)
+_STATUS = re.compile(r"(?<![\w.])([45]\.\d{1,3}\.\d{1,3})(?![\d.]*\d|[\w-]*@|\w)")
+
+# What stands before the remote server's own words: Postfix, Exim, qmail, Exchange, Gmail, Domino,
+# IronPort ("5.1.0 - Unknown address error 550-'5.7.1 …"), SparkPost and others.
+_LEAD = re.compile(
+    r"\] ?(?::\d{1,5} )?said: |refused to talk to me: |[Ss]erver returned|"
+    r"(?:SMTP|LMTP) error from remote |LMTP error after |[Hh]ost said: |did not like our |"
+    r"responded with|responded as follows: |[45]\.\d\.\d{1,3} - [A-Z]|[Rr]esponse was: |"
+    r"[Tt]echnical report: |Diagnostic-Code: "
+)
+_LEAD_REACH = 300  # characters from the lead to the reply
+_HOST = re.compile(r"\bhost ([\w.-]{1,255}) ?\[", re.ASCII)
+_ANSWERED = re.compile(r" ?\(in reply to (?:the )?([A-Za-z ]{2,24}?)(?: command)?\)")
+_COMMANDS = re.compile(
+    r"\b(RCPT TO|MAIL FROM|end of data|DATA|initial connection|EHLO|HELO|STARTTLS)\b", re.IGNORECASE
+)
+_QMAIL = {"sender was rejected": "MAIL FROM", "does not like recipient": "RCPT TO"}
+_DELIMITERS = re.compile(r".*[<>\"'(\[,:;=]")
+
+_SAYS_LITTLE = frozenset({(0, 0), (4, 7)})  # x.0.0, x.4.7: another status may say more
+_ASIDE = "503"  # "need RCPT command" follows each refused recipient of a pipelined batch
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A reply in one line, its codes, and what its wrapping told."""
+
+    text: str  # without repeated codes; of addresses only the domains
+    code: int | None = None
+    status: EnhancedStatus | None = None
+    command: str = ""  # that it answers, upper case: "RCPT TO", "END OF DATA", "CONNECT"
+    host: str = ""  # that said it
+
+
+def read_reply(text: str) -> Reply:
+    """Return the reply that *text* is or holds."""
+    text = joined(text)
+    host, command = "", ""
+    if not text[:3].isdigit():
+        text, host, command = _unwrapped(text)
+    if answered := _ANSWERED.search(text):
+        command = answered[1].upper()
+        text = text[: answered.start()] + text[answered.end() :]
+    code, status = codes(text)
+    return Reply(without_addresses(without_repeats(text, code)), code, status, command, host)
+
+
+def joined(text: str) -> str:
+    r"""Return *text* as one line of single spaces, cut to LONGEST; Exim's ``\n`` is a space."""
+    return " ".join(text[:LONGEST].replace("\\n", " ").split())
+
+
+def codes(text: str) -> tuple[int | None, EnhancedStatus | None]:
+    """Return the reply code and the enhanced status of a one-line reply, None where missing."""
+    found = list(_coded(text))
+    if not found:
+        loose = _STATUS.search(text)
+        return None, EnhancedStatus.find(loose[1]) if loose else None
+    first = found[0][0]
+    own = next((status for code, status in found if status and code == first), None)
+    if own is None:
+        loose = _STATUS.search(text)
+        own = EnhancedStatus.find(loose[1]) if loose else None
+    elif (own.subject, own.detail) in _SAYS_LITTLE:
+        own = next((status for _, status in found if status and _tells(status)), own)
+    return int(first), own
+
+
+def without_repeats(text: str, code: int | None) -> str:
+    """Return *text* without the codes that each line of a multi-line reply repeats."""
+    if code is None:
+        return text
+    start = text.find(str(code)) + 3
+    if text.find(f" {code}", start) < 0:
+        return text
+    repeated = rf"(?<= ){code}[ -](?:[245]\.\d{{1,3}}\.\d{{1,3}} )?"
+    return text[:start] + re.sub(repeated, "", text[start:])
+
+
+def without_addresses(text: str) -> str:
+    """Return *text* with only the domain of each address: "<@example.org>: no such user"."""
+    if "@" not in text:
+        return text
+    return " ".join(_domain_of(word) if "@" in word else word for word in text.split(" "))
+
+
+def _unwrapped(text: str) -> tuple[str, str, str]:
+    """Return the reply that *text* wraps, the host that said it, and the command it answers."""
+    lead = _LEAD.search(text)
+    if lead is None or _CODE.search(text, 0, lead.start()):
+        return text, "", _qmail_command(text)
+    reply = _CODE.search(text, lead.end(), lead.end() + _LEAD_REACH)
+    start = reply.start() if reply else lead.end() if lead[0].endswith(": ") else 0
+    wrapping = text[: start or lead.end()]
+    host = _HOST.search(wrapping)
+    return text[start:], host[1] if host else "", _command_in(wrapping, lead[0])
+
+
+def _command_in(wrapping: str, lead: str) -> str:
+    if lead.startswith("refused to talk"):
+        return "CONNECT"
+    if found := _COMMANDS.search(wrapping):
+        named = found[1].upper()
+        return "CONNECT" if named == "INITIAL CONNECTION" else named
+    return _qmail_command(wrapping)
+
+
+def _qmail_command(text: str) -> str:
+    return next((command for words, command in _QMAIL.items() if words in text), "")
+
+
+def _coded(text: str) -> Iterator[tuple[str, EnhancedStatus | None]]:
+    for found in _CODE.finditer(text):
+        if found[1] != _ASIDE or not found.start():
+            yield found[1], EnhancedStatus.find(found[2]) if found[2] else None
+
+
+def _tells(status: EnhancedStatus) -> bool:
+    return (status.subject, status.detail) not in _SAYS_LITTLE
+
+
+def _domain_of(word: str) -> str:
+    *locals_, domain = word.split("@")
+    kept = (found[0] if (found := _DELIMITERS.match(local)) else "" for local in locals_)
+    return "@".join([*kept, domain])
