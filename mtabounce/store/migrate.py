@@ -46,7 +46,8 @@ def migrate(url: str, folder: Path | None = None) -> list[str]:
     with unavailable(), _explain_refusal(url), _Backend(url) as backend, backend.lock():
         migrations = backend.to_apply(yoyo.read_migrations(str(folder or migrations_folder())))
         backend.apply_migrations(migrations)
-        grant_roles(backend.connection)
+        if folder is None:
+            grant_roles(backend.connection)
         return [migration.id for migration in migrations]
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from psycopg import Error, InterfaceError, OperationalError
+from psycopg import Error, OperationalError
 
 from mtabounce.config import hide_passwords
 from mtabounce.errors import StoreUnavailable
@@ -17,7 +17,7 @@ _PASSING_STATES = frozenset({"55P03", "25006", "25P03"})  # lock timeout, read-o
 def is_passing(error: Error) -> bool:
     """Tell whether the statement that met *error* may succeed later, as it is."""
     if error.sqlstate is None:  # not from the server: no connection, or no more
-        return isinstance(error, OperationalError | InterfaceError)
+        return isinstance(error, OperationalError)
     return error.sqlstate[:2] in _PASSING_CLASSES or error.sqlstate in _PASSING_STATES
 
 
@@ -38,7 +38,7 @@ def unavailable() -> Iterator[None]:
     """
     try:
         yield
-    except (OperationalError, InterfaceError) as error:
+    except Error as error:
         if not is_passing(error):
             raise
         raise StoreUnavailable(f"PostgreSQL: {one_line(error)}") from error

@@ -22,16 +22,12 @@ class SchemaStatus:
     applied: tuple[str, ...]  # names of migrations, in their order
     pending: tuple[str, ...]  # those that it still needs
     unknown: tuple[str, ...]  # those of a newer program
+    needed: str  # the version that this program works with
 
     @property
     def version(self) -> str | None:
         """The newest migration that it has had; None where it is empty."""
         return max(map(version_of, self.applied), default=None)
-
-    @property
-    def needed(self) -> str:
-        """The version that this program works with."""
-        return version_of(migration_names()[-1])
 
     @property
     def is_current(self) -> bool:
@@ -77,6 +73,7 @@ def status(url: str) -> SchemaStatus:
         applied=tuple(applied),
         pending=tuple(name for name in known if name not in applied),
         unknown=tuple(name for name in applied if name not in known),
+        needed=version_of(known[-1]),
     )
 
 

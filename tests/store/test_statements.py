@@ -33,11 +33,6 @@ def test_statement_can_be_planned(name, key, database_url):
         conn.rollback()
 
 
-@pytest.mark.parametrize(("name", "key"), STATEMENTS)
-def test_statement_says_what_it_does(name, key):
-    assert statements(name)[key].startswith("-- ")
-
-
 def test_statement_names_come_from_the_lines_above_them():
     assert list(statements("partitions")) == ["ensure_partitions"]
     assert "SELECT mtabounce.ensure_partitions" in statements("partitions")["ensure_partitions"]

@@ -1,0 +1,324 @@
+CREATE SCHEMA mtabounce;
+
+CREATE FUNCTION mtabounce.ensure_partitions(since timestamp with time zone, until timestamp with time zone) RETURNS integer
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    parent text;
+    timed  text;
+    child  text;
+    month  timestamptz;
+    made   integer := 0;
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtext('mtabounce.ensure_partitions'));
+    FOR parent, timed IN VALUES ('bounces', 'first_seen_at'), ('observations', 'occurred_at') LOOP
+        FOR month IN
+            SELECT generate_series(date_trunc('month', since AT TIME ZONE 'UTC'),
+                                   until AT TIME ZONE 'UTC', '1 month') AT TIME ZONE 'UTC'
+        LOOP
+            child := parent || '_' || to_char(month AT TIME ZONE 'UTC', '"y"YYYY"m"MM');
+            CONTINUE WHEN to_regclass('mtabounce.' || child) IS NOT NULL;
+            EXECUTE format('CREATE TABLE mtabounce.%I (LIKE mtabounce.%I INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', child, parent);
+            EXECUTE format('WITH moved AS (DELETE FROM mtabounce.%I WHERE %I >= %L AND %I < %L RETURNING *)'
+                           ' INSERT INTO mtabounce.%I SELECT * FROM moved',
+                           parent || '_default', timed, month, timed, month + interval '1 month', child);
+            EXECUTE format('ALTER TABLE mtabounce.%I ATTACH PARTITION mtabounce.%I FOR VALUES FROM (%L) TO (%L)',
+                           parent, child, month, month + interval '1 month');
+            made := made + 1;
+        END LOOP;
+    END LOOP;
+    RETURN made;
+END
+$$;
+
+CREATE TABLE mtabounce.bounce_refs (
+    key bytea NOT NULL,
+    kind text NOT NULL,
+    bounce_id bigint NOT NULL,
+    seen_at timestamp with time zone NOT NULL
+);
+
+CREATE SEQUENCE mtabounce.bounces_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
+CREATE TABLE mtabounce.bounces (
+    id bigint DEFAULT nextval('mtabounce.bounces_id_seq'::regclass) NOT NULL,
+    recipient_id bigint NOT NULL,
+    recipient text NOT NULL,
+    type text NOT NULL,
+    reason text NOT NULL,
+    fault text,
+    rule text NOT NULL,
+    status text,
+    reply_code smallint,
+    diagnostic_code text DEFAULT ''::text NOT NULL,
+    remote_mta text DEFAULT ''::text NOT NULL,
+    original_message_id text DEFAULT ''::text NOT NULL,
+    queue_id text DEFAULT ''::text NOT NULL,
+    campaign_id bigint,
+    trust text NOT NULL,
+    sources text[] NOT NULL,
+    observations integer DEFAULT 1 NOT NULL,
+    decisive bytea NOT NULL,
+    decisive_at timestamp with time zone NOT NULL,
+    meta jsonb DEFAULT '{}'::jsonb NOT NULL,
+    first_seen_at timestamp with time zone NOT NULL,
+    last_seen_at timestamp with time zone NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT bounces_fault_check CHECK ((fault = ANY (ARRAY['recipient'::text, 'destination'::text, 'sender'::text, 'content'::text, 'unknown'::text]))),
+    CONSTRAINT bounces_trust_check CHECK ((trust = ANY (ARRAY['claimed'::text, 'likely'::text, 'proven'::text]))),
+    CONSTRAINT bounces_type_check CHECK ((type = ANY (ARRAY['hard'::text, 'soft'::text, 'complaint'::text])))
+)
+PARTITION BY RANGE (first_seen_at);
+
+CREATE TABLE mtabounce.bounces_default (
+    id bigint DEFAULT nextval('mtabounce.bounces_id_seq'::regclass) CONSTRAINT bounces_id_not_null NOT NULL,
+    recipient_id bigint CONSTRAINT bounces_recipient_id_not_null NOT NULL,
+    recipient text CONSTRAINT bounces_recipient_not_null NOT NULL,
+    type text CONSTRAINT bounces_type_not_null NOT NULL,
+    reason text CONSTRAINT bounces_reason_not_null NOT NULL,
+    fault text,
+    rule text CONSTRAINT bounces_rule_not_null NOT NULL,
+    status text,
+    reply_code smallint,
+    diagnostic_code text DEFAULT ''::text CONSTRAINT bounces_diagnostic_code_not_null NOT NULL,
+    remote_mta text DEFAULT ''::text CONSTRAINT bounces_remote_mta_not_null NOT NULL,
+    original_message_id text DEFAULT ''::text CONSTRAINT bounces_original_message_id_not_null NOT NULL,
+    queue_id text DEFAULT ''::text CONSTRAINT bounces_queue_id_not_null NOT NULL,
+    campaign_id bigint,
+    trust text CONSTRAINT bounces_trust_not_null NOT NULL,
+    sources text[] CONSTRAINT bounces_sources_not_null NOT NULL,
+    observations integer DEFAULT 1 CONSTRAINT bounces_observations_not_null NOT NULL,
+    decisive bytea CONSTRAINT bounces_decisive_not_null NOT NULL,
+    decisive_at timestamp with time zone CONSTRAINT bounces_decisive_at_not_null NOT NULL,
+    meta jsonb DEFAULT '{}'::jsonb CONSTRAINT bounces_meta_not_null NOT NULL,
+    first_seen_at timestamp with time zone CONSTRAINT bounces_first_seen_at_not_null NOT NULL,
+    last_seen_at timestamp with time zone CONSTRAINT bounces_last_seen_at_not_null NOT NULL,
+    created_at timestamp with time zone DEFAULT now() CONSTRAINT bounces_created_at_not_null NOT NULL,
+    CONSTRAINT bounces_fault_check CHECK ((fault = ANY (ARRAY['recipient'::text, 'destination'::text, 'sender'::text, 'content'::text, 'unknown'::text]))),
+    CONSTRAINT bounces_trust_check CHECK ((trust = ANY (ARRAY['claimed'::text, 'likely'::text, 'proven'::text]))),
+    CONSTRAINT bounces_type_check CHECK ((type = ANY (ARRAY['hard'::text, 'soft'::text, 'complaint'::text])))
+);
+
+CREATE TABLE mtabounce.campaigns (
+    id bigint NOT NULL,
+    campaign text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+ALTER TABLE mtabounce.campaigns ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME mtabounce.campaigns_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE mtabounce.inputs (
+    id bigint NOT NULL,
+    source text NOT NULL,
+    reverse_path text,
+    forward_paths text[] DEFAULT '{}'::text[] NOT NULL,
+    peer text DEFAULT ''::text NOT NULL,
+    trusted boolean DEFAULT false NOT NULL,
+    received_at timestamp with time zone DEFAULT now() NOT NULL,
+    content bytea NOT NULL,
+    state text DEFAULT 'pending'::text NOT NULL,
+    outcome text,
+    parser text DEFAULT ''::text NOT NULL,
+    error text DEFAULT ''::text NOT NULL,
+    processed_at timestamp with time zone,
+    CONSTRAINT inputs_outcome_check CHECK ((outcome = ANY (ARRAY['bounce'::text, 'complaint'::text, 'delayed'::text, 'delivered'::text, 'auto_reply'::text, 'challenge'::text, 'unrecognized'::text]))),
+    CONSTRAINT inputs_state_check CHECK ((state = ANY (ARRAY['pending'::text, 'done'::text, 'failed'::text])))
+);
+
+ALTER TABLE mtabounce.inputs ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME mtabounce.inputs_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE mtabounce.migrations (
+    migration_hash text NOT NULL,
+    migration_id text NOT NULL,
+    applied_at_utc timestamp without time zone NOT NULL
+);
+
+CREATE TABLE mtabounce.observations (
+    recipient_id bigint NOT NULL,
+    occurred_at timestamp with time zone NOT NULL,
+    key bytea NOT NULL,
+    bounce_id bigint,
+    input_id bigint,
+    source text NOT NULL,
+    parser text NOT NULL,
+    trust text NOT NULL,
+    outcome text NOT NULL,
+    type text,
+    reason text NOT NULL,
+    fault text,
+    rule text NOT NULL,
+    matched text DEFAULT ''::text NOT NULL,
+    status text,
+    reply_code smallint,
+    final_recipient text NOT NULL,
+    original_recipient text DEFAULT ''::text NOT NULL,
+    action text,
+    diagnostic_code text DEFAULT ''::text NOT NULL,
+    remote_mta text DEFAULT ''::text NOT NULL,
+    reporting_mta text DEFAULT ''::text NOT NULL,
+    original_message_id text DEFAULT ''::text NOT NULL,
+    queue_id text DEFAULT ''::text NOT NULL,
+    campaign text DEFAULT ''::text NOT NULL,
+    facts jsonb DEFAULT '{}'::jsonb NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT observations_fault_check CHECK ((fault = ANY (ARRAY['recipient'::text, 'destination'::text, 'sender'::text, 'content'::text, 'unknown'::text]))),
+    CONSTRAINT observations_trust_check CHECK ((trust = ANY (ARRAY['claimed'::text, 'likely'::text, 'proven'::text]))),
+    CONSTRAINT observations_type_check CHECK ((type = ANY (ARRAY['hard'::text, 'soft'::text, 'complaint'::text])))
+)
+PARTITION BY RANGE (occurred_at);
+
+CREATE TABLE mtabounce.observations_default (
+    recipient_id bigint CONSTRAINT observations_recipient_id_not_null NOT NULL,
+    occurred_at timestamp with time zone CONSTRAINT observations_occurred_at_not_null NOT NULL,
+    key bytea CONSTRAINT observations_key_not_null NOT NULL,
+    bounce_id bigint,
+    input_id bigint,
+    source text CONSTRAINT observations_source_not_null NOT NULL,
+    parser text CONSTRAINT observations_parser_not_null NOT NULL,
+    trust text CONSTRAINT observations_trust_not_null NOT NULL,
+    outcome text CONSTRAINT observations_outcome_not_null NOT NULL,
+    type text,
+    reason text CONSTRAINT observations_reason_not_null NOT NULL,
+    fault text,
+    rule text CONSTRAINT observations_rule_not_null NOT NULL,
+    matched text DEFAULT ''::text CONSTRAINT observations_matched_not_null NOT NULL,
+    status text,
+    reply_code smallint,
+    final_recipient text CONSTRAINT observations_final_recipient_not_null NOT NULL,
+    original_recipient text DEFAULT ''::text CONSTRAINT observations_original_recipient_not_null NOT NULL,
+    action text,
+    diagnostic_code text DEFAULT ''::text CONSTRAINT observations_diagnostic_code_not_null NOT NULL,
+    remote_mta text DEFAULT ''::text CONSTRAINT observations_remote_mta_not_null NOT NULL,
+    reporting_mta text DEFAULT ''::text CONSTRAINT observations_reporting_mta_not_null NOT NULL,
+    original_message_id text DEFAULT ''::text CONSTRAINT observations_original_message_id_not_null NOT NULL,
+    queue_id text DEFAULT ''::text CONSTRAINT observations_queue_id_not_null NOT NULL,
+    campaign text DEFAULT ''::text CONSTRAINT observations_campaign_not_null NOT NULL,
+    facts jsonb DEFAULT '{}'::jsonb CONSTRAINT observations_facts_not_null NOT NULL,
+    created_at timestamp with time zone DEFAULT now() CONSTRAINT observations_created_at_not_null NOT NULL,
+    CONSTRAINT observations_fault_check CHECK ((fault = ANY (ARRAY['recipient'::text, 'destination'::text, 'sender'::text, 'content'::text, 'unknown'::text]))),
+    CONSTRAINT observations_trust_check CHECK ((trust = ANY (ARRAY['claimed'::text, 'likely'::text, 'proven'::text]))),
+    CONSTRAINT observations_type_check CHECK ((type = ANY (ARRAY['hard'::text, 'soft'::text, 'complaint'::text])))
+);
+
+CREATE TABLE mtabounce.recipients (
+    id bigint NOT NULL,
+    recipient text NOT NULL,
+    domain text NOT NULL,
+    hard integer DEFAULT 0 NOT NULL,
+    soft integer DEFAULT 0 NOT NULL,
+    complaints integer DEFAULT 0 NOT NULL,
+    last_bounce_at timestamp with time zone,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+)
+WITH (fillfactor='85');
+
+ALTER TABLE mtabounce.recipients ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME mtabounce.recipients_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+ALTER TABLE ONLY mtabounce.bounces ATTACH PARTITION mtabounce.bounces_default DEFAULT;
+
+ALTER TABLE ONLY mtabounce.observations ATTACH PARTITION mtabounce.observations_default DEFAULT;
+
+ALTER TABLE ONLY mtabounce.bounce_refs
+    ADD CONSTRAINT bounce_refs_pkey PRIMARY KEY (key);
+
+ALTER TABLE ONLY mtabounce.bounces
+    ADD CONSTRAINT bounces_pkey PRIMARY KEY (recipient_id, first_seen_at, id);
+
+ALTER TABLE ONLY mtabounce.bounces_default
+    ADD CONSTRAINT bounces_default_pkey PRIMARY KEY (recipient_id, first_seen_at, id);
+
+ALTER TABLE ONLY mtabounce.campaigns
+    ADD CONSTRAINT campaigns_campaign_key UNIQUE (campaign);
+
+ALTER TABLE ONLY mtabounce.campaigns
+    ADD CONSTRAINT campaigns_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY mtabounce.inputs
+    ADD CONSTRAINT inputs_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY mtabounce.migrations
+    ADD CONSTRAINT migrations_pkey PRIMARY KEY (migration_hash);
+
+ALTER TABLE ONLY mtabounce.observations
+    ADD CONSTRAINT observations_pkey PRIMARY KEY (recipient_id, occurred_at, key);
+
+ALTER TABLE ONLY mtabounce.observations_default
+    ADD CONSTRAINT observations_default_pkey PRIMARY KEY (recipient_id, occurred_at, key);
+
+ALTER TABLE ONLY mtabounce.recipients
+    ADD CONSTRAINT recipients_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY mtabounce.recipients
+    ADD CONSTRAINT recipients_recipient_key UNIQUE (recipient);
+
+CREATE INDEX bounce_refs_bounce_id ON mtabounce.bounce_refs USING btree (bounce_id);
+
+CREATE INDEX bounce_refs_seen_at ON mtabounce.bounce_refs USING brin (seen_at);
+
+CREATE INDEX bounces_campaign_id ON ONLY mtabounce.bounces USING btree (campaign_id) WHERE (campaign_id IS NOT NULL);
+
+CREATE INDEX bounces_default_campaign_id_idx ON mtabounce.bounces_default USING btree (campaign_id) WHERE (campaign_id IS NOT NULL);
+
+CREATE INDEX bounces_first_seen_at ON ONLY mtabounce.bounces USING brin (first_seen_at);
+
+CREATE INDEX bounces_default_first_seen_at_idx ON mtabounce.bounces_default USING brin (first_seen_at);
+
+CREATE INDEX bounces_id ON ONLY mtabounce.bounces USING btree (id);
+
+CREATE INDEX bounces_default_id_idx ON mtabounce.bounces_default USING btree (id);
+
+CREATE INDEX inputs_failed ON mtabounce.inputs USING btree (id) WHERE (state = 'failed'::text);
+
+CREATE INDEX inputs_pending ON mtabounce.inputs USING btree (id) WHERE (state = 'pending'::text);
+
+CREATE INDEX inputs_received_at ON mtabounce.inputs USING brin (received_at);
+
+CREATE INDEX observations_bounce_id ON ONLY mtabounce.observations USING btree (bounce_id) WHERE (bounce_id IS NOT NULL);
+
+CREATE INDEX observations_default_bounce_id_idx ON mtabounce.observations_default USING btree (bounce_id) WHERE (bounce_id IS NOT NULL);
+
+CREATE INDEX observations_input_id ON ONLY mtabounce.observations USING btree (input_id) WHERE (input_id IS NOT NULL);
+
+CREATE INDEX observations_default_input_id_idx ON mtabounce.observations_default USING btree (input_id) WHERE (input_id IS NOT NULL);
+
+CREATE INDEX recipients_domain ON mtabounce.recipients USING btree (domain);
+
+ALTER INDEX mtabounce.bounces_campaign_id ATTACH PARTITION mtabounce.bounces_default_campaign_id_idx;
+
+ALTER INDEX mtabounce.bounces_first_seen_at ATTACH PARTITION mtabounce.bounces_default_first_seen_at_idx;
+
+ALTER INDEX mtabounce.bounces_id ATTACH PARTITION mtabounce.bounces_default_id_idx;
+
+ALTER INDEX mtabounce.bounces_pkey ATTACH PARTITION mtabounce.bounces_default_pkey;
+
+ALTER INDEX mtabounce.observations_bounce_id ATTACH PARTITION mtabounce.observations_default_bounce_id_idx;
+
+ALTER INDEX mtabounce.observations_input_id ATTACH PARTITION mtabounce.observations_default_input_id_idx;
+
+ALTER INDEX mtabounce.observations_pkey ATTACH PARTITION mtabounce.observations_default_pkey;

@@ -1,0 +1,111 @@
+"""Each role may do what it is for, and no more."""
+
+from collections.abc import Callable
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.errors import InsufficientPrivilege
+
+from mtabounce.store.migrate import migrate
+
+ALLOWED = [
+    ("mtabounce_read", "SELECT id, state, error FROM mtabounce.inputs"),
+    ("mtabounce_read", "SELECT * FROM mtabounce.bounces"),
+    ("mtabounce_read", "SELECT * FROM mtabounce.observations"),
+    ("mtabounce_read", "SELECT * FROM mtabounce.migrations"),
+    (
+        "mtabounce_ingest",
+        "INSERT INTO mtabounce.inputs (source, content) VALUES ('pipe', 'x') RETURNING id",
+    ),
+    ("mtabounce_ingest", "SELECT * FROM mtabounce.migrations"),
+    ("mtabounce_admin", "SELECT content FROM mtabounce.inputs"),
+    ("mtabounce_admin", "DELETE FROM mtabounce.inputs"),
+    ("mtabounce_admin", "SELECT nextval('mtabounce.bounces_id_seq')"),
+]
+REFUSED = [
+    ("mtabounce_read", "SELECT content FROM mtabounce.inputs"),
+    ("mtabounce_read", "SELECT * FROM mtabounce.inputs"),
+    ("mtabounce_read", "SELECT inputs FROM mtabounce.inputs"),
+    ("mtabounce_read", "INSERT INTO mtabounce.inputs (source, content) VALUES ('pipe', 'x')"),
+    ("mtabounce_read", "UPDATE mtabounce.bounces SET type = 'hard'"),
+    ("mtabounce_read", "DELETE FROM mtabounce.recipients"),
+    ("mtabounce_read", "SELECT nextval('mtabounce.bounces_id_seq')"),
+    ("mtabounce_read", "SELECT mtabounce.ensure_partitions(now(), now() + interval '9 years')"),
+    ("mtabounce_ingest", "SELECT source FROM mtabounce.inputs"),
+    ("mtabounce_ingest", "SELECT * FROM mtabounce.bounces"),
+    ("mtabounce_ingest", "UPDATE mtabounce.inputs SET state = 'done'"),
+    ("mtabounce_ingest", "DELETE FROM mtabounce.inputs"),
+    ("mtabounce_admin", "CREATE TABLE mtabounce.mine ()"),
+    ("mtabounce_admin", "DROP TABLE mtabounce.inputs"),
+]
+
+
+@pytest.fixture
+def execute_as(database_url) -> Callable[[str, str], None]:
+    def execute(role: str, statement: str) -> None:
+        with psycopg.connect(database_url) as conn:
+            conn.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(role)))
+            conn.execute(statement)
+            conn.rollback()
+
+    return execute
+
+
+@pytest.mark.parametrize(("role", "statement"), ALLOWED)
+def test_role_may(role, statement, execute_as):
+    execute_as(role, statement)
+
+
+@pytest.mark.parametrize(("role", "statement"), REFUSED)
+def test_role_may_not(role, statement, execute_as):
+    with pytest.raises(InsufficientPrivilege):
+        execute_as(role, statement)
+
+
+def test_nobody_else_may_anything(database_url, administer):
+    administer.execute("CREATE ROLE stranger LOGIN")
+    try:
+        stranger = database_url.replace("mtabounce@", "stranger@")
+        with psycopg.connect(stranger) as conn, pytest.raises(InsufficientPrivilege):
+            conn.execute("SELECT * FROM mtabounce.bounces")
+    finally:
+        administer.execute("DROP ROLE stranger")
+
+
+def test_reader_sees_partitions_that_were_made_later(database_url, execute_as):
+    with psycopg.connect(database_url) as conn:
+        conn.execute("SELECT mtabounce.ensure_partitions('2026-01-01', '2026-02-01')")
+
+    execute_as("mtabounce_read", "SELECT * FROM mtabounce.bounces_y2026m01")
+
+
+def test_rights_are_granted_again_by_the_next_migrate(database_url, execute_as):
+    with psycopg.connect(database_url) as conn:
+        conn.execute("REVOKE ALL ON mtabounce.bounces FROM mtabounce_read")
+        conn.execute("GRANT SELECT ON mtabounce.inputs TO mtabounce_read")
+
+    migrate(database_url)
+
+    execute_as("mtabounce_read", "SELECT * FROM mtabounce.bounces")
+    with pytest.raises(InsufficientPrivilege):
+        execute_as("mtabounce_read", "SELECT content FROM mtabounce.inputs")
+
+
+def test_owner_who_may_not_make_roles_is_told_what_to_run(administer, embedded, caplog):
+    names = ("mtabounce_read", "mtabounce_ingest", "mtabounce_admin")
+    # The roles are shared by all databases: take one away under another name for the moment.
+    administer.execute("ALTER ROLE mtabounce_read RENAME TO mtabounce_read_away")
+    administer.execute("CREATE ROLE owner_only LOGIN")
+    administer.execute("CREATE DATABASE owned OWNER owner_only")
+    try:
+        url = embedded.url.replace("mtabounce@/mtabounce?", "owner_only@/owned?")
+
+        assert migrate(url)
+    finally:
+        administer.execute("DROP DATABASE owned WITH (FORCE)")
+        administer.execute("DROP ROLE owner_only")
+        administer.execute("ALTER ROLE mtabounce_read_away RENAME TO mtabounce_read")
+
+    (warning,) = caplog.messages
+    assert all(f"CREATE ROLE {name} NOLOGIN" in warning for name in names)
