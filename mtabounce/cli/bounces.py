@@ -8,18 +8,13 @@ from typing import Any
 import click
 from psycopg import Connection
 
-from mtabounce.address import normalize
 from mtabounce.cli._database import connected
-from mtabounce.cli._output import Since, print_fields, print_json, print_table
+from mtabounce.cli._output import Since, print_json, print_table
+from mtabounce.cli._story import recipient_key, tell_bounce
 from mtabounce.errors import UsageError
 from mtabounce.model import BounceType
 from mtabounce.store import bounces as store
 from mtabounce.store import inputs
-
-_STORY = (
-    "final_recipient", "original_recipient", "action", "status", "reply_code", "diagnostic_code",
-    "remote_mta", "reporting_mta", "queue_id", "original_message_id", "campaign",
-)  # fmt: skip
 
 
 @click.group()
@@ -37,7 +32,12 @@ def command() -> None:
 @command.command("list")
 @click.option("--recipient", help="Only those of this address.")
 @click.option("--domain", help="Only those of addresses in this domain.")
-@click.option("--type", "kind", type=click.Choice([*BounceType]), help="Only those of this type.")
+@click.option(
+    "--type",
+    "kind",
+    type=click.Choice([one.value for one in BounceType]),
+    help="Only those of this type.",
+)
 @click.option("--reason", help="Only those of this reason, such as mailbox_full.")
 @click.option("--since", type=Since(), help="Only those seen since: 7d, 12h, 2026-11-23.")
 @click.option("--campaign", help="Only those of this campaign.")
@@ -67,7 +67,7 @@ def list_(
     with connected(ctx.obj) as conn:
         found = store.list_bounces(
             conn,
-            recipient=recipient and _key(recipient),
+            recipient=recipient and recipient_key(recipient),
             domain=domain and domain.lower(),
             type=kind,
             reason=reason,
@@ -123,14 +123,7 @@ def show(ctx: click.Context, number: int, raw: bool, as_json: bool) -> None:
         elif as_json:
             print_json(asdict(bounce) | {"evidence": [asdict(one) for one in evidence]})
         else:
-            _tell(bounce, evidence)
-
-
-def _key(address: str) -> str:
-    try:
-        return normalize(address)
-    except ValueError:
-        return address.lower()
+            tell_bounce(bounce, evidence)
 
 
 def _write_raw(conn: Connection[Any], evidence: list[store.StoredObservation]) -> None:
@@ -140,22 +133,3 @@ def _write_raw(conn: Connection[Any], evidence: list[store.StoredObservation]) -
         raise UsageError("no mail of this bounce is kept")
     for content in kept:
         sys.stdout.buffer.write(content)
-
-
-def _tell(bounce: store.StoredBounce, evidence: list[store.StoredObservation]) -> None:
-    times = "observation" if bounce.observations == 1 else "observations"
-    click.echo(f"Bounce {bounce.id}: {bounce.recipient} failed ({bounce.type}, {bounce.reason})")
-    facts = asdict(bounce) | bounce.meta
-    for name in ("id", "recipient", "type", "reason", "meta", "observations"):
-        del facts[name]
-    print_fields({name.replace("_", " "): value for name, value in facts.items()}, 2)
-    click.echo(f"\nBy {bounce.observations} {times}:")
-    for one in evidence:
-        origin = f"input {one.input_id}" if one.input_id else "no input"
-        when = one.occurred_at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
-        click.echo(f"\n  {when} by {one.source} ({origin}): {one.outcome}, {one.trust}")
-        click.echo(f"    read by {one.parser}")
-        words = f': "{one.matched}"' if one.matched else ""
-        click.echo(f"    rule {one.rule} says {one.reason}{words}")
-        print_fields({name.replace("_", " "): getattr(one, name) for name in _STORY}, 4)
-        print_fields({name.replace("_", " "): value for name, value in one.facts.items()}, 4)

@@ -9,8 +9,12 @@ import click
 from mtabounce.cli._database import connected
 from mtabounce.cli._output import Since, print_fields, print_json, print_table
 from mtabounce.errors import UsageError
+from mtabounce.mask import clusters
 from mtabounce.model import Outcome
+from mtabounce.parsers import gist
 from mtabounce.store import bounces, inputs
+
+_MAILS = 10_000  # of those that no parser knew, the latest are looked at
 
 
 @click.group()
@@ -30,7 +34,9 @@ def command() -> None:
     "--state", type=click.Choice(["pending", "done", "failed"]), help="Only those in this state."
 )
 @click.option(
-    "--outcome", type=click.Choice([*Outcome]), help="Only those that turned out to be this."
+    "--outcome",
+    type=click.Choice([one.value for one in Outcome]),
+    help="Only those that turned out to be this.",
 )
 @click.option("--source", help="Only those of this source, such as receiver.")
 @click.option("--since", type=Since(), help="Only those received since: 7d, 12h, 2026-11-23.")
@@ -102,3 +108,38 @@ def show(ctx: click.Context, number: int, raw: bool, as_json: bool) -> None:
         bounce = f"bounce {report.bounce_id}" if report.bounce_id else "no bounce"
         click.echo(f"\n{report.final_recipient}: {report.outcome}, {report.reason} ({bounce})")
         print_fields({"rule": report.rule, "said": report.diagnostic_code}, 2)
+
+
+@command.command()
+@click.option("--since", type=Since(), help="Only what was received since: 7d, 12h, 2026-11-23.")
+@click.option(
+    "--limit", type=click.IntRange(1), default=20, show_default=True, help="How many at most."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+@click.pass_context
+def cluster(ctx: click.Context, since: datetime | None, limit: int, as_json: bool) -> None:
+    """
+    Group what could not be judged by its words, the biggest group first.
+
+    Shows what the next rule should be for: replies that stayed undetermined, and mails that no
+    parser recognized. Addresses, hosts and numbers are masked.
+
+    \b
+    Example:
+      mtabounce inputs cluster --since 30d
+    """
+    with connected(ctx.obj) as conn:
+        undetermined = clusters(inputs.undetermined(conn, since))
+        mails = inputs.unrecognized(conn, since, _MAILS)
+        unrecognized = clusters((gist(content), 1, number) for number, content in mails)
+    for title, found in (("undetermined", undetermined), ("unrecognized", unrecognized)):
+        if as_json:
+            for one in found[:limit]:
+                print_json({"kind": title} | asdict(one))
+        elif found:
+            print_table(
+                ("TIMES", "INPUT", title.upper()),
+                [(one.count, one.number, one.masked) for one in found[:limit]],
+            )
+        else:
+            click.echo(f"Nothing is {title}.")

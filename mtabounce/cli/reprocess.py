@@ -26,7 +26,11 @@ _SHOWN = 50  # differences; the rest is counted
 @click.argument("numbers", type=int, nargs=-1, metavar="[ID]...")
 @click.option("--failed", is_flag=True, help="Inputs that failed.")
 @click.option("--since", type=Since(), help="Inputs received since: 7d, 12h, 2026-11-23.")
-@click.option("--outcome", type=click.Choice([*Outcome]), help="Inputs that turned out to be this.")
+@click.option(
+    "--outcome",
+    type=click.Choice([one.value for one in Outcome]),
+    help="Inputs that turned out to be this.",
+)
 @click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a difference.")

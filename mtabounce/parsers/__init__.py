@@ -15,7 +15,7 @@ from mtabounce.model import Outcome, Reading, Report
 from mtabounce.parsers._mail import Findings, HeaderNames, Mail, Parser, polish, weightiest
 from mtabounce.registry import discover
 
-__all__ = ["HeaderNames", "Parser", "read"]
+__all__ = ["HeaderNames", "Parser", "gist", "read"]
 
 _DEFAULT_NAMES = HeaderNames()
 
@@ -61,6 +61,12 @@ def _is_cut(mail: Mail, report: Report) -> bool:
     recipient = report.final_recipient
     tail = mail.body[-400:].rstrip(b".")
     return bool(recipient) and tail.endswith(recipient.encode("utf-8", "replace"))
+
+
+def gist(content: bytes) -> str:
+    """Return what a person would look at first: the subject, and how the text begins."""
+    mail = Mail(content, _DEFAULT_NAMES)
+    return f"{mail.subject}: {mail.text[:400]}"
 
 
 def _recognize(mail: Mail) -> tuple[str, Findings]:

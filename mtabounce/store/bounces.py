@@ -121,3 +121,47 @@ def observations_of_input(conn: Connection[Any], input_id: int) -> list[Said]:
     """Return what an input said, by recipient."""
     with conn.cursor(row_factory=class_row(Said)) as cursor:
         return cursor.execute(SQL["observations_of_input"], {"input_id": input_id}).fetchall()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredRecipient:
+    """A row of recipients."""
+
+    id: int
+    recipient: str
+    domain: str
+    hard: int
+    soft: int
+    complaints: int
+    last_bounce_at: datetime | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Episode:
+    """One thing that was said about a recipient."""
+
+    occurred_at: datetime
+    source: str
+    trust: str
+    outcome: str
+    type: str | None
+    reason: str
+    rule: str
+    status: str | None
+    diagnostic_code: str
+    bounce_id: int | None
+    input_id: int | None
+
+
+def get_recipient(conn: Connection[Any], recipient: str) -> StoredRecipient | None:
+    """Return *recipient* (normalized); None where nothing was reported about it."""
+    with conn.cursor(row_factory=class_row(StoredRecipient)) as cursor:
+        return cursor.execute(SQL["get_recipient"], {"recipient": recipient}).fetchone()
+
+
+def story_of(conn: Connection[Any], recipient_id: int, limit: int) -> list[Episode]:
+    """Return the latest *limit* things that were said about a recipient, latest first."""
+    args = {"recipient_id": recipient_id, "limit": limit}
+    with conn.cursor(row_factory=class_row(Episode)) as cursor:
+        return cursor.execute(SQL["story_of"], args).fetchall()

@@ -1,6 +1,6 @@
 """The inbox: raw inputs, appended by sources and claimed by workers."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -133,15 +133,21 @@ def get_content(conn: Connection[Any], number: int) -> bytes | None:
         return content
 
 
-def retry_failed(conn: Connection[Any], numbers: Sequence[int] | None) -> list[int]:
-    """Give failed inputs back to the workers; None: all of them. Return which."""
-    args = {"ids": None if numbers is None else list(numbers)}
-    with conn.cursor(row_factory=scalar_row) as cursor:
-        return cursor.execute(SQL["retry_failed"], args).fetchall()
-
-
 def backlog(conn: Connection[Any]) -> Backlog:
     """Return how many inputs wait, and how many failed."""
     with conn.cursor(row_factory=class_row(Backlog)) as cursor:
         found = cursor.execute(SQL["backlog"]).fetchone()
     return found or Backlog(pending=0, failed=0, oldest_pending_at=None)
+
+
+def undetermined(conn: Connection[Any], since: datetime | None) -> list[tuple[str, int, int]]:
+    """Return the words that no rule knew: (words, how often, an input that holds them)."""
+    return conn.execute(SQL["undetermined"], {"since": since}).fetchall()
+
+
+def unrecognized(
+    conn: Connection[Any], since: datetime | None, limit: int
+) -> Iterator[tuple[int, bytes]]:
+    """Yield the latest inputs that no parser knew: (number, content)."""
+    with conn.cursor() as cursor:
+        yield from cursor.stream(SQL["unrecognized"], {"since": since, "limit": limit})

@@ -184,14 +184,3 @@ async def test_worker_wakes_when_inputs_arrive(conn, connecting, judges):
     worker.stop()
     await running
     assert len(found) == 1
-
-
-async def test_failed_input_is_read_again_when_asked(conn, connecting, judges, database_url):
-    await appended(conn, dsn(1))
-    await conn.execute("UPDATE inputs SET state = 'failed', error = 'crash'")
-    with psycopg.connect(database_url, autocommit=True) as plain:
-        assert len(inputs.retry_failed(plain, None)) == 1
-
-    await worked(connecting, judges)
-
-    assert await states(conn) == [("done", "bounce", "")]

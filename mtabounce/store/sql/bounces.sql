@@ -40,3 +40,17 @@ SELECT o.bounce_id, o.final_recipient, o.outcome, o.type, o.reason, o.rule, o.di
   FROM mtabounce.observations AS o
  WHERE o.input_id = %(input_id)s
  ORDER BY o.final_recipient;
+
+-- name: get_recipient
+SELECT id, recipient, domain, hard, soft, complaints, last_bounce_at, created_at
+  FROM mtabounce.recipients
+ WHERE recipient = %(recipient)s;
+
+-- name: story_of
+-- All that was said about a recipient, the latest first.
+SELECT o.occurred_at, o.source, o.trust, o.outcome, o.type, o.reason, o.rule, o.status, o.diagnostic_code,
+       o.bounce_id, o.input_id
+  FROM mtabounce.observations AS o
+ WHERE o.recipient_id = %(recipient_id)s
+ ORDER BY o.occurred_at DESC, o.key
+ LIMIT %(limit)s;

@@ -55,16 +55,26 @@ SELECT content
   FROM mtabounce.inputs
  WHERE id = %(id)s;
 
--- name: retry_failed
-UPDATE mtabounce.inputs
-   SET state = 'pending', error = '', processed_at = NULL
- WHERE state = 'failed'
-   AND (%(ids)s::bigint[] IS NULL OR id = ANY (%(ids)s))
-RETURNING id;
-
 -- name: backlog
 SELECT count(*) FILTER (WHERE state = 'pending') AS pending,
        count(*) FILTER (WHERE state = 'failed') AS failed,
        min(received_at) FILTER (WHERE state = 'pending') AS oldest_pending_at
   FROM mtabounce.inputs
  WHERE state IN ('pending', 'failed');
+
+-- name: undetermined
+-- What nobody could judge, by its words.
+SELECT diagnostic_code, count(*), min(input_id)
+  FROM mtabounce.observations
+ WHERE reason = 'undetermined'
+   AND input_id IS NOT NULL
+   AND (%(since)s::timestamptz IS NULL OR occurred_at >= %(since)s)
+ GROUP BY diagnostic_code;
+
+-- name: unrecognized
+SELECT id, content
+  FROM mtabounce.inputs
+ WHERE outcome = 'unrecognized'
+   AND (%(since)s::timestamptz IS NULL OR received_at >= %(since)s)
+ ORDER BY id DESC
+ LIMIT %(limit)s;

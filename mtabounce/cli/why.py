@@ -1,0 +1,87 @@
+"""``mtabounce why``: why a bounce is what it is, or what is known of an address."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+from psycopg import Connection
+
+from mtabounce.classify.rule import Rule
+from mtabounce.cli._database import connected
+from mtabounce.cli._output import print_fields, print_json, print_table
+from mtabounce.cli._rules import classifier_for
+from mtabounce.cli._story import recipient_key, tell_bounce
+from mtabounce.errors import UsageError
+from mtabounce.store import bounces as store
+
+
+@click.command()
+@click.argument("subject", metavar="BOUNCE_ID|ADDRESS")
+@click.option(
+    "--limit", type=click.IntRange(1), default=20, show_default=True, help="Events of an address."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.pass_context
+def command(ctx: click.Context, subject: str, limit: int, as_json: bool) -> None:
+    """
+    Say why a bounce was judged as it was, or tell the story of an address.
+
+    \b
+    Example:
+      mtabounce why 17
+      mtabounce why ann@example.org
+    """
+    config: Path | None = ctx.obj
+    with connected(config) as conn:
+        if subject.isdecimal():
+            _why_bounce(conn, int(subject), config, as_json=as_json)
+        else:
+            _why_address(conn, recipient_key(subject), limit, as_json=as_json)
+
+
+def _why_bounce(conn: Connection[Any], number: int, config: Path | None, *, as_json: bool) -> None:
+    bounce = store.get_bounce(conn, number)
+    if bounce is None:
+        raise UsageError(f"there is no bounce {number}")
+    evidence = store.observations_of(conn, number)
+    known = {rule.id: rule for rule in classifier_for(config).rules}
+    rules = {one.rule: known[one.rule] for one in evidence if one.rule in known}
+    if as_json:
+        told = {name: _rule_facts(rule) for name, rule in rules.items()}
+        print_json(asdict(bounce) | {"evidence": [asdict(e) for e in evidence], "rules": told})
+        return
+    tell_bounce(bounce, evidence)
+    _tell_rules(rules)
+
+
+def _tell_rules(rules: Mapping[str, Rule]) -> None:
+    for name, rule in rules.items():
+        click.echo(f"\nRule {name} of {rule.file}:")
+        print_fields(_rule_facts(rule), 2)
+
+
+def _rule_facts(rule: Rule) -> dict[str, object]:
+    return {**rule.conditions(), "says": rule.reason, "source": rule.source}
+
+
+def _why_address(conn: Connection[Any], address: str, limit: int, *, as_json: bool) -> None:
+    recipient = store.get_recipient(conn, address)
+    if recipient is None:
+        raise UsageError(f"nothing was ever reported about {address}")
+    story = store.story_of(conn, recipient.id, limit)
+    if as_json:
+        print_json(asdict(recipient) | {"story": [asdict(episode) for episode in story]})
+        return
+    counts = f"{recipient.hard} hard, {recipient.soft} soft, {recipient.complaints} complaints"
+    click.echo(f"{address}: {counts}")
+    print_fields({"last bounce": recipient.last_bounce_at, "known since": recipient.created_at}, 2)
+    print_table(
+        ("WHEN", "BOUNCE", "WHAT", "REASON", "STATUS", "TRUST", "SOURCE", "RULE", "SAID"),
+        [
+            (one.occurred_at, one.bounce_id, one.type or one.outcome, one.reason, one.status,
+             one.trust, one.source, one.rule, one.diagnostic_code[:120])
+            for one in story
+        ],
+    )  # fmt: skip
