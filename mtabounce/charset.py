@@ -160,11 +160,11 @@ def from_base64(data: bytes) -> bytes:
         return b""
 
 
-def from_transfer_encoding(data: bytes, encoding: str) -> bytes:
-    """Undo a Content-Transfer-Encoding; unknown ones are taken for none."""
-    if encoding == "base64":
+def from_transfer_encoding(data: bytes, encoding: bytes) -> bytes:
+    """Undo a Content-Transfer-Encoding (in lower case); unknown ones are taken for none."""
+    if encoding == b"base64":
         return from_base64(data)
-    if encoding == "quoted-printable":
+    if encoding == b"quoted-printable":
         return decodestring(data)
     return data
 

@@ -21,6 +21,10 @@ TEXT_LIMIT = 64 * 1024  # bytes of one part that are made text
 DEPTH_LIMIT = 100  # multiparts inside each other
 PART_LIMIT = 1000
 
+_CONTENT_TYPE = re.compile(
+    rb"(?:\A|\n)content-type[ \t]*:([^\n]*(?:\n[ \t][^\n]*)*)", re.IGNORECASE
+)
+_ENCODING = re.compile(rb"(?:\A|\n)content-transfer-encoding[ \t]*:\s*([^\s;]+)", re.IGNORECASE)
 _FIELD = re.compile(rb"^([!-9;-~]+)[ \t]*:(.*(?:\n[ \t].*)*)", re.MULTILINE)
 _ENVELOPE_LINE = re.compile(rb">?From [^\n]*\n")
 _BOUNDARY = re.compile(
@@ -54,28 +58,26 @@ def unify_line_ends(content: bytes) -> bytes:
 class Headers:
     """A header block. Names are case-insensitive; values are decoded when they are asked for."""
 
-    __slots__ = ("_fields",)
+    __slots__ = ("_fields", "_first")
 
     def __init__(self, block: bytes) -> None:
-        fields: dict[bytes, list[bytes]] = {}
-        for name, value in _FIELD.findall(block[:HEADER_LIMIT]):
-            fields.setdefault(name.lower(), []).append(value)
-        self._fields = fields
+        self._fields: list[tuple[bytes, bytes]] = _FIELD.findall(block[:HEADER_LIMIT])
+        self._fields.reverse()  # so that the first of a name is the one that stays
+        self._first = {name.lower(): value for name, value in self._fields}
 
     def __contains__(self, name: bytes) -> bool:
-        return name in self._fields
+        return name in self._first
 
     def __len__(self) -> int:
-        return len(self._fields)
+        return len(self._first)
 
     def raw(self, name: bytes) -> bytes:
         """Return the first *name* (in lower case) as it stands; b"" where there is none."""
-        values = self._fields.get(name)
-        return values[0][:VALUE_LIMIT] if values else b""
+        return self._first.get(name, b"")[:VALUE_LIMIT]
 
     def all_raw(self, name: bytes) -> list[bytes]:
         """Return every *name* (in lower case) as it stands, from the top down."""
-        return self._fields.get(name, [])
+        return [value for named, value in reversed(self._fields) if named.lower() == name]
 
     def get(self, name: bytes) -> str:
         """Return the first *name* (in lower case) as text; "" where there is none."""
@@ -87,15 +89,15 @@ class Headers:
 class Part:
     """A leaf of the MIME tree, or an embedded message (its body is that message)."""
 
-    headers: Headers
+    head: bytes
     body: bytes  # as transferred
     type: str  # "text/plain", "message/rfc822", …: lower case
 
     @property
     def data(self) -> bytes:
         """The body with its transfer encoding undone."""
-        encoding = self.headers.raw(b"content-transfer-encoding").strip().lower()
-        return from_transfer_encoding(self.body, encoding.decode("ascii", "replace"))
+        found = _ENCODING.search(self.head)
+        return from_transfer_encoding(self.body, found[1].lower()) if found else self.body
 
     @property
     def text(self) -> str:
@@ -104,7 +106,7 @@ class Part:
 
     def text_of(self, limit: int) -> str:
         """Return the body as text, at most *limit* bytes of it; HTML as a reader sees it."""
-        found = _CHARSET.search(self.headers.raw(b"content-type"))
+        found = _CHARSET.search(_content_type(self.head))
         label = found[1].decode("ascii", "replace").lower() if found else ""
         text = unify_text(to_text(self.data[:limit], label))
         return html_text(text) if self.type == "text/html" else text
@@ -123,17 +125,21 @@ class Message:
         if envelope := _ENVELOPE_LINE.match(content):
             content = content[envelope.end() :]
         self.head, self.body = _split_head(content)
-        self.headers = Headers(self.head)
+
+    @cached_property
+    def headers(self) -> Headers:
+        """The headers of the mail itself."""
+        return Headers(self.head)
 
     @cached_property
     def type(self) -> str:
         """The media type in lower case, without parameters."""
-        return _type_of(self.headers)
+        return _type_in(_content_type(self.head))
 
     @cached_property
     def parts(self) -> list[Part]:
         """The leaves in the order of the mail, at most PART_LIMIT."""
-        return list(_walk(self.headers, self.body))
+        return list(_walk(self.head, self.body))
 
 
 def _split_head(content: bytes) -> tuple[bytes, bytes]:
@@ -143,33 +149,35 @@ def _split_head(content: bytes) -> tuple[bytes, bytes]:
     return head, body
 
 
-def _type_of(headers: Headers) -> str:
-    value = headers.raw(b"content-type").partition(b";")[0].strip().lower()
-    return value.decode("ascii", "replace") if b"/" in value else "text/plain"
+def _content_type(head: bytes) -> bytes:
+    found = _CONTENT_TYPE.search(head)
+    return found[1] if found else b""
 
 
-def _walk(headers: Headers, body: bytes) -> Iterator[Part]:
-    waiting, found = [(headers, body, 0)], 0
+def _type_in(value: bytes) -> str:
+    kind = value.partition(b";")[0].strip().lower()
+    return kind.decode("ascii", "replace") if b"/" in kind else "text/plain"
+
+
+def _walk(head: bytes, body: bytes) -> Iterator[Part]:
+    waiting, found = [(head, body, 0)], 0
     while waiting and found < PART_LIMIT:
-        headers, body, depth = waiting.pop()
-        kind = _type_of(headers)
-        pieces = _split(headers, body) if depth < DEPTH_LIMIT and _may_be_split(kind) else []
+        head, body, depth = waiting.pop()
+        value = _content_type(head)
+        kind = _type_in(value)
+        if not kind.startswith("multipart/"):
+            pieces = []
+        else:
+            pieces, kind = _split(value, body) if depth < DEPTH_LIMIT else [], "text/plain"
         if not pieces:
             found += 1
-            yield Part(headers, body, kind if not kind.startswith("multipart/") else "text/plain")
-            continue
-        for piece in reversed(pieces[:PART_LIMIT]):
-            head, inner = _split_head(piece)
-            waiting.append((Headers(head), inner, depth + 1))
+            yield Part(head, body, kind)
+        waiting += [(*_split_head(piece), depth + 1) for piece in reversed(pieces[:PART_LIMIT])]
 
 
-def _may_be_split(kind: str) -> bool:
-    return kind.startswith("multipart/")
-
-
-def _split(headers: Headers, body: bytes) -> list[bytes]:
+def _split(value: bytes, body: bytes) -> list[bytes]:
     """Cut the body of a multipart; [] where no boundary is found in it."""
-    found = _BOUNDARY.search(headers.raw(b"content-type"))
+    found = _BOUNDARY.search(value)
     boundary = (found[1] or found[2] or found[3] or b"").strip() if found else b""
     pieces = _cut(body, boundary) if boundary else []
     if pieces or not (guess := _GUESSED_BOUNDARY.search(body)):
@@ -193,12 +201,16 @@ def _cut(body: bytes, boundary: bytes) -> list[bytes]:
 
 def fingerprint(content: bytes) -> bytes:
     """Return 16 bytes that are the same for two copies of a mail that took different ways."""
-    content = unify_line_ends(content).strip(b"\n")
+    content = unify_line_ends(content).lstrip(b"\n")
     if envelope := _ENVELOPE_LINE.match(content):
         content = content[envelope.end() :]
-    head, body = _split_head(content)
+    return fingerprint_of(*_split_head(content))
+
+
+def fingerprint_of(head: bytes, body: bytes) -> bytes:
+    """Return the fingerprint of a mail that is cut already, its line ends unified."""
     kept = _TRACE.sub(b"", head[:HEADER_LIMIT]) + head[HEADER_LIMIT:]
     digest = sha256(kept.strip(b"\n"))
     digest.update(b"\n\n")
-    digest.update(body)
+    digest.update(body.rstrip(b"\n"))
     return digest.digest()[:16]

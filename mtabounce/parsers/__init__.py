@@ -10,7 +10,7 @@ from functools import cache
 
 from ahocorasick_rs import AhoCorasick
 
-from mtabounce.mime import fingerprint
+from mtabounce.mime import STRUCTURE_LIMIT, fingerprint, fingerprint_of
 from mtabounce.model import Outcome, Reading, Report
 from mtabounce.parsers._mail import Findings, HeaderNames, Mail, Parser, polish, weightiest
 from mtabounce.registry import discover
@@ -51,9 +51,14 @@ def read(content: bytes, names: HeaderNames = _DEFAULT_NAMES) -> Reading:
         outcome=weightiest(reports) or Outcome.UNRECOGNIZED,
         reports=reports,
         parser=name if reports else "",
-        fingerprint=fingerprint(content),
+        fingerprint=_fingerprint(mail, content),
         relayed=mail.relayed,
     )
+
+
+def _fingerprint(mail: Mail, content: bytes) -> bytes:
+    is_whole = len(content) <= STRUCTURE_LIMIT  # then its line ends need not be unified again
+    return fingerprint_of(mail.head, mail.body) if is_whole else fingerprint(content)
 
 
 def _is_cut(mail: Mail, report: Report) -> bool:

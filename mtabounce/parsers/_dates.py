@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta, timezone
+from functools import lru_cache
 
 _RFC_5322 = re.compile(
     r"(\d{1,2})[ -]([A-Za-z]{3})[a-z]{0,6}[ -](\d{4}|\d\d)\s+(\d{1,2})[:.](\d\d)(?:[:.](\d\d))?"
@@ -17,6 +18,7 @@ _HOURS |= {"JST": 9, "CET": 1, "CEST": 2, "MET": 1, "BST": 1, "MSK": 3, "HKT": 8
 _LONGEST = 128  # characters
 
 
+@lru_cache(maxsize=16)  # the dates of a notice are often the same
 def parse_date(text: str) -> datetime | None:
     """Return the aware date-time that *text* says (RFC 5322, ctime or ISO); None where none."""
     text = text[:_LONGEST].strip()

@@ -9,7 +9,10 @@ from mtabounce.model import Action
 
 Fields = dict[str, str]  # by name in lower case; the first of a name counts
 
-_FIELD = re.compile(r"([A-Za-z][A-Za-z0-9-]{1,60})[ \t]*:(?!//)[ \t]*(.*)")
+_NAME = r"[A-Za-z][A-Za-z0-9-]{1,60}[ \t]*:(?!//)"
+_FIELD = re.compile(
+    rf"^([A-Za-z][A-Za-z0-9-]{{1,60}})[ \t]*:(?!//)(.*(?:\n(?!{_NAME}).*)*)", re.MULTILINE
+)
 _BLANK = re.compile(r"\n[ \t]*(?:\n[ \t]*)+")
 _TYPE = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9_/-]{0,39})\s*;\s*")
 _COMMENT = re.compile(r"\([^()]*\)")
@@ -70,21 +73,11 @@ def _fill(into: Fields, fields: Fields) -> None:
 
 def _fields(group: str) -> Iterator[tuple[str, str]]:
     """Yield name and unfolded value; lines that are no field go on with the one before."""
-    name, lines = "", []
-    for line in group.split("\n"):
-        found = None if line[:1] in (" ", "\t") else _FIELD.match(line)
-        if found is None:
-            lines.append(line.strip())
-            continue
-        if name:
-            yield name, _value(lines)
-        name, lines = found[1].lower(), [found[2].strip()]
-    if name:
-        yield name, _value(lines)
-
-
-def _value(lines: list[str]) -> str:
-    return " ".join(lines)[:VALUE_LIMIT].strip()
+    for name, value in _FIELD.findall(group):
+        value = value[:VALUE_LIMIT]
+        if "\n" in value:
+            value = " ".join(map(str.strip, value.split("\n")))
+        yield name.lower(), value.strip()
 
 
 def _cut(fields: Iterator[tuple[str, str]]) -> Iterator[Fields]:
