@@ -21,10 +21,7 @@ TEXT_LIMIT = 64 * 1024  # bytes of one part that are made text
 DEPTH_LIMIT = 100  # multiparts inside each other
 PART_LIMIT = 1000
 
-_CONTENT_TYPE = re.compile(
-    rb"(?:\A|\n)content-type[ \t]*:([^\n]*(?:\n[ \t][^\n]*)*)", re.IGNORECASE
-)
-_ENCODING = re.compile(rb"(?:\A|\n)content-transfer-encoding[ \t]*:\s*([^\s;]+)", re.IGNORECASE)
+_VALUE = re.compile(rb"[ \t]*:([^\n]*(?:\n[ \t][^\n]*)*)")
 _FIELD = re.compile(rb"^([!-9;-~]+)[ \t]*:(.*(?:\n[ \t].*)*)", re.MULTILINE)
 _ENVELOPE_LINE = re.compile(rb">?From [^\n]*\n")
 _BOUNDARY = re.compile(
@@ -96,8 +93,8 @@ class Part:
     @property
     def data(self) -> bytes:
         """The body with its transfer encoding undone."""
-        found = _ENCODING.search(self.head)
-        return from_transfer_encoding(self.body, found[1].lower()) if found else self.body
+        encoding = _field(self.head, b"content-transfer-encoding").strip().lower()
+        return from_transfer_encoding(self.body, encoding) if encoding else self.body
 
     @property
     def text(self) -> str:
@@ -106,7 +103,7 @@ class Part:
 
     def text_of(self, limit: int) -> str:
         """Return the body as text, at most *limit* bytes of it; HTML as a reader sees it."""
-        found = _CHARSET.search(_content_type(self.head))
+        found = _CHARSET.search(_field(self.head, b"content-type"))
         label = found[1].decode("ascii", "replace").lower() if found else ""
         text = unify_text(to_text(self.data[:limit], label))
         return html_text(text) if self.type == "text/html" else text
@@ -134,7 +131,7 @@ class Message:
     @cached_property
     def type(self) -> str:
         """The media type in lower case, without parameters."""
-        return _type_in(_content_type(self.head))
+        return _type_in(_field(self.head, b"content-type"))
 
     @cached_property
     def parts(self) -> list[Part]:
@@ -149,8 +146,10 @@ def _split_head(content: bytes) -> tuple[bytes, bytes]:
     return head, body
 
 
-def _content_type(head: bytes) -> bytes:
-    found = _CONTENT_TYPE.search(head)
+def _field(head: bytes, name: bytes) -> bytes:
+    """Return the first field *name* (in lower case) of *head*, which is not worth a dict."""
+    at = (b"\n" + head).lower().find(b"\n" + name)
+    found = _VALUE.match(head, at + len(name)) if at >= 0 else None
     return found[1] if found else b""
 
 
@@ -163,7 +162,7 @@ def _walk(head: bytes, body: bytes) -> Iterator[Part]:
     waiting, found = [(head, body, 0)], 0
     while waiting and found < PART_LIMIT:
         head, body, depth = waiting.pop()
-        value = _content_type(head)
+        value = _field(head, b"content-type")
         kind = _type_in(value)
         if not kind.startswith("multipart/"):
             pieces = []

@@ -8,7 +8,7 @@ are looked for in one pass, so that most are never called.
 
 from functools import cache
 
-from ahocorasick_rs import AhoCorasick
+from ahocorasick_rs import AhoCorasick, Implementation
 
 from mtabounce.mime import STRUCTURE_LIMIT, fingerprint, fingerprint_of
 from mtabounce.model import Outcome, Reading, Report
@@ -29,7 +29,9 @@ class _Registry:
         self.always = {name for name, parser in self.parsers if not parser.marks}
         marks = [(mark, name) for name, parser in self.parsers for mark in parser.marks]
         self._owners = [name for _, name in marks]
-        self._automaton = AhoCorasick([mark for mark, _ in marks])
+        self._automaton = AhoCorasick(
+            [mark for mark, _ in marks], implementation=Implementation.DFA
+        )
 
     def marked(self, text: str) -> set[str]:
         """Return the names of the parsers of which a mark stands in *text* (lower case)."""
@@ -89,4 +91,4 @@ def _recognize(mail: Mail) -> tuple[str, Findings]:
 
 
 def _searched(mail: Mail) -> str:
-    return f"{mail.head[:16384].decode('latin-1')}\n\n{mail.text}".lower()
+    return f"{mail.sender}\n{mail.subject}\n\n{mail.prose[0]}".lower()

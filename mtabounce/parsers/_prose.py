@@ -1,7 +1,6 @@
 """Reading what mail systems write for people: replies, commands and hosts in running text."""
 
 import re
-from collections.abc import Iterator
 
 from mtabounce.model import EnhancedStatus
 from mtabounce.parsers._words import (
@@ -101,23 +100,27 @@ def is_delay(text: str) -> bool:
 
 def split_returned(text: str) -> tuple[str, str]:
     """Part *text* into what was written about a mail, and that mail as it was returned."""
-    at = min(_separations(text), default=len(text))
+    at = _headers(text, _separator(text))
     return text[:at], text[at:]
 
 
-def _separations(text: str) -> Iterator[int]:
-    """Yield where a line says that the returned mail follows, and where headers just start."""
+def _separator(text: str) -> int:
+    """Return where a line says that the returned mail follows; the end where none does."""
     for at in SEPARATORS.places_in(text):
         start = text.rfind("\n", 0, at) + 1
         if is_separator(text, start):
-            yield start
-            break
-    at = text.find("\n\n")
+            return start
+    return len(text)
+
+
+def _headers(text: str, end: int) -> int:
+    """Return where the headers of a mail start unannounced; *end* where they do not."""
+    at = text.find("\n\n", 0, end)
     while at >= 0:
         if returned_headers_at(text, at + 2):
-            yield at + 2
-            break
-        at = text.find("\n\n", at + 1)
+            return at + 2
+        at = text.find("\n\n", at + 1, end)
+    return end
 
 
 def joined(text: str) -> str:

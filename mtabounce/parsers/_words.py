@@ -3,14 +3,14 @@
 import re
 from collections.abc import Iterator
 
-from ahocorasick_rs import AhoCorasick
+from ahocorasick_rs import AhoCorasick, Implementation
 
 
 class Words:
     """Some words, in lower case, and how to see that a text holds one of them in any case."""
 
     def __init__(self, *words: str) -> None:
-        self._automaton = AhoCorasick(words)
+        self._automaton = AhoCorasick(words, implementation=Implementation.DFA)
 
     def occurs_in(self, text: str) -> bool:
         """Whether one of the words stands in *text*."""
