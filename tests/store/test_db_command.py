@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,13 +14,6 @@ from mtabounce.store.embedded import Embedded
 from mtabounce.store.version import migration_names
 
 NEEDED = migration_names()[-1].partition("_")[0]
-
-
-@pytest.fixture
-def state(short_path) -> Path:
-    path = Path(tempfile.mkdtemp(dir=short_path))
-    path.chmod(0o711)
-    return path / "state"
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,13 +13,13 @@ from contextlib import AbstractContextManager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 
-import psutil
 import psycopg
 import pytest
 
 from mtabounce.errors import ConfigError, StoreUnavailable
 from mtabounce.store import DatabaseSettings, StateSettings
 from mtabounce.store.embedded import Embedded, database, running_url
+from tests.store.conftest import servers
 
 OWNER = """
 import sys
@@ -40,16 +39,6 @@ with database(DatabaseSettings(), StateSettings(directory=Path(sys.argv[1]))) as
     sys.stdin.read()
 """
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root starts it as another user")
-
-
-@pytest.fixture
-def state(short_path) -> Iterator[Path]:
-    """A state directory of this test's own, not yet made."""
-    path = Path(tempfile.mkdtemp(dir=short_path))
-    path.chmod(0o711)
-    yield path / "state"
-    for process in servers(path / "state"):
-        process.kill()
 
 
 @pytest.fixture
@@ -74,11 +63,6 @@ def run(state) -> Iterator[Callable[..., subprocess.Popen[str]]]:
         process.kill()
         with process:
             pass
-
-
-def servers(state: Path) -> list[psutil.Process]:
-    data = str(state / "postgres" / "data")
-    return [one for one in psutil.process_iter(["cmdline"]) if data in (one.info["cmdline"] or [])]
 
 
 def eventually(condition: Callable[[], object], seconds: float = 10) -> None:
@@ -465,6 +449,32 @@ def test_root_runs_it_as_another_user(state):
         assert postmaster.username() in ("postgres", "nobody")
         assert set(postmaster.gids()) == {pwd.getpwnam(postmaster.username()).pw_gid}
         assert (state / "postgres").stat().st_mode & 0o777 == 0o700
+
+
+@AS_ROOT
+def test_strict_umask_of_root_does_not_shut_the_other_user_out(run, state):
+    owner = run("import os; os.umask(0o077)\n" + OWNER)
+
+    assert ask(ready(owner), "SELECT 1") == 1
+
+
+@AS_ROOT
+def test_data_of_another_user_stay_that_users(state):
+    state.mkdir()
+    home = state / "postgres"
+    home.mkdir(0o700)
+    os.chown(home, 65534, 65534)
+
+    for _ in range(2):
+        with Embedded(state) as server:
+            assert ask(server.url, "SELECT 1") == 1
+            assert {one.uids().real for one in servers(state)} == {65534}
+
+
+@pytest.mark.parametrize("name", ["lock", "users"])
+def test_others_cannot_hold_the_locks(state, name):
+    with used(state):
+        assert (state / name).stat().st_mode & 0o777 == 0o600
 
 
 @AS_ROOT
