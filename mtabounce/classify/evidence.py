@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from mtabounce.classify.reply import read_reply
+from mtabounce.classify.reply import named_host, read_reply
 from mtabounce.model import EnhancedStatus, Outcome, Report
 
 
@@ -38,7 +38,10 @@ def of_report(report: Report) -> Evidence:
         reply_code=reply.code or report.reply_code,
         text=reply.text,
         command=report.command.upper() or reply.command,
-        host=report.remote_mta or reply.host or _domain(report.final_recipient),
+        host=report.remote_mta
+        or reply.host
+        or named_host(reply.text)
+        or _domain(report.final_recipient),
         action=report.action or "",
         feedback_type=report.feedback_type.lower(),
     )
@@ -52,7 +55,7 @@ def of_reply(text: str) -> Evidence:
         reply_code=reply.code,
         text=reply.text,
         command=reply.command,
-        host=reply.host,
+        host=reply.host or named_host(reply.text),
     )
 
 

@@ -18,7 +18,7 @@ class Index:
 
     A rule with a text is looked up by the words it needs, one without by its status, its reply
     code or its outcome. A status that an MTA only guessed at, for a reply that held none, decides
-    last of all: after every rule that has a text.
+    last of all: after every rule that has a text or a reply code.
     """
 
     def __init__(self, rules: Sequence[Rule]) -> None:
@@ -92,7 +92,8 @@ class Index:
             yield from self._by_status.get(key, ())
 
     def _guessed_order(self, number: int) -> tuple[bool, int]:
-        return not self._rules[number].text, number
+        rule = self._rules[number]
+        return not (rule.text or rule.reply_code), number
 
 
 def _words_at(original: str, folded: bytes, start: int, end: int) -> str:

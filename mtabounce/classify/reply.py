@@ -31,6 +31,12 @@ _LEAD = re.compile(
 )
 _LEAD_REACH = 300  # characters from the lead to the reply
 _HOST = re.compile(r"\bhost ([\w.-]{1,255}) ?\[", re.ASCII)
+_NAMED = (
+    re.compile(  # who speaks, where nothing else says so: a link to its help, a mark of its own
+        r"https?://([\w.-]{1,255})|\[([\w-]{1,63}(?:\.[\w-]{1,63}){2,8}) |- ([gn])smtp\b", re.ASCII
+    )
+)
+_MARKS = {"g": "google.com", "n": "naver.com"}
 _ANSWERED = re.compile(r" ?\(in reply to (?:the )?([A-Za-z ]{2,24}?)(?: command)?\)")
 _COMMANDS = re.compile(
     r"\b(RCPT TO|MAIL FROM|end of data|DATA|initial connection|EHLO|HELO|STARTTLS)\b", re.IGNORECASE
@@ -64,6 +70,12 @@ def read_reply(text: str) -> Reply:
         text = text[: answered.start()] + text[answered.end() :]
     code, status = codes(text)
     return Reply(without_addresses(without_repeats(text, code)), code, status, command, host)
+
+
+def named_host(text: str) -> str:
+    """Return a host that the words of *text* name as the speaker's, "" where they name none."""
+    found = _NAMED.search(text)
+    return "" if found is None else found[1] or found[2] or _MARKS[found[3]]
 
 
 def joined(text: str) -> str:
