@@ -1,0 +1,58 @@
+"""PostgreSQL can be reached, is new enough, and has the schema that this program needs."""
+
+from collections.abc import Iterator
+
+from mtabounce.doctor._check import Check, Finding, Level, Patient
+from mtabounce.errors import ConfigError, StoreUnavailable
+from mtabounce.store.connection import connect_sync, server_name
+from mtabounce.store.state import state_directory
+from mtabounce.store.version import status
+
+_TITLE = "database"
+
+
+def _run(patient: Patient) -> Iterator[Finding]:
+    settings = patient.given()
+    if patient.url is None:
+        where = state_directory(settings.state)
+        yield Finding(
+            _TITLE, Level.OK, f"embedded in {where}; not running", "start it with: mtabounce serve"
+        )
+        return
+    try:
+        with connect_sync(patient.url, application_name="mtabounce doctor") as conn:
+            version = conn.execute("SHOW server_version").fetchone()
+    except StoreUnavailable as error:
+        yield Finding(_TITLE, Level.FAIL, str(error))
+        return
+    kind = "PostgreSQL" if settings.database.url else "embedded PostgreSQL"
+    number = str(version[0]).partition(" ")[0] if version else "of an unknown version"
+    yield Finding(_TITLE, Level.OK, f"{kind} {number} at {server_name(patient.url)}")
+    yield _schema(patient.url)
+
+
+def _schema(url: str) -> Finding:
+    try:
+        found = status(url)
+    except ConfigError as error:  # the server is too old
+        return Finding(_TITLE, Level.FAIL, str(error))
+    if found.is_current:
+        return Finding(_TITLE, Level.OK, f"schema {found.version} is what this program needs")
+    if found.unknown:
+        return Finding(
+            _TITLE,
+            Level.FAIL,
+            f"schema {found.version} is of a newer mtabounce; this one knows {found.needed}",
+            "upgrade mtabounce on this host",
+        )
+    if not found.applied:
+        return Finding(_TITLE, Level.WARN, "the database is empty", "run: mtabounce db migrate")
+    return Finding(
+        _TITLE,
+        Level.FAIL,
+        f"schema {found.version} is older than what this program needs: {found.needed}",
+        "run: mtabounce db migrate",
+    )
+
+
+CHECK = Check(title=_TITLE, rank=20, run=_run)
