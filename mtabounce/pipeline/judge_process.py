@@ -25,6 +25,7 @@ from mtabounce.pipeline.judge import Judge
 LENGTH = struct.Struct(">Q")
 READY = "ready"  # the first answer: from now on deadlines count
 _PR_SET_PDEATHSIG = 1  # prctl(2)
+_NICE = 10  # receiving comes first: a mail in the inbox can wait, a client cannot
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ def main() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # never outlive the parent
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # sent to all of us; the parent closes the pipe
+    os.nice(_NICE)
     source, sink = sys.stdin.buffer, sys.stdout.buffer
     settings, memory = _receive(source)
     judge = settings.judge()
