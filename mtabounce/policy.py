@@ -1,0 +1,357 @@
+"""
+Whom not to mail: a pure function of what happened to an address. No clock, no database.
+
+The same facts give the same standing in whatever order they came. Only what is trusted enough,
+and is the fault of the recipient or the destination, counts; what does not count is said too.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from mtabounce.model import BounceType, Fault, Trust
+
+EVERYWHERE = "all"  # the scope of a suppression that holds for every list and campaign
+APART = timedelta(hours=24)  # between two hard bounces, for the second to confirm the first
+_TRUST = {trust: rank for rank, trust in enumerate(Trust)}
+_FAULTS = {  # whose faults count, by type; a complaint is nobody's fault, and counts
+    BounceType.HARD: {Fault.RECIPIENT, Fault.DESTINATION},
+    BounceType.SOFT: {Fault.RECIPIENT},
+    BounceType.COMPLAINT: {None, *Fault},
+}
+_GRAVITY = {BounceType.SOFT: 0, BounceType.HARD: 1, BounceType.COMPLAINT: 2}
+
+
+class Consequence(StrEnum):
+    """What follows when a threshold is reached, in the words of listmonk."""
+
+    NONE = "none"
+    UNSUBSCRIBE = "unsubscribe"  # from the list or campaign that it happened in
+    BLOCKLIST = "blocklist"
+    DELETE = "delete"  # blocklist here, and let others delete the subscriber
+
+
+class EventKind(StrEnum):
+    """What can happen to an address; of things at the same moment, the first counts first."""
+
+    BOUNCE = "bounce"
+    DELIVERED = "delivered"
+    ADDED = "added"  # by an operator or an import
+    REMOVED = "removed"  # by an operator: whatever happened before is forgiven
+
+
+_KINDS = {kind: rank for rank, kind in enumerate(EventKind)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One thing that happened to an address."""
+
+    kind: EventKind
+    at: datetime
+    id: int = 0  # of the bounce, or of the operator's decision
+    message: str = ""  # what tells one message from another; "" stands for one of its own
+    type: BounceType | None = None  # of a bounce, as are those below
+    reason: str = ""
+    fault: Fault | None = None
+    trust: Trust = Trust.CLAIMED
+    campaign: str = ""
+    list_id: str = ""
+    sender: str = ""  # domain that the message was from
+    incident: int | None = None  # that holds it back
+    until: datetime | None = None  # of what an operator added; None: for good
+
+    @property
+    def scope(self) -> str:
+        """What an unsubscription because of this covers."""
+        if self.list_id:
+            return f"list:{self.list_id}"
+        return f"campaign:{self.campaign}" if self.campaign else EVERYWHERE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Threshold:
+    """How many bounces of one type have which consequence, for how long."""
+
+    count: int = 1  # different messages
+    action: Consequence = Consequence.BLOCKLIST
+    span: timedelta = timedelta(0)  # between the first and the last of them, at least
+    window: timedelta | None = None  # only those of so long count; None: all
+    hold: timedelta | None = None  # until a second message confirms it; None: no hold
+    lasts: timedelta | None = None  # the first time, then twice as long; None: for good
+    longest: timedelta | None = None  # however often; None: no limit
+
+    def until(self, at: datetime, first: datetime) -> datetime | None:
+        """Return when a suppression of *at* ends that was first due at *first*; None: never."""
+        if self.lasts is None:
+            return None
+        length = over = self.lasts
+        while at - first >= over:
+            length = min(length * 2, self.longest) if self.longest else length * 2
+            over += length
+        return at + length
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """The thresholds, and what evidence counts."""
+
+    thresholds: Mapping[BounceType, Threshold]
+    min_trust: Trust = Trust.LIKELY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Override:
+    """Other rules for what a message was, or where it went; "" leaves a condition out."""
+
+    rules: Rules
+    campaign: str = ""
+    list_id: str = ""
+    sender: str = ""
+
+    def fits(self, event: Event) -> bool:
+        """Tell whether *event* is what this is for."""
+        return all(
+            wanted in {"", given}
+            for wanted, given in (
+                (self.campaign, event.campaign),
+                (self.list_id, event.list_id),
+                (self.sender, event.sender),
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """The rules for one address: overrides first, in order, then those for all."""
+
+    rules: Rules
+    overrides: Sequence[Override] = ()
+
+    def rules_for(self, event: Event) -> Rules:
+        """Return the rules that *event* is judged by."""
+        fitting = (override.rules for override in self.overrides if override.fits(event))
+        return next(fitting, self.rules)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suppression:
+    """An address is not mailed."""
+
+    type: BounceType | None  # None: an operator's word
+    reason: str
+    cause: str  # hard, soft, complaint, hold, or manual
+    scope: str
+    since: datetime
+    until: datetime | None  # None: for good
+    bounce_id: int | None
+    action: Consequence = Consequence.BLOCKLIST
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What policy made of one event, and why, in words."""
+
+    at: datetime
+    action: str  # suppress, lift, clear, none
+    why: str
+    scope: str = EVERYWHERE
+    bounces: tuple[int, ...] = ()
+    event: Event | None = None  # None: time passed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """Where an address stands: what suppresses it now, by scope, and how that came."""
+
+    suppressions: Mapping[str, Suppression]
+    decisions: Sequence[Decision]
+
+
+def judge(history: Iterable[Event], policy: Policy, now: datetime) -> Standing:
+    """Return where an address stands at *now* after *history*, in whatever order it is given."""
+    past = {event for event in history if event.at <= now}
+    fold = _Fold(policy)
+    for event in sorted(past, key=_order):
+        fold.pass_time(event.at)
+        fold.take(event)
+    fold.pass_time(now)
+    return Standing(suppressions=fold.suppressions, decisions=fold.decisions)
+
+
+def _order(event: Event) -> tuple[datetime, int, int, str]:
+    return event.at, _KINDS[event.kind], event.id, repr(event)
+
+
+@dataclass(slots=True)
+class _Fold:
+    policy: Policy
+    suppressions: dict[str, Suppression] = field(default_factory=dict)
+    decisions: list[Decision] = field(default_factory=list)
+    _counted: dict[BounceType, list[Event]] = field(default_factory=dict)
+    _due: dict[BounceType, datetime] = field(default_factory=dict)  # when it first was
+
+    def pass_time(self, at: datetime) -> None:
+        for scope, one in list(self.suppressions.items()):
+            if one.until is not None and one.until <= at:
+                del self.suppressions[scope]
+                self._decide(
+                    one.until, "lift", f"the suppression of {one.since:%Y-%m-%d} is over", scope
+                )
+
+    def take(self, event: Event) -> None:
+        match event.kind:
+            case EventKind.BOUNCE:
+                self._bounce(event)
+            case EventKind.DELIVERED:
+                self._delivered(event)
+            case EventKind.ADDED:
+                self._suppress(event, _manual(event), "an operator added it", [event])
+            case EventKind.REMOVED:
+                self._removed(event)
+
+    def _bounce(self, event: Event) -> None:
+        rules = self.policy.rules_for(event)
+        if why := _not_counted(event, rules):
+            self._decide(event.at, "none", why, event=event)
+            return
+        if event.type is None:
+            return
+        threshold = rules.thresholds[event.type]
+        counted = self._counted.setdefault(event.type, [])
+        counted.append(event)
+        seen = [one for one in counted if _within(one, event, threshold.window)]
+        if why := _not_reached(seen, threshold):
+            self._decide(event.at, "none", why, event=event)
+        elif threshold.action is Consequence.NONE:
+            self._decide(event.at, "none", f"{event.type}: the action is none", event=event)
+        else:
+            self._reached(event, event.type, threshold, seen)
+
+    def _reached(
+        self, event: Event, kind: BounceType, threshold: Threshold, seen: list[Event]
+    ) -> None:
+        first = self._due.setdefault(kind, event.at)
+        until, cause = threshold.until(event.at, first), str(kind)
+        if threshold.hold is not None and not _is_confirmed(seen):
+            until, cause = event.at + threshold.hold, "hold"
+        suppression = Suppression(
+            type=kind,
+            reason=event.reason,
+            cause=cause,
+            scope=event.scope if threshold.action is Consequence.UNSUBSCRIBE else EVERYWHERE,
+            since=event.at,
+            until=until,
+            bounce_id=event.id,
+            action=threshold.action,
+        )
+        count = len(_messages(seen))
+        words = f"{kind}: {count} of {threshold.count} messages, the last for {event.reason}"
+        self._suppress(event, suppression, words, seen)
+
+    def _suppress(self, event: Event, new: Suppression, why: str, because: Sequence[Event]) -> None:
+        old = self.suppressions.get(new.scope)
+        if old is not None and _outweighs(old, new):
+            self._decide(
+                event.at, "none", f"{why}; it is suppressed already", new.scope, event=event
+            )
+            return
+        self.suppressions[new.scope] = new
+        end = f"until {new.until:%Y-%m-%d}" if new.until else "for good"
+        ids = tuple(one.id for one in because if one.kind is EventKind.BOUNCE)
+        self._decide(event.at, "suppress", f"{why}: {end}", new.scope, ids, event)
+
+    def _delivered(self, event: Event) -> None:
+        if _TRUST[event.trust] < _TRUST[Trust.PROVEN]:
+            return
+        if self._counted.pop(BounceType.SOFT, None):
+            self._decide(event.at, "clear", "a delivery clears what was soft", event=event)
+        self._due.pop(BounceType.SOFT, None)
+        for scope, one in list(self.suppressions.items()):
+            if one.cause in {"soft", "hold"}:
+                del self.suppressions[scope]
+                self._decide(event.at, "lift", "a delivery shows that it works", scope, event=event)
+
+    def _removed(self, event: Event) -> None:
+        self._counted.clear()
+        self._due.clear()
+        for scope in list(self.suppressions):
+            del self.suppressions[scope]
+            self._decide(event.at, "lift", "an operator removed it", scope, event=event)
+
+    def _decide(
+        self,
+        at: datetime,
+        action: str,
+        why: str,
+        scope: str = EVERYWHERE,
+        bounces: tuple[int, ...] = (),
+        event: Event | None = None,
+    ) -> None:
+        self.decisions.append(
+            Decision(at=at, action=action, why=why, scope=scope, bounces=bounces, event=event)
+        )
+
+
+def _manual(event: Event) -> Suppression:
+    return Suppression(
+        type=event.type,
+        reason=event.reason,
+        cause="manual",
+        scope=event.scope,
+        since=event.at,
+        until=event.until,
+        bounce_id=None,
+    )
+
+
+def _not_counted(event: Event, rules: Rules) -> str:
+    """Return why a bounce does not count; "" where it does."""
+    if event.type is None:
+        return "it is no bounce"
+    if event.incident is not None:
+        return f"held back by incident {event.incident}"
+    if _TRUST[event.trust] < _TRUST[rules.min_trust]:
+        return f"not acted on: unproven ({event.trust}, {rules.min_trust} is asked for)"
+    if event.fault not in _FAULTS[event.type]:
+        return f"not acted on: {event.reason} is the fault of the {event.fault}"
+    return ""
+
+
+def _not_reached(seen: Sequence[Event], threshold: Threshold) -> str:
+    """Return what is missing to reach *threshold*; "" where nothing is."""
+    kind, count = seen[-1].type, len(_messages(seen))
+    if count < threshold.count:
+        return f"{kind}: {count} of {threshold.count} messages"
+    span = max(one.at for one in seen) - min(one.at for one in seen)
+    if span < threshold.span:
+        return f"{kind}: {count} messages within {span}, and {threshold.span} are asked for"
+    return ""
+
+
+def _messages(seen: Iterable[Event]) -> set[str]:
+    return {one.message or f"bounce {one.id}" for one in seen}
+
+
+def _within(one: Event, last: Event, window: timedelta | None) -> bool:
+    return window is None or last.at - one.at <= window
+
+
+def _is_confirmed(seen: Sequence[Event]) -> bool:
+    """Tell whether two messages bounced hard, a day or more apart."""
+    span = max(one.at for one in seen) - min(one.at for one in seen)
+    return len(_messages(seen)) > 1 and span >= APART
+
+
+def _outweighs(old: Suppression, new: Suppression) -> bool:
+    """Tell whether *old* stays: what lasts longer does, and of equals the graver cause."""
+    if (old.until is None) != (new.until is None):
+        return old.until is None
+    if old.until and new.until and old.until != new.until:
+        return old.until > new.until
+    return _gravity(old) >= _gravity(new)
+
+
+def _gravity(one: Suppression) -> int:
+    return 3 if one.type is None else _GRAVITY[one.type]

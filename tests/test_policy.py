@@ -1,0 +1,277 @@
+"""Whom not to mail: by the same facts the same, in whatever order they came."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mtabounce.model import BounceType, Fault, Trust
+from mtabounce.policy import (
+    EVERYWHERE,
+    Consequence,
+    Event,
+    EventKind,
+    Override,
+    Policy,
+    Rules,
+    Threshold,
+    judge,
+)
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+DAY = timedelta(days=1)
+LATER = START + 400 * DAY
+HARD, SOFT, COMPLAINT = BounceType.HARD, BounceType.SOFT, BounceType.COMPLAINT
+STANDARD = Rules(
+    thresholds={
+        HARD: Threshold(),
+        SOFT: Threshold(count=3, span=7 * DAY, window=90 * DAY, lasts=30 * DAY, longest=180 * DAY),
+        COMPLAINT: Threshold(),
+    }
+)
+FAULTS = {HARD: Fault.RECIPIENT, SOFT: Fault.RECIPIENT, COMPLAINT: None}
+REASONS = {HARD: "user_unknown", SOFT: "mailbox_full", COMPLAINT: "complaint"}
+
+
+def bounce(kind, day, **changes):
+    known = {
+        "kind": EventKind.BOUNCE,
+        "at": START + day * DAY,
+        "id": int(day * 10),
+        "message": f"m{day}",
+        "type": kind,
+        "reason": REASONS[kind],
+        "fault": FAULTS[kind],
+        "trust": Trust.PROVEN,
+    }
+    return Event(**{**known, **changes})
+
+
+def delivered(day, trust=Trust.PROVEN):
+    return Event(kind=EventKind.DELIVERED, at=START + day * DAY, trust=trust)
+
+
+def operator(kind, day, **changes):
+    return Event(kind=kind, at=START + day * DAY, **changes)
+
+
+def standing(*events, day=400, rules=STANDARD, overrides=()):
+    return judge(events, Policy(rules=rules, overrides=overrides), START + day * DAY)
+
+
+def is_suppressed(*events, **context):
+    return EVERYWHERE in standing(*events, **context).suppressions
+
+
+def with_threshold(kind, **changes):
+    thresholds = {**STANDARD.thresholds, kind: replace(STANDARD.thresholds[kind], **changes)}
+    return replace(STANDARD, thresholds=thresholds)
+
+
+def test_first_hard_bounce_suppresses_for_good():
+    found = standing(bounce(HARD, 1)).suppressions[EVERYWHERE]
+
+    assert (found.cause, found.reason, found.until) == ("hard", "user_unknown", None)
+
+
+def test_complaint_suppresses_for_good():
+    assert is_suppressed(bounce(COMPLAINT, 1))
+
+
+@pytest.mark.parametrize("fault", [Fault.SENDER, Fault.CONTENT, Fault.UNKNOWN])
+@pytest.mark.parametrize("kind", [HARD, SOFT])
+def test_fault_of_others_never_suppresses(kind, fault):
+    events = [bounce(kind, day, fault=fault) for day in range(30)]
+
+    assert standing(*events).suppressions == {}
+
+
+def test_fault_of_others_is_said_to_be_that():
+    (decision,) = standing(bounce(SOFT, 1, fault=Fault.SENDER, reason="ip_blocked")).decisions
+
+    assert decision.why == "not acted on: ip_blocked is the fault of the sender"
+
+
+def test_claim_does_not_suppress_and_says_why():
+    found = standing(bounce(HARD, 1, trust=Trust.CLAIMED))
+
+    assert found.suppressions == {}
+    assert found.decisions[0].why == "not acted on: unproven (claimed, likely is asked for)"
+
+
+@pytest.mark.parametrize(
+    ("days", "suppressed"),
+    [((1, 5), False), ((1, 2, 3), False), ((1, 4, 8), True), ((1, 50, 95), False)],
+)
+def test_soft_bounces_suppress_by_number_and_time(days, suppressed):
+    events = [bounce(SOFT, day) for day in days]
+
+    assert is_suppressed(*events, day=days[-1] + 1) is suppressed
+
+
+def test_many_bounces_of_one_message_are_one():
+    events = [bounce(SOFT, day, message="same") for day in (1, 5, 9, 13)]
+
+    assert not is_suppressed(*events, day=14)
+
+
+def test_soft_suppression_ends_and_lasts_longer_each_time():
+    first = [bounce(SOFT, day) for day in (1, 4, 8)]
+    again = [*first, bounce(SOFT, 39)]
+
+    assert is_suppressed(*first, day=37)
+    assert not is_suppressed(*first, day=38)
+    assert is_suppressed(*again, day=98)
+    assert not is_suppressed(*again, day=99)
+
+
+def test_end_of_a_suppression_is_a_decision():
+    events = [bounce(SOFT, day) for day in (1, 4, 8)]
+
+    assert [one.action for one in standing(*events).decisions][-2:] == ["suppress", "lift"]
+
+
+def test_delivery_clears_what_is_soft():
+    softs = [bounce(SOFT, 1), bounce(SOFT, 4), delivered(5), bounce(SOFT, 8)]
+
+    assert not is_suppressed(*softs, day=9)
+
+
+@pytest.mark.parametrize("kind", [HARD, COMPLAINT])
+def test_delivery_does_not_clear_what_is_hard_or_a_complaint(kind):
+    assert is_suppressed(bounce(kind, 1), delivered(2))
+
+
+def test_claimed_delivery_clears_nothing():
+    softs = [bounce(SOFT, 1), bounce(SOFT, 4), delivered(5, Trust.CLAIMED), bounce(SOFT, 8)]
+
+    assert is_suppressed(*softs, day=9)
+
+
+def test_operator_suppresses_and_forgives():
+    added = operator(EventKind.ADDED, 1)
+
+    assert is_suppressed(added)
+    assert not is_suppressed(added, operator(EventKind.REMOVED, 2))
+    assert not is_suppressed(bounce(COMPLAINT, 1), operator(EventKind.REMOVED, 2))
+    assert is_suppressed(operator(EventKind.REMOVED, 2), bounce(HARD, 3))
+
+
+def test_incident_holds_a_bounce_back():
+    assert not is_suppressed(bounce(HARD, 1, incident=7))
+
+
+def test_careful_rules_hold_first_and_suppress_when_confirmed():
+    careful = with_threshold(HARD, hold=7 * DAY)
+    first, soon, second = bounce(HARD, 1), bounce(HARD, 1.5), bounce(HARD, 9)
+
+    assert is_suppressed(first, day=7, rules=careful)
+    assert not is_suppressed(first, day=8, rules=careful)
+    assert not is_suppressed(first, soon, day=9, rules=careful)
+    assert is_suppressed(first, second, rules=careful)
+
+
+def test_delivery_ends_a_hold():
+    careful = with_threshold(HARD, hold=7 * DAY)
+
+    assert not is_suppressed(bounce(HARD, 1), delivered(2), day=3, rules=careful)
+
+
+def test_unsubscription_covers_the_list_only():
+    rules = with_threshold(COMPLAINT, action=Consequence.UNSUBSCRIBE)
+
+    found = standing(bounce(COMPLAINT, 1, list_id="news"), rules=rules)
+
+    assert list(found.suppressions) == ["list:news"]
+
+
+def test_action_none_only_counts():
+    rules = with_threshold(HARD, action=Consequence.NONE)
+
+    assert standing(bounce(HARD, 1), rules=rules).suppressions == {}
+
+
+def test_override_holds_for_what_it_names():
+    lenient = Override(rules=with_threshold(HARD, count=2), campaign="spring")
+
+    assert not is_suppressed(bounce(HARD, 1, campaign="spring"), overrides=[lenient])
+    assert is_suppressed(bounce(HARD, 1, campaign="summer"), overrides=[lenient])
+
+
+def test_what_lies_ahead_does_not_count():
+    assert not is_suppressed(bounce(HARD, 10), day=9)
+
+
+@st.composite
+def events(draw):
+    day = draw(st.integers(0, 120))
+    kind = draw(st.sampled_from([*BounceType, "delivered", "delivered"]))
+    if kind == "delivered":
+        return delivered(day, draw(st.sampled_from(Trust)))
+    return bounce(
+        kind,
+        day,
+        id=draw(st.integers(0, 10_000)),
+        message=draw(st.sampled_from(["", "a", "b", "c", "d", "e"])),
+        trust=draw(st.sampled_from(Trust)),
+        fault=draw(st.sampled_from([FAULTS[kind], Fault.SENDER, Fault.DESTINATION])),
+    )
+
+
+histories = st.lists(events(), max_size=25)
+moments = st.integers(0, 300)
+policies = st.sampled_from(
+    [STANDARD, with_threshold(HARD, hold=7 * DAY), with_threshold(SOFT, count=2, span=0 * DAY)]
+)
+
+
+@settings(max_examples=300)
+@given(histories, st.randoms(), policies, moments)
+def test_order_does_not_matter(history, random, rules, day):
+    shuffled = random.sample(history, len(history))
+
+    assert standing(*history, rules=rules, day=day) == standing(*shuffled, rules=rules, day=day)
+
+
+@settings(max_examples=200)
+@given(histories, policies, moments)
+def test_duplicate_changes_nothing(history, rules, day):
+    assert standing(*history, rules=rules, day=day) == standing(
+        *history, *history, rules=rules, day=day
+    )
+
+
+@settings(max_examples=500)
+@given(histories, st.integers(0, 24), policies, moments)
+def test_more_trust_never_suppresses_less(history, number, rules, day):
+    if not history or history[number % len(history)].kind is not EventKind.BOUNCE:
+        return
+    index = number % len(history)
+    trusted = [*history]
+    trusted[index] = replace(history[index], trust=Trust.PROVEN)
+
+    if is_suppressed(*history, rules=rules, day=day):
+        assert is_suppressed(*trusted, rules=rules, day=day)
+
+
+@settings(max_examples=200)
+@given(histories, st.integers(0, 120), policies)
+def test_complaint_stays(history, day, rules):
+    complaint = bounce(COMPLAINT, day)
+
+    assert is_suppressed(*history, complaint, rules=rules)
+
+
+@settings(max_examples=200)
+@given(histories, policies)
+def test_every_suppression_names_its_bounce_and_says_why(history, rules):
+    found = standing(*history, rules=rules)
+
+    for suppression in found.suppressions.values():
+        assert suppression.bounce_id is not None
+        assert any(
+            one.action == "suppress" and suppression.bounce_id in one.bounces and one.why
+            for one in found.decisions
+        )
