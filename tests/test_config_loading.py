@@ -197,7 +197,7 @@ def test_home_and_credentials_directory_are_known_in_paths(read, tmp_path):
         (
             '[door]\nlisten = "::1:25"',
             2,
-            '[door] listen: expected a list of address, found "::1:25"',
+            '[door] listen: expected a list of addresses, found "::1:25"; write ["::1:25"]',
         ),
         (
             '[door]\ncolour = "geen"',

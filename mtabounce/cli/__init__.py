@@ -59,7 +59,7 @@ def main() -> NoReturn:
     try:
         mtabounce(standalone_mode=False)
     except MtabounceError as error:
-        _leave(f"mtabounce: {error}", error.exit_code)
+        _leave("\n".join(f"mtabounce: {line}" for line in str(error).splitlines()), error.exit_code)
     except click.ClickException as error:
         error.show()
         sys.exit(os.EX_USAGE if isinstance(error, click.UsageError) else error.exit_code)

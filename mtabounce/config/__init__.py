@@ -50,7 +50,12 @@ _SYNTAX = re.compile(r"(.*) \(at (?:line (\d+), column \d+|end of document)\)", 
 _TWICE = re.compile(r"Cannot declare (\(.*\)) twice")
 _MENDS = {
     "Invalid value": 'there is no value, or it is text without "quotes"',
+    "Expected newline or end of document after a statement": (
+        'more follows after the value; text stands in "quotes"'
+    ),
+    "Illegal character '\\n'": "a text is not closed by a quote",
     "Cannot overwrite a value": "this key stands twice",
+    "Invalid statement": "neither a [section], nor key = value, nor a # comment",
 }
 
 

@@ -12,7 +12,6 @@ from mtabounce.config.shape import (
     PREFIX,
     Place,
     alternatives,
-    bare,
     is_list,
     section_in,
     step,
@@ -67,7 +66,7 @@ def _decoded(text: str, annotation: Any) -> Any:
     if is_list(annotation):
         inner = step(annotation, 0)
         return [_decoded(item.strip(), inner) for item in text.split(",") if item.strip()]
-    for one in map(bare, alternatives(bare(annotation))):
+    for one in alternatives(annotation):  # not those that have a way of writing of their own
         if one in (bool, int, float):
             try:
                 return TypeAdapter(one).validate_python(text)

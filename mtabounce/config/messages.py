@@ -12,6 +12,7 @@ from mtabounce.config.shape import (
     Place,
     alternatives,
     bare,
+    choices,
     is_list,
     kind,
     section_in,
@@ -52,6 +53,8 @@ def explain(error: ErrorDetails, settings: type[BaseModel]) -> Complaint:
         return Complaint(table, f"{label_of(table, settings)}: the key '{key}' is missing")
     if section_in(annotation) and is_list(annotation):
         return Complaint(place, f"{label} is a list of sections; write [{label}]")
+    if section_in(annotation) and isinstance(error["input"], list):
+        return Complaint(place, f"{label} is one section; write {label}, not [{label}]")
     return Complaint(place, f"{label}: {_fault(error, annotation)}")
 
 
@@ -80,7 +83,9 @@ def _fault(error: ErrorDetails, annotation: Any) -> str:
     wanted = kind(annotation)
     hint = ""
     if error["type"] in ("literal_error", "enum") and isinstance(error["input"], str):
-        hint = did_you_mean(error["input"], wanted.replace('"', "").split(" or "), quote='"')
+        hint = did_you_mean(error["input"], list(choices(annotation)), quote='"')
+    elif is_list(annotation) and not isinstance(error["input"], list | dict):
+        hint = f"; write [{value}]"
     return f"expected {_with_article(wanted)}, found {value}{hint}"
 
 

@@ -184,17 +184,32 @@ def _kind_of_one(annotation: Any) -> str:
     origin, args = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return kind(annotation)
-    if origin is Literal:
-        return " or ".join(map(_literal, args))
+    if words := choices(annotation):
+        *most, last = map(_literal, words)
+        return f"{', '.join(most)} or {last}" if most else last
     if origin is dict:
-        return "section" if section_in(annotation) else f"table of {kind(args[1])}"
+        return "section" if section_in(annotation) else f"table of {_plural(kind(args[1]))}"
     if origin in LISTS:
-        return f"list of {kind(args[0])}"
-    if isinstance(annotation, type) and issubclass(annotation, Enum):
-        return " or ".join(_literal(one.value) for one in annotation)
+        return f"list of {_plural(kind(args[0]))}"
     if section_in(annotation):
         return "section"
     return _KINDS.get(annotation, "value")
+
+
+def choices(annotation: Any) -> tuple[Any, ...]:
+    """Return the values that *annotation* is a choice of; none where it is no choice."""
+    for one in map(bare, alternatives(bare(annotation))):
+        if get_origin(one) is Literal:
+            return get_args(one)
+        if isinstance(one, type) and issubclass(one, Enum):
+            return tuple(member.value for member in one)
+    return ()
+
+
+def _plural(words: str) -> str:
+    if '"' in words or words == "permissions":
+        return words
+    return f"{words}es" if words.endswith("s") else f"{words}s"
 
 
 def _literal(value: object) -> str:

@@ -23,7 +23,7 @@ _BYTES = {
     "KB": 10**3,
     "B": 1,
 }
-_SIZE = re.compile(r"(\d{1,15}) ?(GiB|GB|MiB|MB|KiB|KB|B)")
+_SIZE = re.compile(r"(\d{1,15}) ?(GiB|GB|MiB|MB|KiB|KB|B|)")
 _HOST_AND_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.]+(?:%\w+)?)\]|([\w.-]+)):(\d{1,5})", re.ASCII)
 _UNIX_PATH_MAX = 107  # octets that fit into sockaddr_un beside the final NUL
 _SECRET_MAX = 64 * 1024  # octets; a longer file was named by mistake
@@ -97,7 +97,7 @@ def parse_size(value: object) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
     if isinstance(value, str) and (match := _SIZE.fullmatch(value)):
-        return int(match[1]) * _BYTES[match[2]]
+        return int(match[1]) * _BYTES[match[2] or "B"]
     raise ValueError(f'expected a size such as "10MB", "64KiB" or 512, found {found(value)}')
 
 

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Annotated, Self, cast
 
 from prometheus_client import Counter, Gauge
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, model_validator
 
 from mtabounce.config import Duration, ListenAddress, Section, Size
-from mtabounce.config.values import Words
+from mtabounce.config.values import Words, found, quoted
 from mtabounce.errors import ConfigError
 from mtabounce.sources._data import Room
 from mtabounce.sources._limits import CROWDED_IDLE, Peer, Slots
@@ -44,7 +44,7 @@ _OPEN_RELAY = (
 
 def _return_path(text: str) -> str:
     if not is_return_path(text):
-        raise ValueError(f'expected "name@domain" or "@domain", found "{text}"')
+        raise ValueError(f'expected "name@domain" or "@domain", found {quoted(text)}')
     return text
 
 
@@ -58,20 +58,21 @@ def _network(value: object) -> IPv4Network | IPv6Network:
     try:
         return ip_network(str(value))
     except ValueError as error:
-        raise ValueError(f'expected an address or a network as "192.0.2.0/24": {error}') from None
+        # "has host bits set" is worth telling; the class's own name for the value is not.
+        raise ValueError(
+            f'expected an address or a network such as "192.0.2.0/24": {error}'
+        ) from None
 
 
 def _mode(value: object) -> int:
-    if isinstance(value, int):
-        return value
-    try:
-        return int(str(value), 8) & 0o777
-    except ValueError:
-        raise ValueError(f'expected permissions as "0660", found "{value}"') from None
+    # A bare number is refused: whether 660 or 0o660 is meant cannot be told.
+    if isinstance(value, str) and re.fullmatch("0?[0-7]{3}", value):
+        return int(value, 8)
+    raise ValueError(f'expected permissions such as "0660", found {found(value)}')
 
 
 ReturnPath = Annotated[str, AfterValidator(_return_path)]
-Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network), Words("network")]
+Network = Annotated[IPv4Network | IPv6Network, PlainValidator(_network), Words("network")]
 Mode = Annotated[int, BeforeValidator(_mode), Words("permissions", lambda mode: f'"{mode:04o}"')]
 
 

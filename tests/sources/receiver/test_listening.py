@@ -162,7 +162,7 @@ async def test_certificate_that_cannot_be_used_is_a_mistake_in_the_settings(
         ({"tls_key_file": "/x"}, "go together"),
         ({"max_size": 0}, "greater than 0"),
         ({"max_connections": 0}, "greater than 0"),
-        ({"socket_mode": "rw"}, 'expected permissions as "0660"'),
+        ({"socket_mode": "rw"}, 'expected permissions such as "0660"'),
         ({"hostname": "a b"}, "expected a name"),
         ({"listne": []}, "listne"),
     ],
