@@ -9,6 +9,7 @@ from time import monotonic
 Network = IPv4Network | IPv6Network
 
 MIN_RATE = 500  # bytes/s of DATA, as Postfix's smtpd_min_data_rate
+KEPT_FREE = 10  # one slot in so many is for trusted peers alone: strangers cannot lock them out
 CROWDED = 0.8  # of the slots: from here on a client has less time
 CROWDED_IDLE = 10.0  # seconds, as Postfix under overload
 
@@ -22,14 +23,17 @@ class Peer:
     trusted: bool
 
     @classmethod
-    def of(cls, peername: object, trusted: Iterable[Network]) -> "Peer":
-        """Return the peer of a transport's *peername*; one on a Unix socket is trusted."""
-        if not isinstance(peername, tuple):
-            return cls("unix", "unix", trusted=True)
-        address = ip_address(str(peername[0]).partition("%")[0])
+    def local(cls) -> "Peer":
+        """Return the peer on a Unix socket: whom the file's permissions let in is trusted."""
+        return cls("unix", "unix", trusted=True)
+
+    @classmethod
+    def at(cls, host: str, trusted: Iterable[Network]) -> "Peer":
+        """Return the peer at the IP address *host*."""
+        address = ip_address(host.partition("%")[0])
         if isinstance(address, IPv6Address) and address.ipv4_mapped:
             address = address.ipv4_mapped
-        network = f"{address}/64" if address.version == 6 else str(address)
+        network = str(address)
         if isinstance(address, IPv6Address):
             network = str(IPv6Network((address, 64), strict=False))
         return cls(str(address), network, any(address in one for one in trusted))
@@ -46,7 +50,8 @@ class Slots:
 
     def take(self, peer: Peer) -> str:
         """Take a slot for *peer*; return "" or, where it gets none, why not."""
-        if self.taken >= self.total:
+        kept_free = 0 if peer.trusted else self.total // KEPT_FREE
+        if self.taken >= self.total - kept_free:
             return "too_many"
         if not peer.trusted and self.used[peer.network] >= self.per_network:
             return "too_many_of_peer"

@@ -41,6 +41,8 @@ def open_sockets(key: str, addresses: Iterable[ListenAddress], mode: int) -> lis
     for address in addresses:
         try:
             _bind(address, mode, bound)
+            for sock in bound:
+                sock.listen()  # only now it is sure that nobody else does
         except OSError as error:
             for sock in bound:
                 sock.close()

@@ -22,11 +22,12 @@ from mtabounce.sources._limits import Pace, Peer
 from mtabounce.sources._paths import IsOurs
 
 log = logging.getLogger(__name__)
+logging.getLogger("mail.log").setLevel(logging.WARNING)  # aiosmtpd's: lines for each connection
 
 Accept = Callable[[RawInput], Awaitable[None]]
 
-_CHUNK = 65_536  # bytes read at once
 CLOSING = "421 4.3.2 shutting down"
+_CHUNK = 65_536  # bytes read at once
 _LINE = 4_096  # bytes of a command: RFC 5321's 512, and what the extensions add
 _ERRORS = 20  # refused commands between two mails, as Postfix's smtpd_hard_error_limit
 _IDLING = frozenset({"NOOP", "RSET", "VRFY", "HELO", "EHLO", "LHLO"})
@@ -51,6 +52,7 @@ class Session(SMTP):
 
     greeting = "ESMTP"
     commands: tuple[str, ...] = ()
+    line_length_limit = _CHUNK  # what the reader holds before it stops reading is twice this
 
     def __init__(self, service: Service, peer: Peer) -> None:
         super().__init__(
@@ -111,7 +113,7 @@ class Session(SMTP):
         """Say *reply* and close, from outside the command loop; the second time, abort."""
         if self.transport is None:
             return
-        if self.is_leaving:
+        if self.is_leaving or self.transport.is_closing():
             plain = self._original_transport or self.transport
             cast("asyncio.Transport", plain).abort()
             return
@@ -194,7 +196,7 @@ class Session(SMTP):
                 self.leave("421 4.7.0 too many commands without a mail")
             else:
                 await method(arg.strip())
-        except (OSError, TLSSetupException):
+        except (ConnectionError, TimeoutError, TLSSetupException):
             raise
         except Exception:
             log.exception("%s failed for %s", command, self.peer.address)

@@ -5,6 +5,7 @@ import logging
 import re
 import socket
 import ssl
+from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -28,7 +29,7 @@ log = logging.getLogger(__name__)
 
 CONNECTIONS = Counter(
     "mtabounce_receiver_connections",
-    "Connections, by what became of them: accepted, too_many, too_many_of_peer.",
+    "Connections, by what became of them: accepted, too_many, too_many_of_peer, closing.",
     ["result"],
 )
 OPEN = Gauge("mtabounce_receiver_open_connections", "Connections that are open now.")
@@ -36,6 +37,7 @@ OPEN = Gauge("mtabounce_receiver_open_connections", "Connections that are open n
 _BACKLOG = 512  # connections that wait in the kernel
 _ROOM = 16  # of the largest mails may be under way at a time
 _TICK = 1.0  # seconds between two looks at all sessions
+_TOO_MANY = "421 4.7.0 too many connections, try again later"
 _OPEN_RELAY = (
     "return_paths is empty, so mail to any address would be taken from the network: set it, as "
     'in return_paths = ["bounces@bounces.example.org"], or listen on 127.0.0.1 only'
@@ -137,19 +139,19 @@ class ReceiverSettings(Section):
 class _Gate(asyncio.Protocol):
     """Decides, before anything dear is made, whether a client gets a session."""
 
-    def __init__(self, admit: "partial[Session | None]") -> None:
+    def __init__(self, admit: Callable[[object], Session | str]) -> None:
         self._admit = admit
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Hand the connection to a session, or refuse it."""
         both_ways = cast("asyncio.Transport", transport)
-        session = self._admit(transport.get_extra_info("peername"))
-        if session is None:
-            both_ways.write(b"421 4.7.0 too many connections, try again later\r\n")
+        admitted = self._admit(transport.get_extra_info("peername"))
+        if isinstance(admitted, str):
+            both_ways.write(f"{admitted}\r\n".encode())
             both_ways.close()
             return
-        both_ways.set_protocol(session)
-        session.connection_made(both_ways)
+        both_ways.set_protocol(admitted)
+        admitted.connection_made(both_ways)
 
 
 class Receiver:
@@ -202,11 +204,11 @@ class Receiver:
 
         A mail that is not durable by then gets no reply, so that its sender tries again.
         """
+        self._service.is_closing = True
         for server in self._servers:
             server.close()
         for session in [one for one in self.sessions if not one.is_busy]:
             session.dismiss(CLOSING)
-        self._service.is_closing = True
         await self._ended(grace)
         for session in list(self.sessions):
             session.cancel()
@@ -233,11 +235,12 @@ class Receiver:
         else:
             sockets = open_sockets(key, addresses, self.settings.socket_mode)
             self._unix_paths += [one.path for one in addresses if one.path is not None]
-        loop, gate = asyncio.get_running_loop(), partial(_Gate, partial(self._admit, kind))
+        loop = asyncio.get_running_loop()
         for sock in sockets:
             sock.setblocking(False)
             self.addresses.append(str(address_of(sock)))
             is_unix = sock.family == socket.AF_UNIX
+            gate = partial(_Gate, partial(self._admit, kind, is_unix))
             serve = loop.create_unix_server if is_unix else loop.create_server
             self._servers.append(await serve(gate, sock=sock, backlog=_BACKLOG))
             log.info("listening for %s on %s", name.upper(), self.addresses[-1])
@@ -262,12 +265,18 @@ class Receiver:
             ) from error
         return context
 
-    def _admit(self, kind: type[SmtpSession], peername: object) -> Session | None:
-        peer = Peer.of(peername, self.settings.trusted_peers)
-        refused = self._slots.take(peer)
+    def _admit(self, kind: type[SmtpSession], is_unix: bool, peername: object) -> Session | str:
+        """Return a session for a client at *peername*, or the reply that refuses it one."""
+        if is_unix:
+            peer = Peer.local()
+        elif isinstance(peername, tuple):
+            peer = Peer.at(str(peername[0]), self.settings.trusted_peers)
+        else:
+            return CLOSING  # it has gone already, though what it sent can still be read
+        refused = "closing" if self._service.is_closing else self._slots.take(peer)
         CONNECTIONS.labels(refused or "accepted").inc()
         if refused:
-            return None
+            return CLOSING if refused == "closing" else _TOO_MANY
         session = kind(self._service, peer)
         self.sessions.add(session)
         OPEN.set(len(self.sessions))

@@ -95,7 +95,7 @@ class Running:
 
     async def is_idle(self):
         """Wait until no session and no task of one is left; False where one stays."""
-        for _ in range(100):
+        for _ in range(200):
             if not self.receiver.sessions:
                 return True
             await asyncio.sleep(0.05)

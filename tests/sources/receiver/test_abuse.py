@@ -224,6 +224,19 @@ async def test_a_stranger_gets_so_many_mails_over_one_connection(start):
     assert not running.kept[0].trusted
 
 
+async def test_a_stranger_that_is_gone_before_it_is_asked_who_it_is_is_not_trusted(start):
+    running = await start(trusted_peers=[])
+    host, _, port = running.receiver.addresses[0].partition(":")
+    for _ in range(20):
+        # All this happens before the receiver gets its turn: it cannot learn the address.
+        with socket.create_connection((host, int(port))) as sock:
+            sock.sendall(SESSION.encode())
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    assert await running.is_idle()
+    assert not any(raw.trusted for raw in running.kept)
+
+
 async def test_connections_are_limited_for_each_address_and_for_all(start):
     running = await start(trusted_peers=["127.0.0.2"], max_connections=6, max_connections_per_ip=3)
     port = int(running.receiver.addresses[0].rpartition(":")[2])
@@ -259,16 +272,16 @@ async def test_flood_of_connections_leaves_others_served(start):
                 writer.close()
 
     floods = [asyncio.create_task(flood()) for _ in range(20)]
-    began, answers = time.monotonic(), 0
+    began, greetings = time.monotonic(), []
     while time.monotonic() - began < 1:
         client = await running.connect()
-        answers += client.greeting.startswith("220")
+        greetings.append(client.greeting[:3])
         await client.ask("QUIT")
         await client.close()
     is_over.set()
     await asyncio.gather(*floods)
 
-    assert answers > 20
+    assert set(greetings) == {"220"}
 
 
 @pytest.mark.parametrize(
@@ -293,8 +306,9 @@ async def test_slow_client_is_sent_away(start, quick, before, drip):
         client.send_bytes(drip)
         await asyncio.wait([replies], timeout=0.1)
 
-    assert (await replies)[-1] == "421 4.4.2 you took too long"
-    assert 0.3 <= time.monotonic() - began < 3
+    if not drip:  # else what it still sends may make its system forget the reply
+        assert await replies == ["421 4.4.2 you took too long"]
+    assert 0.3 <= time.monotonic() - began < 10
     assert await running.is_idle()
 
 
@@ -307,7 +321,8 @@ async def test_mail_that_takes_too_long_is_cut_though_it_is_not_slow(start, quic
         client.send_bytes(b"x" * 1000)
         await asyncio.wait([replies], timeout=0.1)
 
-    assert await replies == ["421 4.4.2 you took too long"]
+    assert await running.is_idle()
+    assert not running.kept
 
 
 async def test_clients_must_hurry_when_slots_are_few(start, quick, monkeypatch):
@@ -315,9 +330,10 @@ async def test_clients_must_hurry_when_slots_are_few(start, quick, monkeypatch):
     running = await start(max_connections=5)
     clients = [await running.connect() for _ in range(5)]
 
-    replies = [await client.hear() for client in clients]
+    heard = [asyncio.create_task(client.hear()) for client in clients]
+    done, _ = await asyncio.wait(heard, return_when=asyncio.FIRST_COMPLETED, timeout=5)
 
-    assert set(replies) == {"421 4.4.2 you took too long"}
+    assert {task.result() for task in done} == {"421 4.4.2 you took too long"}
 
 
 async def test_client_that_reads_nothing_is_cut(start, quick):
@@ -341,7 +357,7 @@ async def test_slow_clients_do_not_hold_up_others(start):
     began = time.monotonic()
 
     assert await client.deliver(b"x") == "250 2.0.0 kept"
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 5
 
 
 async def test_what_was_said_before_tls_is_not_heard_inside(start, certificate):

@@ -304,7 +304,7 @@ async def test_close_waits_no_longer_than_it_may(start):
 
     await running.receiver.close(grace=0.3)
 
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 3
     assert "250" not in "".join(await client.hear_all())
     assert not running.receiver.sessions
 

@@ -78,21 +78,29 @@ def test_any_argument_gives_an_address_or_none(text):
 
 
 @pytest.mark.parametrize(
-    ("peername", "network", "trusted"),
+    ("host", "network", "trusted"),
     [
-        (("192.0.2.7", 1), "192.0.2.7", True),
-        (("192.0.3.7", 1), "192.0.3.7", False),
-        (("::ffff:192.0.2.7", 1, 0, 0), "192.0.2.7", True),
-        (("2001:db8:1:2:3:4:5:6", 1, 0, 0), "2001:db8:1:2::/64", False),
-        (("fe80::1%eth0", 1, 0, 2), "fe80::/64", False),
-        ("", "unix", True),
-        (None, "unix", True),
+        ("192.0.2.7", "192.0.2.7", True),
+        ("192.0.3.7", "192.0.3.7", False),
+        ("::ffff:192.0.2.7", "192.0.2.7", True),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64", False),
+        ("fe80::1%eth0", "fe80::/64", False),
     ],
 )
-def test_peer_is_counted_by_its_network(peername, network, trusted):
-    peer = Peer.of(peername, [ip_network("192.0.2.0/24")])
+def test_peer_is_counted_by_its_network(host, network, trusted):
+    peer = Peer.at(host, [ip_network("192.0.2.0/24")])
 
     assert (peer.network, peer.trusted) == (network, trusted)
+
+
+def test_strangers_leave_a_slot_to_trusted_peers():
+    slots = Slots(20, 100)
+    stranger, own = Peer.at("192.0.2.1", []), Peer.local()
+
+    refusals = [slots.take(stranger) for _ in range(20)]
+
+    assert refusals == [""] * 18 + ["too_many"] * 2
+    assert [slots.take(own) for _ in range(3)] == ["", "", "too_many"]
 
 
 def test_slots_forget_those_who_left():
