@@ -15,7 +15,7 @@ help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 14
 
 run: install ## install into .venv and start the service
-	@exec $(RUN) mtabounce serve
+	@exec .venv/bin/mtabounce serve
 
 install: ## install into .venv, from requirements.lock
 	@scripts/install
