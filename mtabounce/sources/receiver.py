@@ -5,12 +5,13 @@ import logging
 import re
 import socket
 import ssl
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Self, cast
+from typing import Annotated, Any, Self, cast
 
 from prometheus_client import Counter, Gauge
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, model_validator
@@ -34,6 +35,8 @@ CONNECTIONS = Counter(
 )
 OPEN = Gauge("mtabounce_receiver_open_connections", "Connections that are open now.")
 
+# From 3.13 on Python removes the files of Unix sockets; those of systemd must stay.
+_KEEP: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
 _BACKLOG = 512  # connections that wait in the kernel
 _ROOM = 16  # of the largest mails may be under way at a time
 _TICK = 1.0  # seconds between two looks at all sessions
@@ -235,15 +238,18 @@ class Receiver:
         else:
             sockets = open_sockets(key, addresses, self.settings.socket_mode)
             self._unix_paths += [one.path for one in addresses if one.path is not None]
-        loop = asyncio.get_running_loop()
         for sock in sockets:
             sock.setblocking(False)
             self.addresses.append(str(address_of(sock)))
-            is_unix = sock.family == socket.AF_UNIX
-            gate = partial(_Gate, partial(self._admit, kind, is_unix))
-            serve = loop.create_unix_server if is_unix else loop.create_server
-            self._servers.append(await serve(gate, sock=sock, backlog=_BACKLOG))
+            self._servers.append(await self._serve(sock, kind))
             log.info("listening for %s on %s", name.upper(), self.addresses[-1])
+
+    async def _serve(self, sock: socket.socket, kind: type[SmtpSession]) -> asyncio.Server:
+        loop, is_unix = asyncio.get_running_loop(), sock.family == socket.AF_UNIX
+        gate = partial(_Gate, partial(self._admit, kind, is_unix))
+        if is_unix:
+            return await loop.create_unix_server(gate, sock=sock, backlog=_BACKLOG, **_KEEP)
+        return await loop.create_server(gate, sock=sock, backlog=_BACKLOG)
 
     def _refuse_strangers(self, name: str, addresses: list[ListenAddress]) -> None:
         """Hold what systemd listens on to the same rule as the settings."""
