@@ -1,1 +1,99 @@
-"""Log formats, one module each: lines in, delivery outcomes out. Pure."""
+"""
+Logs of mail servers: from bytes to deliveries that failed. A format is one module of this folder.
+
+    reader = LogReader(latest=…)
+    for chunk in chunks:            # of whole lines
+        for delivery in reader.read(chunk).deliveries:
+            report_of(delivery)
+
+Pure: no file, no clock, no database.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, tzinfo
+from functools import cache
+
+from mtabounce.logs._clock import Clock
+from mtabounce.logs._events import Event, LogFormat, State
+from mtabounce.logs._join import MESSAGES, Bucket, Delivery, Join, Joined, Key
+from mtabounce.logs._report import report_of
+from mtabounce.logs._syslog import from_journal, is_journal
+from mtabounce.registry import discover
+
+__all__ = [
+    "Bucket",
+    "Delivery",
+    "Joined",
+    "Key",
+    "LogFormat",
+    "LogReader",
+    "Scanned",
+    "State",
+    "formats",
+    "report_of",
+]
+
+
+@cache
+def formats() -> dict[str, LogFormat]:
+    """Return the log formats by name."""
+    return discover(__name__, LogFormat)
+
+
+@dataclass(slots=True)
+class Scanned:
+    """The lines of one chunk, taken apart but not joined yet."""
+
+    lines: int
+    recognized: int  # lines that say something of a message
+    events: list[tuple[LogFormat, list[Event]]] = field(default_factory=list)
+
+
+class LogReader:
+    """
+    Reads one log, chunk by chunk.
+
+    *names* are the formats to look for (none: all); *latest* (aware) is when the log was last
+    written to; *zone* is that of stamps without an offset, None: of this host; *host* stands for
+    the host of lines that name none.
+    """
+
+    def __init__(
+        self,
+        names: Iterable[str] = (),
+        *,
+        latest: datetime,
+        zone: tzinfo | None = None,
+        host: str = "",
+        limit: int = MESSAGES,
+    ) -> None:
+        wanted = tuple(names) or tuple(formats())
+        self._formats = [formats()[name] for name in wanted]
+        self.join = Join(Clock(latest, zone), host, limit=limit)
+
+    def scan(self, chunk: bytes) -> Scanned:
+        """Find the lines of *chunk*, which must hold whole lines, that tell of messages."""
+        lines = chunk.count(b"\n")
+        if is_journal(chunk.lstrip()):
+            chunk = from_journal(chunk)
+        chunk = b"\n" + chunk.replace(b"\0", b"").replace(b"\r\n", b"\n")
+        found = Scanned(lines, 0)
+        for form in self._formats:
+            if form.looks_like(chunk):
+                events = list(form.events(chunk))
+                found.recognized += len(events)
+                found.events.append((form, events))
+        return found
+
+    def missing(self, scanned: Scanned) -> set[Key]:
+        """Return the messages of *scanned* of which more may be kept elsewhere."""
+        return {key for _, events in scanned.events for key in self.join.missing(events)}
+
+    def joined(self, scanned: Scanned) -> list[Joined]:
+        """Join *scanned* to all that was read before it; one result a format."""
+        return [self.join.feed(events, form) for form, events in scanned.events]
+
+    def read(self, chunk: bytes) -> list[Joined]:
+        """Scan and join *chunk*."""
+        return self.joined(self.scan(chunk))

@@ -1,0 +1,175 @@
+"""``mtabounce logs``: what the log of a mail server says, without a database."""
+
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO
+
+import click
+
+from mtabounce.classify import Classifier
+from mtabounce.cli._output import print_json
+from mtabounce.cli._rules import classifier_for
+from mtabounce.logs import Delivery, Joined, LogReader, State, formats, report_of
+from mtabounce.model import Outcome, Report, Verdict
+from mtabounce.sources._logfile import DAMAGED, chunks, open_log
+
+_EMPTY_HANDED = 65  # EX_DATAERR: there were lines, and not one was understood
+
+
+@click.group()
+def command() -> None:
+    """Read logs of Postfix and Exim."""
+
+
+@command.command()
+@click.argument(
+    "files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE..."
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["auto", *formats()]),
+    default="auto",
+    show_default=True,
+    help="Whose log it is.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+@click.pass_obj
+def parse(config: Path | None, files: tuple[Path, ...], form: str, as_json: bool) -> None:
+    """
+    Print each delivery in the logs FILE that failed or was put off, with what it is about.
+
+    FILE may be compressed; - is standard input. Several are read in the order given, as one log:
+    name the oldest first. Message ids, senders and recipients that expired come from other lines
+    of the same message. A delivery that was put off has a reason, but no type: it is no bounce,
+    and neither is one of a message that is a bounce itself.
+
+    Uses neither database nor network. Exits 66 where a file could not be read, 65 where no line
+    was understood.
+
+    \b
+    Example:
+      mtabounce logs parse /var/log/mail.log.1 /var/log/mail.log
+      mtabounce logs parse --json /var/log/exim4/mainlog | jq 'select(.type == "hard")'
+    """
+    names = () if form == "auto" else (form,)
+    reading = _Reading(names, classifier_for(config))
+    for delivery in reading.deliveries(files):
+        report, verdict = reading.judge(delivery)
+        if as_json:
+            print_json(_as_json(delivery, report, verdict))
+        else:
+            _show(delivery, verdict)
+    click.echo(reading.summary(), err=True)
+    if reading.failed:
+        sys.exit(66)  # EX_NOINPUT
+    if reading.lines and not reading.recognized:
+        sys.exit(_EMPTY_HANDED)
+
+
+@dataclass(slots=True)
+class _Reading:
+    """One run over some files, and what was seen."""
+
+    names: tuple[str, ...]
+    classifier: Classifier
+    lines: int = 0
+    recognized: int = 0
+    attempts: int = 0
+    unreadable: int = 0
+    unknown_expiries: int = 0
+    failed: bool = False
+
+    def deliveries(self, files: Iterable[Path]) -> Iterator[Delivery]:
+        reader = LogReader(self.names, latest=_last_written(files))
+        for path in files:
+            try:
+                with _opened(path) as file:
+                    for chunk in chunks(file):
+                        yield from self._read(reader, chunk)
+            except (OSError, *DAMAGED) as error:
+                self.failed = True
+                click.echo(f"mtabounce: {path}: {_why(error)}", err=True)
+
+    def _read(self, reader: LogReader, chunk: bytes) -> Iterator[Delivery]:
+        scanned = reader.scan(chunk)
+        self.lines += scanned.lines
+        self.recognized += scanned.recognized
+        for joined in reader.joined(scanned):
+            self._count(joined)
+            yield from joined.deliveries
+
+    def _count(self, joined: Joined) -> None:
+        self.attempts += joined.attempts
+        self.unreadable += joined.unreadable
+        self.unknown_expiries += joined.unknown_expiries
+
+    def judge(self, delivery: Delivery) -> tuple[Report, Verdict]:
+        """Say why it failed, also where it may yet arrive; a type has only what failed."""
+        report = report_of(delivery)
+        verdict = self.classifier.classify(replace(report, outcome=Outcome.BOUNCE))
+        if delivery.state is State.DEFERRED or delivery.reports_itself:
+            verdict = replace(verdict, type=None)
+        return report, verdict
+
+    def summary(self) -> str:
+        """Say how much was understood."""
+        text = (
+            f"{self.lines} lines, {self.recognized} of them about messages,"
+            f" {self.attempts} deliveries"
+        )
+        if self.unreadable:
+            text += f"; {self.unreadable} deliveries could not be read"
+        if self.unknown_expiries:
+            text += f"; {self.unknown_expiries} expired messages began before this log"
+        if self.lines and not self.recognized:
+            text += ". No line was understood: is this the log of Postfix or Exim?"
+        return text
+
+
+def _opened(path: Path) -> BinaryIO:
+    return sys.stdin.buffer if str(path) == "-" else open_log(path)
+
+
+def _last_written(files: Iterable[Path]) -> datetime:
+    """Return when the newest of *files* was written: stamps without a year are older."""
+    times = [path.stat().st_mtime for path in files if path.is_file()]
+    return datetime.fromtimestamp(max(times), tz=UTC) if times else datetime.now(tz=UTC)
+
+
+def _why(error: BaseException) -> str:
+    return (error.strerror if isinstance(error, OSError) else "") or str(error) or "is damaged"
+
+
+def _as_json(delivery: Delivery, report: Report, verdict: Verdict) -> dict[str, object]:
+    status = report.status or verdict.status
+    return {
+        "host": delivery.host,
+        "instance": delivery.instance,
+        "queue_id": delivery.queue_id,
+        "final_recipient": delivery.final_recipient,
+        "original_recipient": delivery.original_recipient,
+        "reverse_path": delivery.reverse_path,
+        "original_message_id": delivery.original_message_id,
+        "action": report.action,
+        "status": str(status) if status else None,
+        "reply_code": verdict.reply_code,
+        "diagnostic_code": delivery.diagnostic_code,
+        "remote_mta": delivery.remote_mta,
+        "occurred_at": delivery.occurred_at,
+        "type": verdict.type,
+        "reason": verdict.reason,
+        "fault": verdict.fault,
+        "rule": verdict.rule,
+    }
+
+
+def _show(delivery: Delivery, verdict: Verdict) -> None:
+    at = delivery.occurred_at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    what = verdict.type or ("delayed" if delivery.state is State.DEFERRED else "no bounce")
+    click.echo(f"{at}  {delivery.final_recipient}: {what} ({verdict.reason})")
+    told = " ".join(filter(None, (delivery.queue_id, delivery.remote_mta)))
+    click.echo(f"    {told}: {delivery.diagnostic_code}")

@@ -1,0 +1,73 @@
+r"""
+What stands before a log message: the envelopes of syslog, and how journald is made like one.
+
+A format's pattern is HEAD, a tag, BODY and its own words, in this order, from the start of a line
+(``\n``): nothing that a remote host says can move into a place left of where it stands.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+# RFC 3164 ("Nov  3 01:02:03", with a fraction in journalctl's short-precise), RFC 3339 as rsyslog
+# and journalctl's short-iso write it, RFC 5424 ("<22>1 …"); "<mail.info>" is FreeBSD's.
+STAMP = (
+    rb"[A-Z][a-z]{2} {1,2}\d{1,2} \d\d:\d\d:\d\d(?:\.\d{1,9})?"
+    rb"|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?"
+)
+HEAD = rb"\n(?:<\d{1,3}>(?:1 )?)?(" + STAMP + rb") (?:<\w+\.\w+> )?(\S{1,255}) "
+# "[pid]: " or RFC 5424's " procid msgid data "; "[ID 197553 mail.info] " is Solaris's.
+BODY = (
+    rb"(?:(?:\[\d+\])?: (?:\[ID \d+ \S+\] )?"
+    rb"| (?:\d+|-) \S{1,32} (?:-|(?:\[[^\]\n]*\])+) (?:\xef\xbb\xbf)?)"
+)
+# rsyslog and BSD's syslogd put equal messages together, with a bracket at the end.
+REPEATED = rb"(message repeated \d+ times: \[ ?)?"
+_TIMES = re.compile(rb"\d+")
+_FOREIGN_UNITS = ("user@", "session-")  # where people's own processes run, logger(1) for one
+
+
+def times(repeated: bytes) -> int:
+    """Return how often the message was logged, by what the group of REPEATED matched."""
+    found = _TIMES.search(repeated)
+    return int(found[0]) if found else 1
+
+
+def from_journal(chunk: bytes) -> bytes:
+    """
+    Return lines of ``journalctl -o json`` as lines of RFC 3339 syslog.
+
+    A line that is no such entry becomes an empty one, so that the lines still count the same.
+    """
+    return b"".join(line + b"\n" for line in _entries(chunk))
+
+
+def is_journal(chunk: bytes) -> bool:
+    """Tell whether *chunk* is made of journal entries."""
+    return chunk.startswith(b"{") and b'"__REALTIME_TIMESTAMP"' in chunk[:65536]
+
+
+def _entries(chunk: bytes) -> Iterator[bytes]:
+    for line in chunk.splitlines():
+        try:
+            yield _line(json.loads(line))
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
+            yield b""
+
+
+def _line(entry: dict[str, Any]) -> bytes:
+    tag = str(entry["SYSLOG_IDENTIFIER"])
+    if "/" in tag and str(entry.get("_SYSTEMD_UNIT", "")).startswith(_FOREIGN_UNITS):
+        return b""  # Postfix's master starts its programs, and no person's session does
+    at = datetime.fromtimestamp(int(entry["__REALTIME_TIMESTAMP"]) / 1_000_000, tz=UTC)
+    host = str(entry.get("_HOSTNAME") or "-").replace(" ", "-")
+    pid = str(entry.get("SYSLOG_PID") or entry.get("_PID") or "0")
+    head = f"{at.isoformat(timespec='microseconds')} {host} {tag}[{pid}]: "
+    return (head.encode() + _message(entry["MESSAGE"])).replace(b"\n", b" ")
+
+
+def _message(value: str | list[int]) -> bytes:
+    """Journald gives what is no valid UTF-8 as a list of bytes."""
+    return bytes(value) if isinstance(value, list) else value.encode(errors="replace")

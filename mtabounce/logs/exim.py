@@ -1,0 +1,229 @@
+"""
+Exim's main log, as a file or through syslog, with any of its log selectors.
+
+Sources: the specification's chapter "Log files"; src/deliver.c (delivery_log, deferral_log,
+failure_log), src/receive.c, src/log.c (write_syslog cuts long lines), src/string.c (escapes).
+"""
+
+import re
+from collections.abc import Iterator
+
+from mtabounce.logs._events import (
+    Attempt,
+    Event,
+    Explained,
+    Kind,
+    LogFormat,
+    Received,
+    State,
+    decoded,
+)
+from mtabounce.logs._syslog import STAMP
+
+# Message ids had 16 characters up to Exim 4.96, and have 23 since.
+_ID = rb"[0-9A-Za-z]{6}-(?:[0-9A-Za-z]{6}-[0-9A-Za-z]{2}|[0-9A-Za-z]{11}-[0-9A-Za-z]{4})"
+_LOCAL_STAMP = rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{3})?(?: [+-]\d{4})?"
+_SYSLOG = rb"(?:<\d{1,3}>(?:1 )?)?(" + STAMP + rb") (\S{1,255}) [\w.-]{0,40}exim[\w.-]{0,20}"
+_SYSLOG += rb"(?:(?:\[\d+\])?: | (?:\d+|-) \S{1,32} - (?:\xef\xbb\xbf)?)"
+_LINE = re.compile(
+    rb"\n(?:" + _SYSLOG + rb")?(" + _LOCAL_STAMP + rb")? ?(?:\[\d+\] )?(" + _ID + rb") "
+    # The word that follows the id is Exim's; what others said comes after it.
+    rb"(?:(<=|=>|->|\*\*|==|>>) ([^\n]*)|(Completed|removed by |cancelled by )[^\n]*)"
+)
+# A line that syslog took in pieces: "[1\3] …", the last character of the cut is a slash.
+_PIECE = re.compile(
+    rb"\n((?:<\d{1,3}>(?:1 )?)?(?:" + STAMP + rb") \S{1,255} [\w.-]{0,40}exim[\w.-]{0,20}"
+    rb"(?:\[\d+\])?: )\[(\d{1,2})[\\/](\d{1,2})\] ([^\n]*)"
+)
+_KINDS = {b"Completed": Kind.GONE, b"removed by ": Kind.GONE, b"cancelled by ": Kind.CANCELLED}
+_STATES = {
+    b"**": State.BOUNCED,
+    b"==": State.DEFERRED,
+    b"=>": State.SENT,
+    b"->": State.SENT,
+    b">>": State.SENT,
+}
+_PUT_OFF = frozenset({b"-51", b"-52", b"-53", b"-54", b"-55"})  # "retry time not reached"
+GAVE_UP = b"retry timeout exceeded"
+
+_QUOTED = re.compile(rb' <("(?:[^"\\]|\\.)*"@[^>\s]+)>')
+_PLAIN = re.compile(rb"([^\s:]\S*?)(?: <([^<>\s]*)>)?(?=:? |:?$)")
+_SPECIAL = re.compile(rb"([|/:].*?) <([^<>]*@[^<>]*)>")  # a pipe, a file, a :fail: alias
+_VALUE = rb'(?:"(?:[^"\\]|\\.)*"|<(?:"(?:[^"\\]|\\.)*"|[^">])*>|[^\s"<]\S*?)'
+_TOKEN = re.compile(
+    rb" (?:([A-Z]{1,5}\d?)=(" + _VALUE + rb")?(?=:? |:?$)"
+    rb"|(?:\w+ )?defer \((-?\d+)\)(?:: (.*?)(?= H=\S+ \[))?|(\[[0-9A-Fa-f.:]+\](?::\d+)?)\*?"
+    rb"|\([^()\s]*\)|K|L|PRX)(?=[ :*]|$)"
+)
+_TIMES = re.compile(rb"(?: (?:DT|QT|RT)=[\d.]+[smhdw][\d.smhdw]*)+$")
+_ESCAPE = re.compile(rb"\\([0-7]{3}|[\\nrtbvf])")
+_PLAIN_ESCAPES = {
+    b"\\": b"\\",
+    b"n": b" ",
+    b"r": b" ",
+    b"t": b"\t",
+    b"b": b"",
+    b"v": b"",
+    b"f": b"",
+}
+_ERROR = re.compile(
+    r"(?:SMTP|LMTP) error from remote (?:mail server|mailer) after (?P<after>.*?):"
+    r" (?:host (?P<host>\S+) \[[^\]]*\]: )?(?P<reply>[245]\d\d[ -].*)"
+    r"|LMTP error after (?P<lmtp>.*?): (?P<answer>[245]\d\d[ -].*)",
+    re.DOTALL,
+)
+_AFTER = re.compile(r"(?:pipelined )?(initial connection|end of data|[A-Z]{4}(?: (?:TO|FROM))?)")
+_RECEIVED_SENDER = re.compile(rb'((?:"(?:[^"\\]|\\.)*"[^\s"]*)|[^\s"]\S*)')
+_MESSAGE_ID = re.compile(rb" id=(\S+)")
+_PARENT = re.compile(rb" R=(" + _ID + rb")(?= |$)")
+_FOR = re.compile(rb" for (\S+@\S+(?: \S+@\S+)*)$")
+
+
+def _looks_like(chunk: bytes) -> bool:
+    return any(mark in chunk for mark in (b" <= ", b" => ", b" Completed", b" ** ", b" == "))
+
+
+def _events(chunk: bytes) -> Iterator[Event]:
+    if b" [1\\" in chunk:
+        chunk = _PIECE.sub(_Pieces(), chunk)
+    for outer, host, inner, message, flag, rest, word in _LINE.findall(chunk):
+        stamp = inner or outer
+        if not stamp:
+            continue
+        if flag == b"<=":
+            yield from _arrival(stamp, host, message, rest)
+        elif flag:
+            yield Event(Kind.DELIVERY, stamp, host, b"", message, flag + b" " + rest)
+        else:
+            yield Event(_KINDS[word], stamp, host, b"", message)
+
+
+def _arrival(stamp: bytes, host: bytes, message: bytes, rest: bytes) -> Iterator[Event]:
+    yield Event(Kind.RECEIVED, stamp, host, b"", message, rest)
+    parent = _PARENT.search(rest) if rest.startswith(b"<> ") else None
+    if parent:
+        yield Event(Kind.CHILD, stamp, host, b"", parent[1], message)
+
+
+class _Pieces:
+    r"""Puts ``[1\2]`` and ``[2/2]`` of one process together, where the last of them stands."""
+
+    def __init__(self) -> None:
+        self._heads: dict[bytes, list[bytes]] = {}
+
+    def __call__(self, found: re.Match[bytes]) -> bytes:
+        head, number, count, text = found.groups()
+        pieces = self._heads.setdefault(head.split()[-1], [])
+        if int(number) == 1:
+            pieces.clear()
+        pieces.append(text)
+        if int(number) < int(count):
+            return b"\n"
+        return b"\n" + head + b"".join(self._heads.pop(head.split()[-1]))
+
+
+def _received(rest: bytes) -> Received | None:
+    sender = _RECEIVED_SENDER.match(rest)
+    if sender is None:
+        return None
+    # The subject (T="…") is the sender's own words: fields are looked for in front of it.
+    fields = rest[sender.end() :].partition(b' T="')[0]
+    message_id, parent = _MESSAGE_ID.search(fields), _PARENT.search(fields)
+    named = _FOR.search(rest)
+    path = sender[1]
+    return Received(
+        b"" if path == b"<>" else path,
+        message_id[1].strip(b"<>") if message_id else b"",
+        parent[1] if parent and path == b"<>" else b"",
+        tuple(named[1].split()) if named else (),
+    )
+
+
+def _attempt(rest: bytes) -> Attempt | None:
+    flag, rest = rest[:2], rest[3:]
+    final, original, end = _recipients(rest)
+    if not final:
+        return None
+    fields, defer, text = _fields(rest, end)
+    state = _STATES[flag]
+    if state is State.DEFERRED and defer in _PUT_OFF:
+        state = State.NOTED
+    elif state is State.BOUNCED:
+        text = _TIMES.sub(b"", text)
+        if text.endswith(GAVE_UP):
+            state = State.EXPIRED
+    relay = fields.get(b"H", b"") + fields.get(b"[", b"") or fields.get(b"T", b"")
+    path = fields.get(b"P", fields.get(b"F"))
+    reverse_path = None if path is None else path[1:-1]
+    return Attempt(state, final, original, relay, b"", text, reverse_path)
+
+
+def _recipients(rest: bytes) -> tuple[bytes, bytes, int]:
+    """
+    Return final and original recipient, and where they end.
+
+    A local part that must be quoted stands there bare, and then quoted as the original: both
+    must agree, or else the words of the first are no address.
+    """
+    quoted = _QUOTED.search(rest)
+    if quoted and _unquoted(quoted[1]) == rest[: quoted.start()]:
+        return quoted[1], quoted[1], quoted.end()
+    special = _SPECIAL.match(rest)
+    if special:
+        return special[2], special[2], special.end()
+    plain = _PLAIN.match(rest)
+    if plain is None:
+        return b"", b"", 0
+    return plain[1], plain[2] or b"", plain.end()
+
+
+def _unquoted(address: bytes) -> bytes:
+    local, _, domain = address.rpartition(b"@")
+    return re.sub(rb"\\(.)", rb"\1", local[1:-1]) + b"@" + domain
+
+
+def _fields(rest: bytes, start: int) -> tuple[dict[bytes, bytes], bytes, bytes]:
+    """Return the fields from *start* on by name, the number of a deferral, and the text."""
+    fields: dict[bytes, bytes] = {}
+    defer, error = b"", b""
+    while found := _TOKEN.match(rest, start):
+        name, value, number, why, address = found.groups(b"")
+        if name:
+            fields.setdefault(name, value)
+        if address:
+            fields.setdefault(b"[", address)
+        if number:
+            defer, error = number, why
+        start = found.end()
+    text = rest[start:].lstrip(b" *")
+    text = text[1:].strip() if text.startswith(b":") else text.strip()
+    return fields, defer, text or error
+
+
+def _explain(attempt: Attempt) -> Explained:
+    text = decoded(_ESCAPE.sub(_unescape, attempt.text))
+    host = decoded(attempt.relay.partition(b"[")[0]) if b"[" in attempt.relay else ""
+    error = _ERROR.search(text)
+    if error is None:
+        return Explained(text, "", host)
+    after = _AFTER.match(error["after"] or error["lmtp"] or "")
+    return Explained(
+        error["reply"] or error["answer"], after[1] if after else "", error["host"] or host
+    )
+
+
+def _unescape(found: re.Match[bytes]) -> bytes:
+    code = found[1]
+    if code in _PLAIN_ESCAPES:
+        return _PLAIN_ESCAPES[code]
+    return bytes([int(code, 8) & 0xFF])
+
+
+FORMAT = LogFormat(
+    title="Exim",
+    looks_like=_looks_like,
+    events=_events,
+    attempt=_attempt,
+    explain=_explain,
+    received=_received,
+)

@@ -1,0 +1,140 @@
+"""
+Postfix's log.
+
+Sources: src/global/log_adhoc.c (delivery lines), src/*qmgr/qmgr_active.c (from=,
+expired, removed), src/cleanup/cleanup_message.c (message-id=), src/bounce/bounce_notify_*.c.
+"""
+
+import re
+from collections.abc import Iterator
+
+from mtabounce.logs._events import Attempt, Event, Explained, Kind, LogFormat, State, decoded
+from mtabounce.logs._syslog import BODY, HEAD, REPEATED, times
+
+_AGENTS = (b"smtp", b"lmtp", b"local", b"virtual", b"pipe", b"error", b"discard", b"retry")
+_QUEUE_MANAGERS = (b"qmgr", b"nqmgr", b"oqmgr")
+_DAEMONS = b"|".join((*_AGENTS, *_QUEUE_MANAGERS, b"cleanup", b"bounce", b"smtpd", b"pickup"))
+
+# The tag is syslog_name, perhaps with the name of a service, and the program. syslog_name can be
+# anything: an address, postfix-out, mta/submission.
+_LINE = re.compile(
+    HEAD + rb"((?:[^\s/\[\]]{1,64}/){0,4})(" + _DAEMONS + rb")" + BODY + REPEATED
+    # A short queue id is hexadecimal, a long one is not; NOQUEUE has no message.
+    + rb"([0-9A-Za-z]{6,25}): (to=|from=|(?:resent-)?message-id=|removed|client=|uid="
+    rb"|sender (?:non-delivery|delivery status|delay) notification: )([^\n]*)"
+)  # fmt: skip
+_KINDS = {
+    **{agent + b"to=": Kind.DELIVERY for agent in _AGENTS},
+    **{manager + b"from=": Kind.SENDER for manager in _QUEUE_MANAGERS},
+    **{manager + b"removed": Kind.GONE for manager in _QUEUE_MANAGERS},
+    b"cleanupmessage-id=": Kind.MESSAGE_ID,
+    b"cleanupresent-message-id=": Kind.MESSAGE_ID,
+    b"smtpdclient=": Kind.BORN,
+    b"pickupuid=": Kind.BORN,
+    b"bouncesender non-delivery notification: ": Kind.CHILD,
+}
+# A quoted local part is one unit, whatever it holds. Before Postfix 3.5 nothing was quoted, and a
+# ">" could stand in an address: it ends where the next field follows.
+_PATH = rb'((?:"(?:[^"\\\n]|\\.)*"|[^">\n]|>(?!, (?:orig_to=<|relay=|size=|status=)))*)'
+_ATTEMPT = re.compile(
+    rb"<" + _PATH + rb">, (?:orig_to=<" + _PATH + rb">, )?relay=([^,\n]*), (?:conn_use=\d+, )?"
+    rb"delay=[\d.]+, (?:delays=[\d./]+, )?(?:dsn=(\d\.\d+\.\d+), )?status=([\w-]+)(?: \((.*))?"
+)  # fmt: skip
+_SENDER = re.compile(rb"<" + _PATH + rb">, (size=|status=(?:expired|force-expired)\b)")
+_STATES = {
+    b"sent": State.SENT,
+    b"deferred": State.DEFERRED,
+    b"bounced": State.BOUNCED,
+    b"SOFTBOUNCE": State.DEFERRED,  # soft_bounce = yes: the message stays in the queue
+    b"deliverable": State.NOTED,  # these answer address probes, verify(8)
+    b"undeliverable": State.NOTED,
+    b"undeliverable-but-not-cached": State.NOTED,
+}
+# Only what takes the message on this host may say under which id it goes on: a content filter,
+# or local(8), which forwards.
+_LOOPBACK = re.compile(rb"\[(?:127\.[\d.]+|::1|IPv6:::1|private/[^\]]*)\](?::\d+)?$")
+_HEIR = re.compile(rb"(?:queued|forwarded) as ([0-9A-Za-z]{6,25})\)?$")
+_SAID = re.compile(
+    r"(?:delivery temporarily suspended: )?host ([^\s\[]+)\[[^\]]*\]"
+    r" (?:said|refused to talk to me): (.*)",
+    re.DOTALL,
+)
+_IN_REPLY = re.compile(r" \(in reply to (.{1,40}?)(?: command)?\)?$")
+_WHILE = re.compile(r" while (?:sending|receiving the) ([A-Za-z][A-Za-z ]{2,30})")
+
+
+def _looks_like(chunk: bytes) -> bool:
+    return any(b"/" + daemon in chunk for daemon in (*_AGENTS, *_QUEUE_MANAGERS, b"cleanup"))
+
+
+def _events(chunk: bytes) -> Iterator[Event]:
+    for stamp, host, tag, daemon, repeated, queue_id, verb, rest in _LINE.findall(chunk):
+        kind = _KINDS.get(daemon + verb)
+        if kind is None or queue_id == b"NOQUEUE":
+            continue
+        instance = tag.partition(b"/")[0]
+        if kind is Kind.DELIVERY:
+            if repeated:
+                yield Event(kind, stamp, host, instance, queue_id, rest[:-1], times(repeated))
+                continue
+        elif kind is Kind.SENDER:
+            kind, rest = _sender(rest)
+        elif kind is Kind.MESSAGE_ID:
+            rest = _message_id(rest)
+        yield Event(kind, stamp, host, instance, queue_id, rest)
+
+
+def _sender(rest: bytes) -> tuple[Kind, bytes]:
+    found = _SENDER.match(rest)
+    if found is None:
+        return Kind.SENDER, rest.partition(b">")[0].lstrip(b"<")
+    return (Kind.SENDER if found[2] == b"size=" else Kind.EXPIRED), found[1]
+
+
+def _message_id(rest: bytes) -> bytes:
+    """Return it without its angle brackets; it may have none, or be anything at all."""
+    rest = rest.strip()
+    return rest[1:-1] if rest[:1] == b"<" and rest[-1:] == b">" else rest
+
+
+def _attempt(rest: bytes) -> Attempt | None:
+    found = _ATTEMPT.match(rest)
+    if found is None:
+        return None
+    final, original, relay, status, word, text = found.groups(b"")
+    state = _STATES.get(word)
+    if state is None:
+        return None
+    heir = b""
+    if state is State.SENT and (relay == b"local" or _LOOPBACK.search(relay)):
+        handed = _HEIR.search(text)
+        heir = handed[1] if handed else b""
+    return Attempt(state, final, original, relay, status, text, None, heir)
+
+
+def _explain(attempt: Attempt) -> Explained:
+    """Take ``host a[b] said: reply (in reply to c command)`` apart; a cut line lacks its end."""
+    text = decoded(attempt.text)
+    text = text[:-1] if text.endswith(")") else text
+    said = _SAID.fullmatch(text)
+    if said is None:
+        during = _WHILE.search(text)
+        return Explained(text, during[1].strip() if during else "", _relay_host(attempt.relay))
+    # The remote host can write "(in reply to" too: ours is the last.
+    answers = _IN_REPLY.search(said[2])
+    reply = said[2][: answers.start()] if answers else said[2]
+    return Explained(reply, answers[1] if answers else "", said[1])
+
+
+def _relay_host(relay: bytes) -> str:
+    return decoded(relay.partition(b"[")[0]) if b"[" in relay else ""
+
+
+FORMAT = LogFormat(
+    title="Postfix",
+    looks_like=_looks_like,
+    events=_events,
+    attempt=_attempt,
+    explain=_explain,
+    reporter="double-bounce",
+)

@@ -1,0 +1,83 @@
+"""Log files as streams of whole lines, compressed or not."""
+
+import bz2
+import gzip
+import lzma
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import zstandard
+
+CHUNK = 1 << 20  # bytes read at a time
+LONGEST_LINE = 64 * 1024  # bytes; Postfix cuts at 2 KiB, Exim at 8, rsyslog at 8 by default
+_MAGIC: dict[bytes, Callable[[Path], object]] = {
+    b"\x1f\x8b": gzip.open,
+    b"\xfd7zXZ\0": lzma.open,
+    b"BZh": bz2.open,
+    b"\x28\xb5\x2f\xfd": partial(zstandard.open, mode="rb"),
+}
+DAMAGED = (EOFError, lzma.LZMAError, zstandard.ZstdError, gzip.BadGzipFile)
+
+
+def open_log(path: Path) -> BinaryIO:
+    """Open *path*, decompressing what its first bytes say is compressed. Raises OSError."""
+    with path.open("rb") as file:
+        head = file.read(6)
+    for magic, opened in _MAGIC.items():
+        if head.startswith(magic):
+            return cast("BinaryIO", opened(path))
+    return path.open("rb")
+
+
+class Lines:
+    """Cuts a stream into chunks of whole lines; a line over LONGEST_LINE is skipped."""
+
+    def __init__(self) -> None:
+        self.skipped = 0  # lines that were too long
+        self._rest = b""
+        self._skipping = False
+
+    @property
+    def held(self) -> int:
+        """How many bytes wait for the end of their line."""
+        return len(self._rest)
+
+    def feed(self, block: bytes) -> bytes:
+        """Return the whole lines that end in *block*; the rest waits for the next."""
+        if self._skipping:
+            block = self._after_line(block)
+        end = block.rfind(b"\n") + 1
+        if not end:
+            self._hold(self._rest + block)
+            return b""
+        lines = self._rest + block[:end]
+        self._hold(block[end:])
+        return lines
+
+    def end(self) -> bytes:
+        """Return the last line, where it lacks its end and no more will come."""
+        rest, self._rest = self._rest, b""
+        return rest + b"\n" if rest else b""
+
+    def _after_line(self, block: bytes) -> bytes:
+        end = block.find(b"\n") + 1
+        self._skipping = not end
+        return block[end:] if end else b""
+
+    def _hold(self, rest: bytes) -> None:
+        self._rest = rest
+        if len(rest) > LONGEST_LINE:
+            self._rest, self._skipping = b"", True
+            self.skipped += 1
+
+
+def chunks(file: BinaryIO, size: int = CHUNK) -> Iterator[bytes]:
+    """Yield the lines of *file* in chunks of about *size* bytes. Raises OSError and DAMAGED."""
+    lines = Lines()
+    while block := file.read(size):
+        if whole := lines.feed(block):
+            yield whole
+    if last := lines.end():
+        yield last
