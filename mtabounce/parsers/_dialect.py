@@ -37,8 +37,9 @@ def pattern(text: str) -> re.Pattern[str]:
 class Dialect:
     """What a mail system writes when it gives up; each text is a pattern."""
 
-    starts: str  # the recipients come after it; it must be there
-    recipient: str  # holds a group "address", maybe "reason" and "host"
+    starts: str = ""  # the recipients come after it; else anywhere
+    holds: str = ""  # must be there too, somewhere
+    recipient: str  # holds a group "address", maybe "reason" and "original"
     stops: str = ""  # the recipients end here; else with the text
     reason: str = ""  # a group "reason", for all recipients; else what follows each of them
     delayed: str = ""  # says that it is no more than a delay
@@ -48,18 +49,27 @@ class Dialect:
     _compiled: dict[str, re.Pattern[str]] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
-        for name in ("starts", "recipient", "stops", "reason", "delayed", "reporter"):
+        for name in ("starts", "holds", "recipient", "stops", "reason", "delayed", "reporter"):
             self._compiled[name] = pattern(getattr(self, name))
 
     def read(self, mail: Mail) -> Findings | None:
         """Return what *mail* says, or None where it is not of this dialect."""
         text = mail.text if self.anywhere else mail.prose[0]
-        begun = self._compiled["starts"].search(text) if mail.is_automatic else None
-        if begun is None:
+        start = self._start(text) if mail.is_automatic else -1
+        if start < 0:
             return None
-        ended = self._compiled["stops"].search(text, begun.end())
-        zone = text[begun.end() : ended.start() if ended else len(text)]
+        ended = self._compiled["stops"].search(text, start)
+        zone = text[start : ended.start() if ended else len(text)]
         return findings(self._reports(mail, text, zone))
+
+    def _start(self, text: str) -> int:
+        """Return where the recipients may begin; -1 where *text* is not of this dialect."""
+        if self.holds and not self._compiled["holds"].search(text):
+            return -1
+        if not self.starts:
+            return 0
+        begun = self._compiled["starts"].search(text)
+        return begun.end() if begun else -1
 
     def _reports(self, mail: Mail, text: str, zone: str) -> Iterator[Report]:
         hits = list(self._compiled["recipient"].finditer(zone))[:RECIPIENT_LIMIT]

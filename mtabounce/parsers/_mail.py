@@ -25,10 +25,11 @@ _RETURNED = frozenset(
         "text/rfc822",
     }
 )
+_BLANK_LINES = re.compile(r"\n(?:[ \t]*\n){3,}")  # patterns would take long over many of them
 _READABLE = frozenset({"text/plain", "text/html"})
 _DAEMONS_LOCAL_PART = re.compile(
     r"(?i)(?:mailer[-_.]?daemon|post[-_]?master|mail[-_.]?delivery|mailerdaemon|mdaemon|daemon)"
-    r"[^@\s]*(?:@|>|$|\s)|mail delivery (?:sub)?system|system administrator|<>\s*$|^\s*$"
+    r"[^@\s]*(?:@|>|$|\s)|mail delivery (?:sub)?system|system administrator|<>\s*$|^[ \t]*$"
 )
 _DAEMON = re.compile(
     r"(?i)(?:mailer[-_ .]?daemon|post_?master|mail[-_ ]?deliver|mail[-_ ]?daemon|mail[-_ ]?admin"
@@ -122,7 +123,8 @@ class Mail(Message):
             if part.type in _READABLE:
                 shown.append(part)
         plain = [part for part in shown if part.type == "text/plain"]
-        return "\n".join(part.text for part in plain or shown)
+        text = "\n".join(part.text for part in plain or shown)
+        return _BLANK_LINES.sub("\n\n\n", text)
 
     @cached_property
     def prose(self) -> tuple[str, str]:

@@ -84,6 +84,10 @@ _TAIL = re.compile(
 _WRAPPED = re.compile(r"[245]\.\d{1,3}\.\d{1,3} ?- [A-Za-z][A-Za-z /-]{0,60} ([245]\d\d)-'(.*)'")
 # Amazon SES puts the last reply in angle brackets behind its own, which says it expired.
 _EXPIRED_WITH = re.compile(r"(\d{3} 4\.4\.7 Message expired[^<]{0,200})<([245]\d\d[^<>]+)>")
+_REPEATED = re.compile(
+    r"^[ \t>]*(?:to|cc|from|subject|sent|date|message-id|an|von|para|de|aan|da|à)[ \t]*:[^\n]*",
+    re.IGNORECASE | re.MULTILINE,
+)
 _PARAGRAPH = re.compile(r"\n(?:[ \t]*\n)+")
 _BLANK = re.compile(r"\n[ \t]*\n")
 
@@ -121,6 +125,11 @@ def _headers(text: str, end: int) -> int:
             return at + 2
         at = text.find("\n\n", at + 1, end)
     return end
+
+
+def without_headers(text: str) -> str:
+    """Leave out the lines that repeat whom a mail was from and to: nothing failed by that."""
+    return _REPEATED.sub("", text)
 
 
 def joined(text: str) -> str:

@@ -35,7 +35,7 @@ _VALUES = (
     (b"auto-submitted", b"auto-replied"),
 )
 _SUBJECT = re.compile(
-    r"(?i)^\s*(?:\[?(?:re|aw|sv|antw?|tr|rv):\s*)?\[?(?:auto(?:mat(?:ed|ic|ische?|isch))?[ :_-]*"
+    r"(?i)^[ \t]*(?:\[?(?:re|aw|sv|antw?|tr|rv):\s*)?\[?(?:auto(?:mat(?:ed|ic|ische?|isch))?[ :_-]*"
     r"(?:repl(?:y|ies)|respon[sd]\w*|antwort\w*|reactie|generated|acknowledg\w*)|auto:|autorespon\w*"
     r"|out[- ]of[- ](?:the[- ])?office|ooo:|i am (?:currently )?(?:out|away)|away from|on vacation"
     r"|vacation\b|on leave|holiday auto|abwesen\w+|abwesenheits\w+|automatische antwort"

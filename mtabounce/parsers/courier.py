@@ -6,11 +6,11 @@ PARSER = plain_text(
     55,
     ("running the courier mail server", "undeliverable mail\n", "delayed mail\n"),
     Dialect(
-        starts=r"^\s*(?:UNDELIVERABLE|DELAYED) MAIL\s*$"
+        starts=r"^[ \t]*(?:UNDELIVERABLE|DELAYED) MAIL\s*$"
         r"|^Your message to the following recipients cannot",
         recipient=ANGLED,
         stops=r"^-{20,}",
         reporter=r"notification from (?P<host>[\w.-]*\w)",
-        delayed=r"^\s*DELAYED MAIL\s*$",
+        delayed=r"^[ \t]*DELAYED MAIL\s*$",
     ),
 )

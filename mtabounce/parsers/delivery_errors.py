@@ -7,7 +7,7 @@ PARSER = plain_text(
     ("the following addresses had delivery errors",),
     Dialect(
         starts=r"^-*\s*The following addresses had delivery errors\s*-*",
-        recipient=rf"^\s*<?(?P<address>{ADDRESS})>?[ \t]*(?:\[(?P<reason>[^\]\n]*)\])?",
+        recipient=rf"^[ \t]*<?(?P<address>{ADDRESS})>?[ \t]*(?:\[(?P<reason>[^\]\n]*)\])?",
         delayed=r"could not send mail for past|will (?:keep|continue) trying",
     ),
 )

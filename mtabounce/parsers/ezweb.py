@@ -18,11 +18,11 @@ PARSER = plain_text(
         "uqmobile.jp",
     ),
     Dialect(
-        starts=r"^(?=[\s\S]{0,2000}(?:Each of the following|The user\(s\) account))",
+        holds=r"Each of the following|The user\(s\) account",
         recipient=rf"^ +Recipient: <(?P<address>{ADDRESS})>",
     ),
     Dialect(
-        starts=r"^(?=[\s\S]{0,2000}(?:Each of the following|The user\(s\) account|Your message))",
+        holds=r"Each of the following|The user\(s\) account|Your message",
         recipient=rf"^<(?P<address>{ADDRESS})>[ \t]*$",
         reason=_REASON,
     ),

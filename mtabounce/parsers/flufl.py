@@ -26,9 +26,11 @@ from mtabounce.parsers._prose import (
 )
 from mtabounce.parsers._words import Words
 
-_BYTES_LIMIT = 32 * 1024  # of the mail, that it may look at
-# Its DSN detector is ours done less well. LLNL takes any ",x@y," in a letter for a bounce.
-_LEFT_OUT = frozenset({"DSN", "LLNL"})
+_NESTING_LIMIT = 50  # mails inside each other; the standard library takes them recursively
+# What it may see of a mail: its patterns are quadratic in a line's length.
+_LINE_LIMIT = 500  # bytes
+_LINES_LIMIT = 500
+_LEFT_OUT = frozenset({"DSN"})  # ours does more
 _DETECTORS = [kind for kind in _scan._DETECTORS if kind.__name__ not in _LEFT_OUT]  # noqa: SLF001  it has no public list
 
 # Those that look for a start line, pattern by pattern, line by line, are dear: 0.7 ms for a
@@ -50,14 +52,12 @@ _STARTS = {
 
 
 def _read(mail: Mail) -> Findings | None:
-    if not mail.is_automatic:
+    if not mail.is_automatic or mail.body.count(b"message/rfc822") > _NESTING_LIMIT:
         return None
-    content = (mail.head + b"\n\n" + mail.body)[:_BYTES_LIMIT]
+    content = b"\n".join(line[:_LINE_LIMIT] for line in _lines(mail))
     message, text = message_from_bytes(content), content.decode("latin-1")
-    for detector in _DETECTORS:
-        if detector in _STARTS and not _STARTS[detector].occurs_in(text):
-            continue
-        temporary, permanent = _asked(detector, message)
+    for detector in _detectors(text):
+        temporary, permanent = (_told(mail, found) for found in _asked(detector, message))
         if temporary or permanent:
             return findings(
                 [
@@ -66,6 +66,26 @@ def _read(mail: Mail) -> Findings | None:
                 ]
             )
     return None
+
+
+def _detectors(text: str) -> Iterator[type]:
+    """Yield the detectors that may know a mail with *text*."""
+    for detector in _DETECTORS:
+        if detector.__name__ == "LLNL":  # it takes any ",x@y," in a letter for a bounce
+            if "llnl.gov" in text:
+                yield detector
+        elif detector not in _STARTS or _STARTS[detector].occurs_in(text):
+            yield detector
+
+
+def _lines(mail: Mail) -> list[bytes]:
+    return (mail.head + b"\n\n" + mail.body).split(b"\n", _LINES_LIMIT)[:_LINES_LIMIT]
+
+
+def _told(mail: Mail, addresses: set[str]) -> set[str]:
+    """Leave out what stands in the returned mail only, if the notice itself names somebody."""
+    notice = mail.prose[0].lower()
+    return {address for address in addresses if address.lower() in notice} or addresses
 
 
 def _asked(detector: type, message: Message) -> tuple[set[str], set[str]]:
@@ -98,4 +118,4 @@ def _reports(mail: Mail, addresses: set[str], action: Action) -> Iterator[Report
         )
 
 
-PARSER = Parser(rank=90, read=_read)
+PARSER = Parser(rank=85, read=_read)

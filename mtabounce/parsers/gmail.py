@@ -13,6 +13,7 @@ PARSER = plain_text(
         "there was a problem delivering your message to",
         "the response from the remote server was",
         "the response was:",
+        "** ",
     ),
     Dialect(
         starts=r"Delivery to the following recipients? (?:has been|failed|was)[^\n]*",
@@ -21,11 +22,17 @@ PARSER = plain_text(
         delayed=r"has been delayed|THIS IS A WARNING MESSAGE ONLY|will be retried for",
     ),
     Dialect(
-        starts=r"^",
         recipient=rf"(?:wasn't delivered to|couldn't be delivered to|delivering your message to)\s+"
         rf"(?P<address>{ADDRESS})",
         stops=_STOPS,
         reason=r"(?:response (?:from the remote server )?was:)\s*(?P<reason>[\s\S]{1,2000})",
         delayed=r"Gmail will retry|will be retried|Delivery incomplete",
+    ),
+    Dialect(
+        # In whatever language: a title between asterisks, and a sentence that names one address.
+        starts=r"^\*\* [^\n*]+ \*\*[ \t]*$",
+        recipient=rf"\A[^@]{{0,300}}?(?P<address>{ADDRESS})",
+        stops=_STOPS,
+        delayed=r"Gmail will retry|Delivery incomplete",
     ),
 )

@@ -11,7 +11,7 @@ from mtabounce.address import is_address, parse
 from mtabounce.model import Action
 from mtabounce.parsers._dialect import ADDRESS, report_of
 from mtabounce.parsers._mail import Findings, Mail, Parser, findings
-from mtabounce.parsers._prose import essence, has_failed, is_delay
+from mtabounce.parsers._prose import essence, has_failed, is_delay, without_headers
 
 _ADDRESSES = re.compile(ADDRESS)
 _NOT_A_RECIPIENT = re.compile(r"(?i)^(?:post_?master|mailer-daemon|abuse|support|help\w*|info)@")
@@ -21,7 +21,7 @@ _SENDERS = re.compile(
 
 
 def _read(mail: Mail) -> Findings | None:
-    text = mail.prose[0]
+    text = without_headers(mail.prose[0])
     if not (mail.is_daemons and mail.is_automatic and has_failed(f"{mail.subject}\n{text}")):
         return None
     people = _named(mail, text) or _sent_to(mail)

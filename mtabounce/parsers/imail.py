@@ -13,12 +13,11 @@ PARSER = plain_text(
         "delivery failed ",
     ),
     Dialect(
-        starts=r"^(?=Unknown (?:user|host):|User mailbox exceeds|Invalid final delivery)",
+        holds=r"^(?:Unknown (?:user|host):|User mailbox exceeds|Invalid final delivery)",
         recipient=rf"^(?P<reason>[A-Z][a-z][^\n:]{{3,60}}):? +(?P<address>{ADDRESS})[ \t]*$",
         stops=r"^Original message",
     ),
     Dialect(
-        starts=r"^(?=undeliverable to |Delivery failed )",
         recipient=rf"^(?:undeliverable to|Delivery failed \d+ attempts:) "
         rf"(?P<address>{ADDRESS})[ \t]*$",
         reason=r"(?:generated response:|attempts: \S+)\s*(?P<reason>[\s\S]{1,1200}?)(?:\n[ \t]*\n"

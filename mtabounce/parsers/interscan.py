@@ -6,7 +6,6 @@ PARSER = plain_text(
     59,
     ("sent <<<", "sent >>>", "message from interscan", "unable to deliver message to <"),
     Dialect(
-        starts=r"^(?=.*(?:Sent [<>]{3}|Received [<>]{3}|Unable to deliver message to))",
         recipient=rf"(?:Sent [<>]{{3}} RCPT TO:|Unable to deliver message to) ?<"
         rf"(?P<address>{ADDRESS})>",
         stops=r"\*+\s+End of message",

@@ -11,7 +11,7 @@ PARSER = plain_text(
     ),
     Dialect(
         starts=r"^Your mail (?:sent|attempted to be delivered) on:[^\n]*",
-        recipient=rf"^\s*Could not be delivered to:\s*<?(?P<address>{ADDRESS})>?"
+        recipient=rf"^[ \t]*Could not be delivered to:\s*<?(?P<address>{ADDRESS})>?"
         rf"(?P<reason>[\s\S]{{0,500}})",
     ),
 )

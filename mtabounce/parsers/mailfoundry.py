@@ -6,7 +6,6 @@ PARSER = plain_text(
     41,
     ("delivery failed for the following reason:",),
     Dialect(
-        starts=r"^(?=Unable to deliver message to:)",
         recipient=rf"^Unable to deliver message to: <(?P<address>{ADDRESS})>",
         reason=r"following reason:\s*(?P<reason>[\s\S]{1,800}?)(?:\n[ \t]*\n|\Z)",
     ),

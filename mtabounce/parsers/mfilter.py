@@ -6,7 +6,7 @@ PARSER = plain_text(
     57,
     ("-------server message", "m-filter"),
     Dialect(
-        starts=r"^",
+        holds=r"^-------server message",
         recipient=rf"^<?(?P<address>{ADDRESS})>?[ \t]*$",
         stops=r"^-------server message",
         reason=r"^-------server message[ \t]*\n(?P<reason>[\s\S]{1,2000}?)(?:^-------original|\Z)",

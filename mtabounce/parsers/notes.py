@@ -17,7 +17,7 @@ PARSER = plain_text(
         stops=r"^-{3,}\s*Returned Message",
     ),
     Dialect(
-        starts=r"^\s*was not delivered to:|^Your message\s*$",
+        starts=r"^[ \t]*was not delivered to:|^Your message\s*$",
         recipient=rf"^[ \t]*(?:CN=[^\n<]*)?<?(?P<address>{ADDRESS})>?[ \t]*$",
         stops=r"^because:",
         reason=r"^because:\s*(?P<reason>[\s\S]{1,1000}?)(?:\n[ \t]*\n|\Z)",

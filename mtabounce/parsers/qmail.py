@@ -3,6 +3,7 @@
 from mtabounce.parsers._dialect import ANGLED, Dialect, plain_text
 
 _INTRODUCTIONS = (
+    r"^Hi\. The MTA program|^We're sorry\. There's a problem with the e-?mail address|"
     r"^(?:Hi\. )?This is the (?:qmail|\S+ )[^\n]*program|^Hi\. This is (?:the|a) "
     r"|^I'm afraid I wasn't able to deliver your message|^This is the mail (?:delivery )?agent at "
     r"|^Su mensaje no pudo ser entregado|^I tried to deliver a bounce message to this address"
@@ -16,6 +17,8 @@ PARSER = plain_text(
     (
         "qmail-send",
         "hi. this is",
+        "hi. the mta program",
+        "there's a problem with the e-mail address(es)",
         "i'm afraid i wasn't able to deliver your message",
         "this is the mail agent at",
         "su mensaje no pudo ser entregado",

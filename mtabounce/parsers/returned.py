@@ -11,7 +11,7 @@ from mtabounce.address import is_address, parse
 from mtabounce.model import Action
 from mtabounce.parsers._dialect import ADDRESS, report_of
 from mtabounce.parsers._mail import Findings, Mail, Parser, findings
-from mtabounce.parsers._prose import essence, has_failed, is_delay, said_after
+from mtabounce.parsers._prose import essence, has_failed, is_delay, said_after, without_headers
 
 _ADDRESSES = re.compile(ADDRESS)
 _MANY = 20  # more recipients than this are a list's, and named for another reason
@@ -20,7 +20,7 @@ _MANY = 20  # more recipients than this are a list's, and named for another reas
 def _read(mail: Mail) -> Findings | None:
     if not mail.is_automatic or not has_failed(mail.prose[0]):
         return None
-    text = mail.prose[0]
+    text = without_headers(mail.prose[0])
     sent_to = {parse(entry).lower() for entry in mail.sent_to.split(",")[:_MANY]} - {""}
     named = dict.fromkeys(name.strip(".") for name in _ADDRESSES.findall(text)[:200])
     action = Action.DELAYED if is_delay(f"{mail.subject}\n{text}") else Action.FAILED
@@ -36,4 +36,4 @@ def _reason(text: str, name: str) -> str:
     return said if has_failed(said) else essence(text)
 
 
-PARSER = Parser(rank=85, read=_read)
+PARSER = Parser(rank=90, read=_read)

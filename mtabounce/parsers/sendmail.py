@@ -20,6 +20,7 @@ _LISTED = re.compile(
     r"(?P<r>[^\]\n]+)\]|<[^<>\n]*>)?[ \t]*$"
 )
 _EXPANDED = re.compile(r"(?i)\(expanded from:? ?<?([^<>()\s]+)>?\)")
+_DETAIL = re.compile(r"\n[ \t]+\((?:reason|expanded from)")  # what only a recipient has
 _REASON = re.compile(r"\(reason: ([^\n]*(?:\n {3,}[^\n]*)*)\)")
 _RESULT = re.compile(
     r"(?m)^(?P<code>[245]\d\d)[ -](?:(?P<status>[245]\.\d+\.\d+) )?(?P<who><[^<>\n]+>|\S+@\S+?"
@@ -63,6 +64,8 @@ def _of_list(mail: Mail, zone: str, session: str, action: Action) -> Iterator[Re
     for hit, chunk in chunks(hits, zone):
         expanded = _EXPANDED.search(chunk)
         name = hit["a"] or hit["b"]
+        if "@" not in name and not _DETAIL.search(chunk):
+            continue
         address = complete(mail, name, chunk + session, local="@" not in name)
         if expanded and not is_address(address):
             address = complete(mail, expanded[1], chunk, local=True)

@@ -12,7 +12,8 @@ PARSER = plain_text(
     ),
     Dialect(
         starts=r"The following addresses had",
-        recipient=r"\[Status: \w+, Address: <(?P<address>[^<>\n]+)>,\s*(?P<reason>[^\]\n]*)\]",
+        recipient=r"\[Status: \w+, Address: <(?P<address>[^<>\n]+)>,\s*"
+        r"(?P<reason>[^\]\[\n]{0,500})\]",
         stops=r"^Received:",
         delayed=r"THIS IS A WARNING MESSAGE|will be retried",
     ),
