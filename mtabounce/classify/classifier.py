@@ -1,14 +1,13 @@
 """The classifier: reports in, verdicts out."""
 
-import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from mtabounce.classify import evidence as evidence_of
 from mtabounce.classify.evidence import Evidence
 from mtabounce.classify.index import Found, Index
+from mtabounce.classify.operators import Operators
 from mtabounce.classify.reasons import Reason, load_reasons
 from mtabounce.classify.rule import Rule, RuleFile, rule_files
 from mtabounce.errors import ConfigError
@@ -16,29 +15,7 @@ from mtabounce.model import BounceType, Outcome, Report, Verdict
 
 SHIPPED = Path(__file__).parent.parent / "rules"
 
-_HOST = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)+")
 _FAILURES = (Outcome.BOUNCE, Outcome.COMPLAINT)
-
-
-@dataclass(frozen=True, slots=True)
-class Operators:
-    """Who runs a mail server, by the end of its host name."""
-
-    domains: Mapping[str, str]  # "google.com" → "google"
-
-    def of(self, host: str) -> str:
-        """Return the operator of *host* ("mx.example.com [192.0.2.1]" will do), "" if unknown."""
-        found = _HOST.search(host.lower())
-        name = found[0] if found else ""
-        while name:
-            if name in self.domains:
-                return self.domains[name]
-            name = name.partition(".")[2]
-        return ""
-
-    def example_host(self, operator: str) -> str:
-        """Return a host name that *operator* might have, for examples."""
-        return next(f"mx.{domain}" for domain, name in self.domains.items() if name == operator)
 
 
 class Classifier:
@@ -50,7 +27,7 @@ class Classifier:
         self.rules = rules
         self.reasons = reasons
         self.operators = operators
-        self._index = Index(rules)
+        self._index = Index(rules, operators)
 
     def classify(self, report: Report) -> Verdict:
         """Return the verdict on *report*; its status and reply code are the effective ones."""
@@ -62,11 +39,10 @@ class Classifier:
 
     def matches(self, report: Report) -> list[Found]:
         """Return every rule that fits *report*, the deciding one first."""
-        seen = evidence_of.of_report(report)
-        return list(self._index.all(seen, self.operators.of(seen.host)))
+        return list(self._index.all(evidence_of.of_report(report)))
 
     def _judge(self, seen: Evidence) -> Verdict:
-        found = self._index.first(seen, self.operators.of(seen.host) if seen.host else "")
+        found = self._index.first(seen)
         rule, words = found or (_NO_RULE, "")
         reason = self.reasons[rule.reason]
         return Verdict(

@@ -1,12 +1,13 @@
 """What a rule may look at: the effective codes and the words of one report."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from mtabounce.classify.reply import named_host, read_reply
 from mtabounce.model import EnhancedStatus, Outcome, Report
 
 
-@dataclass(slots=True)
+@dataclass
 class Evidence:
     """All that the rules see of one report."""
 
@@ -19,6 +20,11 @@ class Evidence:
     host: str = ""  # of the remote MTA, or else the recipient's domain; "" where unknown
     action: str = ""  # RFC 3464 §2.3.3; "" where unknown
     feedback_type: str = ""
+
+    @cached_property
+    def status_text(self) -> str:
+        """The effective status as text, "" where there is none."""
+        return str(self.status) if self.status else ""
 
     @property
     def is_temporary(self) -> bool:

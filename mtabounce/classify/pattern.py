@@ -2,11 +2,11 @@
 Patterns in linear time: the words that a pattern cannot do without, and RE2 for the rest.
 
 A text is searched once for the needed words of all patterns (Aho-Corasick); RE2 sees only the
-few patterns whose words are there. Patterns match in any case of letters.
+few patterns all of whose words are there. Patterns match in any case of letters.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import takewhile
@@ -16,21 +16,27 @@ import re2
 
 SHORTEST = 3  # letters that a word needs to be worth looking for
 
+Words = frozenset[str]  # one of them stands in the text
+Needs = tuple[Words, ...]  # one of each
+
 # What RE2 and Hyperscan both take, and what _Reader understands: no flags, no look-around, no
 # named groups; of the escapes only classes, word borders and punctuation.
 _FOREIGN = re.compile(r"\\[^\W_bBdDsSwW]|(?<!\\)\(\?(?!:)")
 _META = frozenset(r"\.^$*+?{}[]|()")
+_ESCAPED = re.compile(r"\\([^\w\s])")
+_OUTLINE = re.compile(r"\\.|\[\^?\]?[^\]\\]*(?:\\.[^\]\\]*)*\]|[()|]")  # skips escapes, [classes]
 _OPTIONS = re2.Options()
 _OPTIONS.case_sensitive = False
 _OPTIONS.log_errors = False
+_OPTIONS.never_capture = True  # finding submatches costs more than finding the match
 
 
 class Pattern:
-    """One search pattern of a rule. It is compiled when a text first needs it."""
+    """One search pattern, compiled when a text first needs it."""
 
     def __init__(self, source: str) -> None:
         self.source = source
-        self.words = needed_words(source)
+        self.needs = needs_of(source)
         self._plain = _plain(source)
 
     def search(self, text: bytes) -> tuple[int, int] | None:
@@ -56,27 +62,39 @@ class Pattern:
         return re2.compile(self.source.encode(), _OPTIONS)
 
 
-def needed_words(source: str) -> frozenset[bytes]:
+def needs_of(source: str) -> tuple[Needs, ...]:
     """
-    Return lower-case words of which every text that *source* matches holds at least one.
+    Return what a text must hold for *source* to match: all the needs of one of the alternatives.
 
-    The empty set: the pattern has no such words, and each text must be tried.
+    Words are lower case. No alternatives at all: every text must be tried.
     """
     found = _Reader(source).alternatives()
-    return frozenset(word.encode() for word in found or ())
+    return tuple(found) if all(found) else ()
+
+
+def alternatives_of(source: str) -> list[str]:
+    """Return what stands between the outermost "|" of *source*: small patterns are fast ones."""
+    parts, depth, start = [], 0, 0
+    for found in _OUTLINE.finditer(source):
+        depth += {"(": 1, ")": -1}.get(found[0], 0)
+        if found[0] == "|" and not depth:
+            parts.append(source[start : found.start()])
+            start = found.end()
+    return [*parts, source[start:]]
 
 
 def _plain(source: str) -> bytes | None:
     """Return the lower-case text that *source* stands for, None where it is a real pattern."""
-    return None if _META & set(source) else source.lower().encode()
+    bare = _ESCAPED.sub("", source)
+    return None if _META & set(bare) else _ESCAPED.sub(r"\1", source).lower().encode()
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Atom:
     """One item of a pattern: a letter, or something whose needed words may be known."""
 
     letter: str = ""  # "" where the item is more than one fixed letter
-    words: frozenset[str] | None = None
+    alternatives: tuple[Needs, ...] = ()  # of a group, where all of them need something
     least: int = 1  # times that the item must be there
     most: int | None = 1  # None: any number of times
 
@@ -91,12 +109,11 @@ class _Reader:
     def __init__(self, source: str) -> None:
         self.rest = source
 
-    def alternatives(self) -> frozenset[str] | None:
-        found = [_best_words(list(self._items()))]
+    def alternatives(self) -> list[Needs]:
+        found = [*_needs_of_all(list(self._items()))]
         while self._skip("|"):
-            found.append(_best_words(list(self._items())))
-        known = [words for words in found if words is not None]
-        return frozenset().union(*known) if len(known) == len(found) else None
+            found += _needs_of_all(list(self._items()))
+        return found
 
     def _items(self) -> Iterator[_Atom]:
         while self.rest and self.rest[0] not in "|)":
@@ -116,9 +133,9 @@ class _Reader:
 
     def _group(self) -> _Atom:
         self._skip("?:")
-        words = self.alternatives()
+        found = self.alternatives()
         self._skip(")")
-        return _Atom(words=words)
+        return _Atom(alternatives=tuple(found) if all(found) else ())
 
     def _class(self) -> _Atom:
         end = self.rest.find("]", 2 if self.rest[:2] == "^]" else 1)
@@ -158,9 +175,22 @@ class _Reader:
         return True
 
 
-def _best_words(items: list[_Atom]) -> frozenset[str] | None:
-    """Return the words of one alternative that are rarest, i.e. longest; None: there are none."""
+def rarest(needs: Needs) -> Words:
+    """Return the one of *needs* that is likely met least often: long words, and few of them."""
+    return max(needs, key=lambda words: (min(map(len, words)), -len(words)))
+
+
+def _needs_of_all(items: list[_Atom]) -> list[Needs]:
+    """
+    Return what a sequence of *items* needs: alternatives, one of which must be there whole.
+
+    Letters that follow each other are one word. One group is spread out, so that "(unknown|not
+    (found|here))" asks "found" or "here" beside "not"; of others, the rarest word of each
+    alternative must do.
+    """
     choices, run = [], ""
+    groups = [item for item in items if item.alternatives and item.least]
+    spread = max(groups, key=lambda item: max(map(len, item.alternatives)), default=None)
     for item in items:
         if item.letter and item.least:
             run += item.letter
@@ -168,8 +198,15 @@ def _best_words(items: list[_Atom]) -> frozenset[str] | None:
             continue
         choices.append(frozenset({run}))
         run = ""
-        if item.words and item.least:
-            choices.append(item.words)
+        if item in groups and item is not spread:
+            choices.append(frozenset().union(*map(rarest, item.alternatives)))
     choices.append(frozenset({run}))
-    best = max(choices, key=lambda words: (min(map(len, words)), -len(words)))
-    return best if min(map(len, best)) >= SHORTEST else None
+    needs = tuple(words for words in choices if min(map(len, words)) >= SHORTEST)
+    return [needs + more for more in _merged(spread.alternatives)] if spread else [needs]
+
+
+def _merged(alternatives: Sequence[Needs]) -> list[Needs]:
+    """Return *alternatives* with all those that need one word only made one."""
+    single = [needs[0] for needs in alternatives if len(needs) == 1]
+    several = [needs for needs in alternatives if len(needs) > 1]
+    return [(frozenset().union(*single),), *several] if single else several

@@ -16,7 +16,7 @@ LONGEST = 8192  # characters that are read; RFC 5321 §4.5.3.1.5 allows 512 byte
 # A reply code is no part of a word, an address or a version: "550 x", "550-5.1.1 x", "#550 5.1.1",
 # "550: 5.1.1", "<421 4.4.2 …", "550-'5.7.1 …"; the status may stand right behind it.
 _CODE = re.compile(
-    r"(?<![\w.@/:+-])([45][0-7]\d)(?!\w|[.:]\d|\.\w|[%@])"
+    r"([45][0-7]\d)(?<![\w.@/:+-]\d{3})(?!\w|[.:]\d|\.\w|[%@])"
     r"(?:[ :#('\"-]{1,3}([245]\.\d{1,3}\.\d{1,3})(?![\d.]*\d|\w))?"
 )
 _STATUS = re.compile(r"(?<![\w.])([45]\.\d{1,3}\.\d{1,3})(?![\d.]*\d|[\w-]*@|\w)")
@@ -28,6 +28,18 @@ _LEAD = re.compile(
     r"(?:SMTP|LMTP) error from remote |LMTP error after |[Hh]ost said: |did not like our |"
     r"responded with|responded as follows: |[45]\.\d\.\d{1,3} - [A-Z]|[Rr]esponse was: |"
     r"[Tt]echnical report: |Diagnostic-Code: "
+)
+_LEAD_MARKS = (  # of which one stands in every lead: cheaper to look for than the leads
+    " said: ",
+    "refused to talk",
+    "erver returned",
+    " error ",
+    "did not like",
+    "responded",
+    " - ",
+    "esponse was",
+    "report: ",
+    "-Code: ",
 )
 _LEAD_REACH = 300  # characters from the lead to the reply
 _HOST = re.compile(r"\bhost ([\w.-]{1,255}) ?\[", re.ASCII)
@@ -65,7 +77,7 @@ def read_reply(text: str) -> Reply:
     host, command = "", ""
     if not text[:3].isdigit():
         text, host, command = _unwrapped(text)
-    if answered := _ANSWERED.search(text):
+    if "(in reply to" in text and (answered := _ANSWERED.search(text)):
         command = answered[1].upper()
         text = text[: answered.start()] + text[answered.end() :]
     code, status = codes(text)
@@ -74,6 +86,8 @@ def read_reply(text: str) -> Reply:
 
 def named_host(text: str) -> str:
     """Return a host that the words of *text* name as the speaker's, "" where they name none."""
+    if "[" not in text and "://" not in text and "smtp" not in text:
+        return ""
     found = _NAMED.search(text)
     return "" if found is None else found[1] or found[2] or _MARKS[found[3]]
 
@@ -85,27 +99,28 @@ def joined(text: str) -> str:
 
 def codes(text: str) -> tuple[int | None, EnhancedStatus | None]:
     """Return the reply code and the enhanced status of a one-line reply, None where missing."""
+    start = _CODE.match(text)
+    if start and start[2] and _tells(status := _status(start[2])):
+        return int(start[1]), status
+    if start and not start[2] and text.find(start[1], 3) < 0:
+        return int(start[1]), _loose_status(text)
     found = list(_coded(text))
     if not found:
-        loose = _STATUS.search(text)
-        return None, EnhancedStatus.find(loose[1]) if loose else None
+        return None, _loose_status(text)
     first = found[0][0]
     own = next((status for code, status in found if status and code == first), None)
     if own is None:
-        loose = _STATUS.search(text)
-        own = EnhancedStatus.find(loose[1]) if loose else None
-    elif (own.subject, own.detail) in _SAYS_LITTLE:
+        own = _loose_status(text)
+    elif not _tells(own):
         own = next((status for _, status in found if status and _tells(status)), own)
     return int(first), own
 
 
 def without_repeats(text: str, code: int | None) -> str:
     """Return *text* without the codes that each line of a multi-line reply repeats."""
-    if code is None:
+    if code is None or text.count(digits := str(code)) < 2:
         return text
-    start = text.find(str(code)) + 3
-    if text.find(f" {code}", start) < 0:
-        return text
+    start = text.find(digits) + 3
     repeated = rf"(?<= ){code}[ -](?:[245]\.\d{{1,3}}\.\d{{1,3}} )?"
     return text[:start] + re.sub(repeated, "", text[start:])
 
@@ -119,7 +134,8 @@ def without_addresses(text: str) -> str:
 
 def _unwrapped(text: str) -> tuple[str, str, str]:
     """Return the reply that *text* wraps, the host that said it, and the command it answers."""
-    lead = _LEAD.search(text)
+    marked = any(mark in text for mark in _LEAD_MARKS)
+    lead = _LEAD.search(text) if marked else None
     if lead is None or _CODE.search(text, 0, lead.start()):
         return text, "", _qmail_command(text)
     reply = _CODE.search(text, lead.end(), lead.end() + _LEAD_REACH)
@@ -145,7 +161,16 @@ def _qmail_command(text: str) -> str:
 def _coded(text: str) -> Iterator[tuple[str, EnhancedStatus | None]]:
     for found in _CODE.finditer(text):
         if found[1] != _ASIDE or not found.start():
-            yield found[1], EnhancedStatus.find(found[2]) if found[2] else None
+            yield found[1], _status(found[2]) if found[2] else None
+
+
+def _loose_status(text: str) -> EnhancedStatus | None:
+    found = _STATUS.search(text)
+    return _status(found[1]) if found else None
+
+
+def _status(text: str) -> EnhancedStatus:
+    return EnhancedStatus(*map(int, text.split(".")))
 
 
 def _tells(status: EnhancedStatus) -> bool:

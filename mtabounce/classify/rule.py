@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from mtabounce.classify.evidence import Evidence
-from mtabounce.classify.pattern import Pattern
+from mtabounce.classify.operators import Operators
+from mtabounce.classify.pattern import Pattern, alternatives_of
 from mtabounce.classify.reasons import Reason, did_you_mean
 from mtabounce.errors import ConfigError
 from mtabounce.model import Outcome
@@ -31,7 +32,7 @@ class Rule:
     outcome: Outcome = Outcome.BOUNCE
     status: tuple[str, ...] = ()  # effective status; a prefix ends in a dot: "5.1."
     reply_code: tuple[int, ...] = ()
-    text: tuple[Pattern, ...] = ()
+    text: tuple[Pattern, ...] = ()  # the alternatives of all patterns
     command: tuple[str, ...] = ()  # "RCPT TO", "DATA", …
     operator: tuple[str, ...] = ()  # names of operators.toml
     action: tuple[str, ...] = ()  # RFC 3464 §2.3.3
@@ -40,16 +41,16 @@ class Rule:
     no_match: tuple[Example, ...] = ()
     file: str = ""
 
-    def fits(self, evidence: Evidence, operator: str) -> bool:
+    def fits(self, evidence: Evidence, operators: Operators) -> bool:
         """Tell whether all conditions but the text hold."""
         return (
             self.outcome is evidence.outcome
-            and (not self.status or _has_status(self.status, str(evidence.status)))
+            and (not self.status or _has_status(self.status, evidence.status_text))
             and (not self.reply_code or evidence.reply_code in self.reply_code)
-            and (not self.operator or operator in self.operator)
             and (not self.command or evidence.command in self.command)
             and (not self.action or evidence.action in self.action)
             and (not self.feedback_type or evidence.feedback_type in self.feedback_type)
+            and (not self.operator or operators.of(evidence.host) in self.operator)
         )
 
     def conditions(self) -> dict[str, str]:
@@ -138,7 +139,9 @@ def _values(key: str, value: Any, place: str) -> Any:
     if key == "reply_code":
         return tuple(_checked(key, each, int, place) for each in values)
     texts = [_checked(key, each, str, place) for each in values]
-    return tuple(map(Pattern, texts)) if key == "text" else tuple(texts)
+    if key != "text":
+        return tuple(texts)
+    return tuple(Pattern(part) for text in texts for part in alternatives_of(text))
 
 
 def _checked(key: str, value: Any, kind: type | tuple[type, ...], place: str) -> Any:
