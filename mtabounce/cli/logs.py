@@ -21,7 +21,13 @@ _EMPTY_HANDED = 65  # EX_DATAERR: there were lines, and not one was understood
 
 @click.group()
 def command() -> None:
-    """Read logs of Postfix and Exim."""
+    """
+    Read logs of Postfix and Exim.
+
+    \b
+    Example:
+      mtabounce logs parse --json /var/log/mail.log
+    """
 
 
 @command.command()
