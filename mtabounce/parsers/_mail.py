@@ -62,7 +62,7 @@ _OWN_RECEIVED = re.compile(
     rb"|\(haraka outbound\)"
     rb"|from mailer-daemon\s+id \S+\s+by \S+ \(dragonfly"
     rb"|from localhost \(localhost \[127\.0\.0\.1\]\)\s+\([^()\n]*rfc1894[^()\n]*\)\s+"
-    rb"by \S+ with dsn )"  # Courier's own
+    rb"by \S+ with dsn\s)"  # Courier's own
 )
 
 

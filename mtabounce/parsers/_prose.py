@@ -23,11 +23,13 @@ _COMMANDS = tuple(
             "after ",
             rf"after (?:pipelined )?(?:sending )?(?:{_COMMAND}|(end of data|data block|initial))",
         ),
+        ("while sending ", rf"while sending (?:{_COMMAND}|(message|end of data))"),
+        ("refused to talk to me", r"refused to (talk) to me"),
         ("did not like our ", rf"did not like our (?:final )?{_COMMAND}"),  # dma
         (">>> ", rf">>> {_COMMAND}"),  # sendmail, Courier
         ("sent <<< ", rf"Sent <<< {_COMMAND}"),  # InterScan
         ("sent >>> ", rf"Sent >>> {_COMMAND}"),
-        ("smtp command\n", rf"SMTP command\n{_COMMAND}"),  # m-FILTER
+        ("smtp command ", rf"SMTP command {_COMMAND}"),  # m-FILTER
         ("does not like ", r"does not like (recipient|sender)"),  # qmail
         ("failed after i sent", r"failed after I sent the (message)"),
         ("greeting failed", r"(greeting) failed"),
@@ -45,6 +47,7 @@ _SAME_COMMAND = {
     "sender": "MAIL FROM",
     "mail_from": "MAIL FROM",
     "initial": "CONNECT",
+    "talk": "CONNECT",
     "greeting": "CONNECT",
 }
 _HOST = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"
@@ -165,6 +168,7 @@ def essence(text: str) -> str:
 
 def command_in(text: str) -> str:
     """Return the SMTP command that *text* says was answered: "RCPT TO", "DATA"; "" for none."""
+    text = " ".join(text.split())
     folded = text.lower()
     for word, pattern in _COMMANDS:
         if found := _behind(text, folded, word, pattern):
@@ -174,6 +178,7 @@ def command_in(text: str) -> str:
 
 def host_in(text: str) -> str:
     """Return the remote host that *text* names as the one that answered; "" for none."""
+    text = " ".join(text.split())
     folded = text.lower()
     for word, pattern in _HOSTS_BEHIND:
         if found := _behind(text, folded, word, pattern):

@@ -47,8 +47,10 @@ def reports_in(mail: Mail, text: str, prose: str) -> Iterator[Report]:
     """Yield a report for each recipient that the fields in *text* name; *prose* explains them."""
     message, recipients = read_groups(text)
     shared = _of_message(mail, message)
+    # The transcript of the only recipient stands anywhere; that of one of several, who knows.
+    transcript = prose if len(recipients) == 1 else ""
     for fields in recipients[:RECIPIENT_LIMIT]:
-        if report := _report(shared, fields, prose):
+        if report := _report(shared, fields, prose, transcript):
             yield report
 
 
@@ -74,7 +76,7 @@ def _of_message(mail: Mail, message: Fields) -> dict[str, Any]:
     }
 
 
-def _report(shared: dict[str, Any], fields: Fields, prose: str) -> Report | None:
+def _report(shared: dict[str, Any], fields: Fields, prose: str, transcript: str) -> Report | None:
     original = recipient_of(fields.get("original-recipient", ""))
     final = _final_recipient(fields) or original
     said = said_after(prose, final) if final else ""
@@ -90,7 +92,7 @@ def _report(shared: dict[str, Any], fields: Fields, prose: str) -> Report | None
         "action": action,
         "status": status,
         "diagnostic_code": _diagnostic(fields, said, action),
-        "command": command_in(said),
+        "command": command_in(said) or command_in(transcript),
         "remote_mta": host_of(fields.get("remote-mta", "")) or host_in(said),
         "final_log_id": fields.get("final-log-id", ""),
         "last_attempt_date": attempted,
