@@ -1,6 +1,7 @@
 """Every statement in sql/ is known to PostgreSQL as the schema stands."""
 
 import re
+from collections.abc import Iterator
 from importlib.resources import files
 
 import psycopg
@@ -22,15 +23,22 @@ def without_comments(statement: str) -> str:
     return re.sub(r"^\s*--.*\n", "", statement, flags=re.MULTILINE)
 
 
+@pytest.fixture(scope="module")
+def conn(embedded, administer, template) -> Iterator[psycopg.Connection]:
+    administer.execute(f"CREATE DATABASE statements TEMPLATE {template}")
+    url = embedded.url.replace("/mtabounce?", "/statements?")
+    with psycopg.connect(url, options="-c search_path=mtabounce,public") as conn:
+        yield conn
+
+
 @pytest.mark.parametrize(("name", "key"), STATEMENTS)
-def test_statement_can_be_planned(name, key, database_url):
+def test_statement_can_be_planned(name, key, conn):
     statement = without_comments(statements(name)[key])
     nothing = dict.fromkeys(PARAMETER.findall(statement))
     explain = "EXPLAIN " if EXPLAINED.match(statement) else ""
 
-    with psycopg.connect(database_url, options="-c search_path=mtabounce,public") as conn:
+    with conn.transaction(force_rollback=True):
         conn.execute(explain + statement, nothing or None)
-        conn.rollback()
 
 
 def test_statement_names_come_from_the_lines_above_them():
