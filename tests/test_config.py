@@ -175,6 +175,17 @@ def test_check_names_what_is_set_and_where(run, tmp_path):
     ]
 
 
+def test_check_looks_at_the_rules_too(run, tmp_path):
+    path = tmp_path / "mtabounce.toml"
+    path.write_text('[rules]\ntypes = { mailbox_ful = "hard" }\n')
+
+    ran = run("check", path)
+
+    assert isinstance(ran.exception, ConfigError)
+    fault = "[rules] types: there is no reason 'mailbox_ful'; did you mean 'mailbox_full'?"
+    assert str(ran.exception) == f"{path}:2: {fault}"
+
+
 def test_program_exits_78_with_a_line_a_fault(tmp_path):
     path = tmp_path / "mtabounce.toml"
     path.write_text("[htp]\n[worker]\nbatch = 0\n")

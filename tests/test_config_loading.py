@@ -143,6 +143,16 @@ def test_variables_reach_into_named_sections(read):
     assert loaded.settings.door.wait == timedelta(hours=1)
 
 
+def test_variables_reach_into_lists_by_number(read):
+    environ = {f"MTABOUNCE_LOG__{number}__PATH": f"/{number}" for number in range(11)}
+    environ["MTABOUNCE_DOOR__LISTEN__0"] = "[::1]:25"
+
+    loaded = read('[[log]]\npath = "/file"', environ)
+
+    assert [str(log.path) for log in loaded.settings.log] == [f"/{number}" for number in range(11)]
+    assert str(loaded.settings.door.listen[0]) == "[::1]:25"
+
+
 def test_other_variables_are_left_alone(read):
     environ = {"MTABOUNCE_CONFIG": "x", "MTABOUNCE_CMD": "y", "OTHER__COUNT": "z"}
 
@@ -243,6 +253,8 @@ def test_file_that_cannot_be_held_is_refused(refusal):
         ("DOOR__COUNT", "x", '[door] count: expected a whole number, found "x"'),
         ("DOOR__COUNT", "0", "[door] count: must be at least 1, found 0"),
         ("DOOR__TLS", "maybe", '[door] tls: expected true or false, found "maybe"'),
+        ("LOG__1__PATH", "/x", "the one before it is not set; the first is 0"),
+        ("LOG__0__PTAH", "/x", "[log.0] has no key 'ptah'; did you mean MTABOUNCE_LOG__0__PATH?"),
         ("DOOR__COLOUR", "\udcff", "is not UTF-8 text"),
     ],
 )
@@ -338,6 +350,14 @@ def test_file_with_every_key_reads_as_no_file_at_all(read):
 def test_default_that_is_written_down_reads_as_itself(read, key):
     if key.header == "[door]":
         assert read(f"[door]\n{key.name} = {key.default}").settings == House()
+
+
+def test_file_in_a_closed_folder_is_not_passed_over(tmp_path):
+    """As another user than root, who may enter every folder: a loop of links is as closed."""
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+
+    assert find(None, {}, [tmp_path / "a"]) == tmp_path / "a"
 
 
 def test_passwords_are_in_no_value_that_is_shown(read):

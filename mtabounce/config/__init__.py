@@ -94,7 +94,18 @@ def find(
         return path
     if named := environ.get("MTABOUNCE_CONFIG"):
         return Path(named)
-    return next((place for place in places if place.exists()), None)
+    return next((place for place in places if _may_be_there(place)), None)
+
+
+def _may_be_there(path: Path) -> bool:
+    """Tell whether *path* is there, or in a folder that is closed to us: reading tells that."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def load(
@@ -199,15 +210,31 @@ def _add_environment(
         if setting.complaint:
             wrong.append(f"{setting.variable}: {setting.complaint}")
             continue
-        *tables, key = setting.place
-        table: Any = data
-        for part in tables:
-            table = table.setdefault(part, {}) if isinstance(table, dict) else None
-        if isinstance(table, dict):  # else the file is wrong there, which is said anyway
-            table[key] = _resolved(setting.value, _at(setting.place, settings), Path(), environ)
-            _forget(origins, setting.place)
-            origins[setting.place] = setting.variable
+        value = _resolved(setting.value, _at(setting.place, settings), Path(), environ)
+        try:
+            _put(data, setting.place, value)
+        except IndexError:
+            wrong.append(f"{setting.variable}: the one before it is not set; the first is 0")
+            continue
+        _forget(origins, setting.place)
+        origins[setting.place] = setting.variable
     return wrong
+
+
+def _put(data: Any, place: Place, value: Any) -> None:
+    """Set *place* in *data*. Raises IndexError where it leaves out an item of a list."""
+    part, *rest = place
+    if not isinstance(data, list if isinstance(part, int) else dict):
+        return  # the file has something else there, which is refused anyway
+    if part == len(data) and isinstance(data, list):
+        data.append(None)
+    if not rest:
+        data[part] = value
+        return
+    inner = data.get(part) if isinstance(data, dict) else data[part]
+    if inner is None:
+        inner = data[part] = [] if isinstance(rest[0], int) else {}
+    _put(inner, tuple(rest), value)
 
 
 def _at(place: Place, annotation: Any) -> Any:
@@ -217,12 +244,18 @@ def _at(place: Place, annotation: Any) -> Any:
 
 
 def _forget(origins: dict[Place, str], place: Place) -> None:
-    for known in [known for known in origins if known[: len(place)] == place]:
+    for known in [known for known in origins if _is_within(known, place)]:
         del origins[known]
 
 
 def _located(complaint: Complaint, origins: Mapping[Place, str], path: Path | None) -> str:
-    return f"{_origin(origins, complaint.place) or path or 'defaults'}: {complaint.text}"
+    inside = (origin for at, origin in origins.items() if _is_within(at, complaint.place))
+    where = _origin(origins, complaint.place) or next(inside, None) or path
+    return f"{where}: {complaint.text}"
+
+
+def _is_within(place: Place, section: Place) -> bool:
+    return place[: len(section)] == section
 
 
 def _report(wrong: list[str]) -> str:

@@ -1,6 +1,7 @@
 """Reads settings from environment variables: MTABOUNCE_SECTION__KEY."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple
@@ -17,6 +18,8 @@ from mtabounce.config.shape import (
     step,
 )
 
+_NUMBER = re.compile("[0-9]{1,4}")
+
 
 class Setting(NamedTuple):
     """One variable that says something, or says it wrongly."""
@@ -29,17 +32,23 @@ class Setting(NamedTuple):
 
 def settings_in(environ: Mapping[str, str], settings: type[BaseModel]) -> Iterator[Setting]:
     """
-    Give what the variables of *environ* set, sorted by name.
+    Give what the variables of *environ* set, sorted by name, numbers by their value.
 
     A variable without a double underscore is not of the configuration, and an empty one is
-    as good as none.
+    as good as none. A number is that of an item of a list: MTABOUNCE_LOG__0__PATH.
     """
-    for name in sorted(environ):
+    for name in sorted(environ, key=_by_number):
         text, parts = environ[name], name.removeprefix(PREFIX).split("__")
         if not name.startswith(PREFIX) or len(parts) == 1 or not text:
             continue
-        place = tuple(part.lower() for part in parts)
+        place = tuple(int(part) if _NUMBER.fullmatch(part) else part.lower() for part in parts)
         yield _setting(name, place, text, settings)
+
+
+def _by_number(name: str) -> list[tuple[str, int]]:
+    return [
+        (part, 0) if not _NUMBER.fullmatch(part) else ("", int(part)) for part in name.split("__")
+    ]
 
 
 def _setting(name: str, place: Place, text: str, settings: type[BaseModel]) -> Setting:

@@ -53,10 +53,9 @@ class Key:
 
     @property
     def environment(self) -> str:
-        """The environment variable that sets it; "" for keys of a list of tables."""
-        if self.header.startswith("[["):
-            return ""
-        return PREFIX + "__".join("NAME" if part == "*" else part.upper() for part in self.place)
+        """The environment variable that sets it; 0 is the first table of a list, and so on."""
+        free = "0" if self.header.startswith("[[") else "NAME"
+        return PREFIX + "__".join(free if part == "*" else part.upper() for part in self.place)
 
     @property
     def description(self) -> str:

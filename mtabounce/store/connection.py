@@ -7,13 +7,16 @@ from typing import Any
 from psycopg import AsyncConnection, Connection, OperationalError, ProgrammingError
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import AsyncConnectionPool
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from mtabounce.config import Duration, Section
 from mtabounce.errors import ConfigError, StoreUnavailable
 from mtabounce.store.unavailable import one_line
 
 SCHEMA = "mtabounce"
+_UNREADABLE = (  # without the URL: it may hold a password
+    "cannot be read; write postgresql://USER@HOST/DATABASE, with special characters percent-encoded"
+)
 _NOISE = re.compile(
     r"^(connection (failed|is bad): )?(connection to server .*? failed: )?(FATAL: +)?"
 )
@@ -53,6 +56,15 @@ class DatabaseSettings(Section):
         description='How long an open transaction may lie idle; "0s": for ever.',
     )
 
+    @field_validator("url")
+    @classmethod
+    def _check_url(cls, url: str | None) -> str | None:
+        try:
+            conninfo_to_dict(url or "")
+        except ProgrammingError:
+            raise ValueError(_UNREADABLE) from None
+        return url
+
 
 DEFAULTS = DatabaseSettings()
 
@@ -67,10 +79,7 @@ def connection_info(url: str, application_name: str, settings: DatabaseSettings)
     try:
         given = conninfo_to_dict(url)
     except ProgrammingError as error:
-        raise ConfigError(
-            "[database] url cannot be read: write postgresql://USER@HOST/DATABASE, with special"
-            " characters percent-encoded"
-        ) from error
+        raise ConfigError(f"[database] url: {_UNREADABLE}") from error
     dead_after = settings.dead_after.total_seconds()
     ours: dict[str, Any] = {
         "application_name": application_name,
