@@ -8,9 +8,11 @@ The same program gives the same text, whatever the terminal, the machine or the 
 """
 
 import argparse
+import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from itertools import groupby
 from pathlib import Path
@@ -31,7 +33,7 @@ from mtabounce.settings import Settings
 from mtabounce.store.connection import connect_sync
 from mtabounce.store.embedded import Embedded
 from mtabounce.store.migrate import migrate
-from mtabounce.store.schema import describe_schema
+from mtabounce.store.schema import describe_schema, dump_schema
 
 FOLDER = Path(__file__).parent
 _GENERATED = "<!-- Made by `make docs` from the program itself: change that, not this file. -->\n"
@@ -45,7 +47,7 @@ def main() -> None:
     check = parser.parse_args().check
     stale = [name for name, make in DOCUMENTS.items() if _is_stale(name, make(), check)]
     for name in stale:
-        print(f"docs/{name}", "is stale: run `make docs`" if check else "written")
+        print(os.path.normpath(f"docs/{name}"), "is stale: run `make docs`" if check else "written")
     sys.exit(1 if stale and check else 0)
 
 
@@ -248,12 +250,25 @@ comments.
 
 def schema() -> str:
     """Return schema.md, asked of a fresh database."""
+    with fresh_database() as url:
+        return schema_of(url)
+
+
+def schema_statements() -> str:
+    """Return the sum of the migrations, asked of a fresh database."""
+    with fresh_database() as url:
+        return dump_schema(url)
+
+
+@contextmanager
+def fresh_database() -> Iterator[str]:
+    """Give the URL of a migrated database."""
     with tempfile.TemporaryDirectory(prefix="mtabounce-docs-") as folder:
         state = Path(folder)
         state.chmod(0o711)  # for root, PostgreSQL runs as another user
         with Embedded(state / "state") as server:
             migrate(server.url)
-            return schema_of(server.url)
+            yield server.url
 
 
 def schema_of(url: str) -> str:
@@ -268,6 +283,7 @@ DOCUMENTS: dict[str, Callable[[], str]] = {
     "metrics.md": metrics,
     "rules.md": rules,
     "schema.md": schema,
+    "../mtabounce/store/sql/schema.sql": schema_statements,
 }
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ CALL = re.compile(
 )
 
 
-@pytest.mark.parametrize("name", [name for name in DOCUMENTS if name != "schema.md"])
+@pytest.mark.parametrize("name", [name for name in DOCUMENTS if "schema" not in name])
 def test_generated_document_is_current(name):
     assert (FOLDER / name).read_text() == DOCUMENTS[name](), f"{name} is stale: run `make docs`"
 

@@ -12,6 +12,7 @@ from mtabounce.store.cluster import installed_programs
 from mtabounce.store.statements import statements
 
 SCHEMAS = ["mtabounce", "listmonk"]  # those that are an API
+_GENERATED = "-- Made by `make docs` from the migrations: change those, not this file.\n"
 _SHORT = {"timestamp with time zone": "timestamptz", "timestamp without time zone": "timestamp"}
 
 
@@ -49,7 +50,7 @@ def _tidied(dump: str) -> str:
     noise = ("--", "SET ", "SELECT pg_catalog.set_config", "\\restrict", "\\unrestrict")
     lines = [line for line in dump.splitlines() if not line.startswith(noise)]
     kept = [line for before, line in zip(["", *lines], lines, strict=False) if before or line]
-    return "\n".join(kept).strip() + "\n"
+    return "\n".join([_GENERATED, *kept]).strip() + "\n"
 
 
 def _relations(conn: Connection[Any]) -> Iterator[str]:
@@ -58,7 +59,7 @@ def _relations(conn: Connection[Any]) -> Iterator[str]:
         for found in cursor.execute(sql["relations"], {"schemas": SCHEMAS}).fetchall():
             yield f"## {found['title']}\n"
             yield f"{found['comment'] or ''}\n"
-            yield "| column | type | | |"
+            yield "| column | type | notes | meaning |"
             yield "|---|---|---|---|"
             for column in cursor.execute(sql["columns"], {"oid": found["oid"]}).fetchall():
                 kind, notes = _SHORT.get(column["type"], column["type"]), _notes(column)

@@ -31,5 +31,6 @@ def test_description_tells_tables_columns_and_functions(database_url):
     assert "## mtabounce.bounces (table)\n\nOne row: one message that failed" in text
     assert "| `reply_code` | smallint | may be NULL | SMTP reply code, such as 550" in text
     assert "| `id` | bigint | numbered | Number of the input, in order of arrival. |" in text
+    assert "| `diagnostic_code` | text | default `''` | What the remote server" in text
     assert "## mtabounce.ensure_partitions(since timestamp" in text
     assert "y2026" not in text

@@ -12,9 +12,12 @@ SELECT c.oid, format('%%s.%%s (%%s)', n.nspname, c.relname, k.kind) AS title,
 -- name: columns
 -- The columns of one of them.
 SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type, a.attnotnull AS required,
-       pg_get_expr(d.adbin, d.adrelid) AS default, a.attidentity <> '' AS numbered,
+       regexp_replace(v.value, '::[a-z ]+(\[\])?', '', 'g') AS default,
+       a.attidentity <> '' OR v.value LIKE 'nextval(%%' AS numbered,
        col_description(a.attrelid, a.attnum) AS comment
-  FROM pg_attribute AS a LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+  FROM pg_attribute AS a
+  LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+ CROSS JOIN LATERAL pg_get_expr(d.adbin, d.adrelid) AS v (value)
  WHERE a.attrelid = %(oid)s AND a.attnum > 0 AND NOT a.attisdropped
  ORDER BY a.attnum;
 

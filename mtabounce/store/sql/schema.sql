@@ -1,3 +1,5 @@
+-- Made by `make docs` from the migrations: change those, not this file.
+
 CREATE SCHEMA mtabounce;
 
 CREATE FUNCTION mtabounce.ensure_partitions(since timestamp with time zone, until timestamp with time zone) RETURNS integer
