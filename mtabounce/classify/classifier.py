@@ -1,6 +1,5 @@
 """The classifier: reports in, verdicts out."""
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -60,29 +59,30 @@ def load(local: Path | None = None, types: Mapping[str, str] | None = None) -> C
     """
     Load the rules: the user's own of the folder *local* first, then ours.
 
+    An ``operators.toml`` in *local* adds operators, or domains of ours.
     *types* maps reasons to other types than ours: hard, soft, complaint, none. Raises ConfigError
     where a file, a reason or a type is not right; the message says where, and what was meant.
     """
     reasons = load_reasons(SHIPPED / "reasons.toml", types)
-    names = tomllib.loads((SHIPPED / "operators.toml").read_text(encoding="utf-8"))
-    own = read_rules(local, reasons, names, check=True) if local else []
-    rules = [*own, *read_rules(SHIPPED, reasons, names, check=False)]
+    folders = [SHIPPED, local] if local else [SHIPPED]
+    operators = Operators.of_files(folder / "operators.toml" for folder in folders)
+    own = read_rules(local, reasons, operators, own=True) if local else []
+    rules = [*own, *read_rules(SHIPPED, reasons, operators, own=False)]
     _refuse_twins(rules)
-    domains = {domain: name for name, domains in names.items() for domain in domains}
-    return Classifier(rules, reasons, Operators(domains))
+    return Classifier(rules, reasons, operators)
 
 
 def read_rules(
-    folder: Path, reasons: Mapping[str, Reason], operators: Mapping[str, object], *, check: bool
+    folder: Path, reasons: Mapping[str, Reason], operators: Operators, *, own: bool
 ) -> list[Rule]:
     """
-    Return the rules of *folder* in order; *check* compiles their patterns too.
+    Return the rules of *folder* in order; those of a user's *own* are checked to the last.
 
     Raises ConfigError where the folder is not there, or a file of it is not right.
     """
     if not folder.is_dir():
         raise ConfigError(f"{folder}: there is no such folder of rules")
-    files = [RuleFile(path, reasons, operators, check) for path in rule_files(folder)]
+    files = [RuleFile(path, reasons, operators.names, own) for path in rule_files(folder)]
     return [rule for file in files for rule in file.rules()]
 
 

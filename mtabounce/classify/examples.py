@@ -20,7 +20,7 @@ def judge_example(classifier: Classifier, rule: Rule, example: Example) -> Verdi
     if isinstance(example, str) and not rule.operator:
         return classifier.classify_reply(example)
     fields: dict[str, Any] = {"diagnostic_code": example} if isinstance(example, str) else example
-    host = classifier.operators.example_host(rule.operator[0]) if rule.operator else ""
+    host = classifier.operators.example_host(rule.operator[0] if rule.operator else "")
     return classifier.classify(_report({"remote_mta": host} | fields, rule))
 
 

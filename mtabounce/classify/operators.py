@@ -1,8 +1,13 @@
-"""Who runs a mail server, by the table of ``rules/operators.toml``."""
+"""Who runs a mail server, by the tables of ``operators.toml``."""
 
 import re
-from collections.abc import Mapping
+import tomllib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from mtabounce.errors import ConfigError
 
 _HOST = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)+")
 
@@ -12,6 +17,20 @@ class Operators:
     """Who runs a mail server, by the end of its host name."""
 
     domains: Mapping[str, str]  # "google.com" → "google"
+
+    @classmethod
+    def of_files(cls, paths: Iterable[Path]) -> Self:
+        """
+        Return the operators of all of *paths* that are there; later ones win.
+
+        Raises ConfigError where a file is no table of lists of domains.
+        """
+        return cls({domain: name for path in paths for domain, name in _domains_in(path)})
+
+    @property
+    def names(self) -> dict[str, str]:
+        """The operators, each with one of its domains."""
+        return {name: domain for domain, name in self.domains.items()}
 
     def of(self, host: str) -> str:
         """Return the operator of *host* ("mx.example.com [192.0.2.1]" will do), "" if unknown."""
@@ -24,5 +43,19 @@ class Operators:
         return ""
 
     def example_host(self, operator: str) -> str:
-        """Return a host name that *operator* might have, for examples."""
-        return next(f"mx.{domain}" for domain, name in self.domains.items() if name == operator)
+        """Return a host name that *operator* might have, for examples; "" for none."""
+        return f"mx.{self.names[operator]}" if operator in self.names else ""
+
+
+def _domains_in(path: Path) -> Iterable[tuple[str, str]]:
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+    for name, domains in table.items():
+        if not isinstance(domains, list) or not all(isinstance(each, str) for each in domains):
+            raise ConfigError(f"{path}: {name}: must be a list of domains")
+        for domain in domains:
+            yield domain.lower(), name

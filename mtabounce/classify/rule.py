@@ -40,6 +40,7 @@ class Rule:
     match: tuple[Example, ...] = ()
     no_match: tuple[Example, ...] = ()
     file: str = ""
+    own: bool = False  # of the user's own folder
 
     def fits(self, evidence: Evidence, operators: Operators) -> bool:
         """Tell whether all conditions but the text hold."""
@@ -66,7 +67,7 @@ class Rule:
 
 
 _LISTS = ("status", "reply_code", "text", "command", "operator", "action", "feedback_type")
-_KEYS = {each.name: each for each in fields(Rule) if each.name != "file"}
+_KEYS = {each.name: each for each in fields(Rule) if each.name not in ("file", "own")}
 _DEFAULTS = {"source": None, "operator": None}
 
 
@@ -77,7 +78,7 @@ class RuleFile:
     path: Path
     reasons: Mapping[str, Reason]
     operators: Mapping[str, object]
-    check: bool = True  # whether patterns are compiled now; ours are, in the tests
+    own: bool  # the user's: its patterns are compiled now, ours were in the tests
 
     def rules(self) -> Iterator[Rule]:
         """Yield the rules in order. Raises ConfigError where the file is not right."""
@@ -114,9 +115,9 @@ class RuleFile:
         values = {key: _values(key, row[key], place) for key in row}
         _known("reason", [row["reason"]], self.reasons, place)
         _known("operator", values.get("operator", ()), self.operators, place)
-        if self.check:
+        if self.own:
             _check(values.get("text", ()), place)
-        return Rule(**values, file=self.path.name)
+        return Rule(**values, file=self.path.name, own=self.own)
 
 
 def rule_files(folder: Path) -> list[Path]:

@@ -1,0 +1,74 @@
+"""What is doubtful about rules: examples that fail, rules that never decide, slow patterns."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from mtabounce.classify.classifier import Classifier
+from mtabounce.classify.examples import judge_example
+from mtabounce.classify.pattern import Pattern
+from mtabounce.classify.rule import Example, Rule
+
+_BYTES = 8192  # of the text that a pattern is timed on
+_SLOW = 0.01  # seconds for it; RE2 takes a tenth of that
+_GROWTH = 4.0  # times longer for twice the text is more than linear, noise allowed for
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing to mend."""
+
+    rule: str
+    file: str
+    message: str
+
+
+def lint(classifier: Classifier, rules: Sequence[Rule]) -> Iterator[Finding]:
+    """Yield what is doubtful about *rules*, which are some of *classifier*'s."""
+    for rule in rules:
+        for message in _doubts(classifier, rule):
+            yield Finding(rule.id, rule.file, message)
+
+
+def is_linear(pattern: Pattern) -> bool:
+    """Whether *pattern* takes twice as long, and no longer, for twice a text made against it."""
+    words = sorted({word for needs in pattern.needs for words in needs for word in words})
+    unit = " ".join([*words, "a", "\\ ", "<0 ", ""]).encode()
+    text = unit * (2 * _BYTES // len(unit) + 1)
+    pattern.search(text)  # compiles it
+    once, twice = _seconds(pattern, text[:_BYTES]), _seconds(pattern, text)
+    return twice < _SLOW and twice < max(_GROWTH * once, _SLOW / 10)
+
+
+def _doubts(classifier: Classifier, rule: Rule) -> Iterator[str]:
+    if not rule.match:
+        yield "has no 'match' example: nothing shows that it works"
+    yield from _wrong_examples(classifier, rule)
+    for pattern in rule.text:
+        if not pattern.needs:
+            yield f"'{pattern.source}' has no fixed words: it is tried on every text"
+        if not is_linear(pattern):
+            yield f"'{pattern.source}' is slow"
+
+
+def _wrong_examples(classifier: Classifier, rule: Rule) -> Iterator[str]:
+    for example in rule.match:
+        decided = judge_example(classifier, rule, example)
+        if decided.rule != rule.id:
+            yield f"its example {_shown(example)} is decided by '{decided.rule}'"
+    for example in rule.no_match:
+        if judge_example(classifier, rule, example).rule == rule.id:
+            yield f"decides {_shown(example)}, which it should leave alone"
+
+
+def _shown(example: Example) -> str:
+    return repr(example) if isinstance(example, str) else str(example)
+
+
+def _seconds(pattern: Pattern, text: bytes) -> float:
+    rounds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        pattern.search(text)
+        rounds.append(time.perf_counter() - start)
+    return min(rounds)
