@@ -30,9 +30,9 @@ def parse(text: str) -> str:
     """
     text = text.strip()
     if "<" in text:
-        _, _, rest = text.rpartition("<")
+        _, _, rest = text.partition("<")
         text, closed, after = rest.partition(">")
-        if (closed and after.strip()) or text.count("<"):
+        if closed and after.strip():
             return ""
     text = text.strip()
     if text.startswith("@") and (route := _ROUTE.match(text)):

@@ -21,7 +21,9 @@ ANGLED = (
     r"^<(?P<address>[^<>\n]{1,320})>[ \t]*"
     r"(?:\((?:expanded from:? <?(?P<original>[^<>()\n]+)>?|[^()\n]*)\))?[ \t]*:"
 )
-ADDRESS = r"[^\s<>\"'()\[\],;:@]{1,128}@[^\s<>\"'()\[\],;:@]{1,255}"  # somewhere in a line
+# An address somewhere in a line, whatever brackets, quotes and full stops stand around it.
+_NOT_IN_ADDRESS = r"\s<>\"'()\[\],;:@（）<>《》「」『』【】。、，：；！？“”„«»"
+ADDRESS = rf"[^{_NOT_IN_ADDRESS}]{{1,128}}@[^{_NOT_IN_ADDRESS}]{{1,255}}"
 
 _NEVER = re.compile(r"(?!)")
 _TO = re.compile(r"(?i)(?:RCPT TO:|for) ?<([^<>\s]+)>")

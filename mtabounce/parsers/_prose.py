@@ -146,7 +146,7 @@ def reason_in(text: str) -> str:
     said = joined(text[found.start(1) :] if found else text)
     if head := _HEAD.match(said):
         said = said[head.end() :]
-    return _TAIL.sub("", said).strip(" :-")
+    return unwrapped(_TAIL.sub("", said).strip(" :-"))
 
 
 def unwrapped(diagnostic: str) -> str:

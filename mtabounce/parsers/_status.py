@@ -27,6 +27,7 @@ from mtabounce.parsers._prose import (
 
 _STATUS_TYPES = frozenset({"message/delivery-status", "message/global-delivery-status"})
 _TERSE = 40  # characters: a diagnostic shorter than this may be explained by the prose
+_BY_CLASS = {2: Action.DELIVERED, 4: Action.DELAYED, 5: Action.FAILED}  # RFC 3463 §3
 _EXPIRED = "Envelope expired"  # OpenSMTPD 6.8 calls these delayed, and has deleted the message
 _TOP = 4096  # bytes of the returned mail in which its uppermost Received header stands
 _RECEIVED = re.compile(rb"(?:\A|\n)[Rr]eceived:[^\n]*(?:\n[ \t][^\n]*)*")
@@ -113,8 +114,10 @@ def _action(fields: Fields, status: EnhancedStatus | None, said: str) -> Action 
     action = action_of(fields.get("action", ""))
     if action is Action.DELAYED and _EXPIRED in said:
         return Action.FAILED
-    if action is None and (status is not None or "diagnostic-code" in fields):
-        return Action.DELIVERED if status and status.class_ == 2 else Action.FAILED
+    if action is None and status is not None:
+        return _BY_CLASS.get(status.class_)
+    if action is None and "diagnostic-code" in fields:
+        return Action.FAILED
     return action
 
 

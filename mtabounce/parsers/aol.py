@@ -9,9 +9,9 @@ from mtabounce.parsers._dialect import report_of
 from mtabounce.parsers._mail import Findings, Mail, Parser, findings
 
 _INTRODUCTION = re.compile(
-    r"(?is)(?P<reason>your mail to the following recipients? could not be delivered[^\n:]*"
-    r"(?:\n[^\n:]+)*?)[:.]?\n"
-    r"(?=\s*\S+)"
+    r"(?P<reason>your mail to the following recipients? could not be delivered[^\n]*"
+    r"(?:\n[^\s][^\n]*)*)\n",
+    re.IGNORECASE,
 )
 _NAME = re.compile(r"(?m)^[ \t]+(\S+)[ \t]*$")
 

@@ -74,7 +74,7 @@ def _listed(mail: Mail) -> Findings | None:
 
 
 PARSER = Parser(
-    rank=52,
+    rank=62,  # after those whose own words are surer
     read=_read,
     marks=(
         "remote server returned",
