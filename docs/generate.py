@@ -91,10 +91,10 @@ One TOML file holds the configuration: the one that `--config` or `$MTABOUNCE_CO
 that works. `mtabounce config init` writes a file to start from, `config check` says what is wrong
 with it, and `config show` says what is in effect and where it comes from.
 
-Each key can also be set by an environment variable, which wins over the file; a list is written
-there as JSON or with commas, and an empty variable is as good as none. Relative paths start at
-the folder of the file. A path may start with `~/` or with `$CREDENTIALS_DIRECTORY/`, where
-systemd puts credentials.
+Each key can also be set by an environment variable, which wins over the file. A list is written
+there as JSON or with commas; a number is that of an item, from 0. An empty variable is as good as
+none. Relative paths start at the folder of the file. A path may start with `~/`, or with
+`$CREDENTIALS_DIRECTORY/`, where systemd puts credentials.
 
 | written | means |
 |---|---|
