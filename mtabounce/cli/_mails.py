@@ -53,7 +53,7 @@ def _split(name: str, content: bytes) -> Iterator[Mail]:
         return
     ends = [*starts[1:], len(content)]
     for number, (start, end) in enumerate(zip(starts, ends, strict=True), 1):
-        yield Mail(f"{name}#{number}", content[start:end])
+        yield Mail(f"{name}#{number}" if number > 1 else name, content[start:end])
 
 
 def _mbox_lines(content: bytes) -> Iterator[re.Match[bytes]]:

@@ -112,7 +112,7 @@ def test_each_mail_of_an_mbox_is_read(tmp_path):
 
     rows = lines(call("classify", "--json", "box"))
 
-    assert [row["file"] for row in rows] == ["box#1", "box#2", "box#3"]
+    assert [row["file"] for row in rows] == ["box", "box#2", "box#3"]
     assert {row["reports"][0]["reason"] for row in rows} == {"user_unknown"}
 
 
