@@ -16,6 +16,7 @@ import uvloop
 from psycopg import AsyncConnection
 
 from mtabounce.errors import ConfigError, StoreUnavailable
+from mtabounce.pipeline.decide import Recorder
 from mtabounce.pipeline.inbox import Inbox
 from mtabounce.pipeline.judging import Judging
 from mtabounce.pipeline.worker import Worker
@@ -145,6 +146,7 @@ class _Daemon:
         return Worker(
             self._connector("worker"),
             judging,
+            Recorder(self._settings.policy),
             self._wake,
             batch=settings.batch,
             until_idle=until_idle,

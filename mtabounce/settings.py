@@ -11,6 +11,7 @@ from mtabounce.model import BounceType
 from mtabounce.parsers import HeaderNames
 from mtabounce.pipeline.judge_process import JudgeSettings
 from mtabounce.pipeline.settings import WorkerSettings
+from mtabounce.policy import PolicySettings
 from mtabounce.sources.receiver import ReceiverSettings
 from mtabounce.store.connection import DatabaseSettings
 from mtabounce.store.state import StateSettings
@@ -54,6 +55,7 @@ class Settings(Section):
     worker: WorkerSettings = Field(default_factory=WorkerSettings)
     headers: HeaderSettings = Field(default_factory=HeaderSettings)
     rules: RuleSettings = Field(default_factory=RuleSettings)
+    policy: PolicySettings = Field(default_factory=PolicySettings)
 
     def judging(self) -> JudgeSettings:
         """Return what the parsers and the classifier need to know."""

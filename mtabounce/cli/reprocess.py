@@ -85,7 +85,7 @@ async def _run(
         connect, url, application_name="mtabounce reprocess", settings=settings.database
     )
     try:
-        batches = judged_again(connecting, judging, selection, write=write)
+        batches = judged_again(connecting, judging, selection, settings.policy, write=write)
         return [one async for batch in batches for one in batch]
     finally:
         await judging.close()

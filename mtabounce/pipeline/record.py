@@ -52,15 +52,20 @@ class Change:
     replaced: tuple[Bounce, ...]
     joined: tuple[Observation, ...] = ()
 
+    def recipients(self) -> set[str]:
+        """Return whom it concerns: a merged bounce may have been known by another address."""
+        return {self.bounce.recipient, *(old.recipient for old in self.replaced)}
 
-async def record(conn: AsyncConnection[Any], observations: Sequence[Observation]) -> None:
+
+async def record(conn: AsyncConnection[Any], observations: Sequence[Observation]) -> dict[str, int]:
     """
     Write *observations* and the bounces they make, inside the transaction of *conn*.
 
-    Raises AnotherWasFirst where the transaction must be rolled back and done again.
+    Return the recipients whose bounces changed, by id; their rows are locked. Raises
+    AnotherWasFirst where the transaction must be rolled back and done again.
     """
     if not observations:
-        return
+        return {}
     observations = [storable(one) for one in observations]
     domains = {one.recipient: one.domain for one in observations}
     ids = await store.recipient_ids(conn, domains)
@@ -77,6 +82,7 @@ async def record(conn: AsyncConnection[Any], observations: Sequence[Observation]
         rows = [observation_row(one, ids, numbers) for one in new]
         await store.add_observations(conn, rows)
     _count(observations, new, changes)
+    return {name: ids[name] for change in changes for name in change.recipients()}
 
 
 def storable(one: Observation) -> Observation:
@@ -174,7 +180,7 @@ async def _ids_of_replaced(
     conn: AsyncConnection[Any], changes: Iterable[Change], ids: dict[str, int]
 ) -> dict[str, int]:
     """Look up those whom only a stored bounce names: a mail may have been forwarded."""
-    names = {old.recipient for change in changes for old in change.replaced} - ids.keys()
+    names = {name for change in changes for name in change.recipients()} - ids.keys()
     return await store.recipient_ids(conn, {name: domain_of(name) for name in names})
 
 

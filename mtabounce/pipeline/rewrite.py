@@ -8,12 +8,14 @@ evidence of theirs is left.
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from psycopg import AsyncConnection
 
 from mtabounce.correlate import Bounce, Observation, domain_of, merge, observe
 from mtabounce.model import Judged
+from mtabounce.pipeline.decide import decide
 from mtabounce.pipeline.judging import Judging
 from mtabounce.pipeline.record import (
     Change,
@@ -24,6 +26,7 @@ from mtabounce.pipeline.record import (
     write_bounces,
 )
 from mtabounce.pipeline.worker import finished
+from mtabounce.policy import PolicySettings
 from mtabounce.store import inputs
 from mtabounce.store import record as store
 from mtabounce.store import rewrite as before
@@ -61,7 +64,7 @@ async def differences(conn: Connection, work: Work) -> list[Difference]:
     return [_difference(*pair) for pair in pairs if _differ(pair[2], pair[3])]
 
 
-async def rewrite(conn: Connection, work: Work) -> list[Difference]:
+async def rewrite(conn: Connection, work: Work, policy: PolicySettings) -> list[Difference]:
     """
     Write what *work* changes, inside the transaction of *conn*, and return it.
 
@@ -72,12 +75,18 @@ async def rewrite(conn: Connection, work: Work) -> list[Difference]:
     await inputs.finish(conn, [finished(one, judged) for one, judged in work])
     said = [one.said for one in found if one.said]
     fresh = [one.observation for one in found if one.observation]
-    await _replace(conn, said, fresh)
+    ids = await _replace(conn, said, fresh)
+    await decide(conn, policy, ids, datetime.now(UTC))
     return found
 
 
 async def judged_again(
-    connect: Connect, judging: Judging, selection: Selection, *, write: bool
+    connect: Connect,
+    judging: Judging,
+    selection: Selection,
+    policy: PolicySettings,
+    *,
+    write: bool,
 ) -> AsyncIterator[list[Difference]]:
     """
     Judge the inputs of *selection* again, and yield what changes, batch by batch.
@@ -92,14 +101,16 @@ async def judged_again(
             work = list(zip(batch, judged, strict=True))
             if write:
                 async with conn.transaction():
-                    found = await rewrite(conn, work)
+                    found = await rewrite(conn, work, policy)
             else:
                 found = await differences(conn, work)
             yield found
             after = batch[-1].id
 
 
-async def _replace(conn: Connection, said: Sequence[Said], fresh: Sequence[Observation]) -> None:
+async def _replace(
+    conn: Connection, said: Sequence[Said], fresh: Sequence[Observation]
+) -> dict[str, int]:
     names = {one.recipient for one in said} | {one.recipient for one in fresh}
     ids = await store.recipient_ids(conn, {name: domain_of(name) for name in sorted(names)})
     homes = {(one.recipient, one.key): one.bounce_id for one in said if one.bounce_id}
@@ -109,7 +120,7 @@ async def _replace(conn: Connection, said: Sequence[Said], fresh: Sequence[Obser
         rows = [observation_row(one, ids, homes) for one in staying]
         await store.add_observations(conn, rows)
     await _rebuild(conn, sorted(set(homes.values())), ids)
-    await record(conn, [one for one in fresh if one not in staying])
+    return ids | await record(conn, [one for one in fresh if one not in staying])
 
 
 async def _rebuild(conn: Connection, numbers: Sequence[int], ids: dict[str, int]) -> None:

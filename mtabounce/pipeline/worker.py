@@ -19,9 +19,10 @@ from psycopg import AsyncConnection
 from mtabounce.correlate import Observation, observe
 from mtabounce.errors import StoreUnavailable, TryAgainLater
 from mtabounce.model import Judged
+from mtabounce.pipeline.decide import Recorder
 from mtabounce.pipeline.judge_process import JudgeSettings
 from mtabounce.pipeline.judging import Judging
-from mtabounce.pipeline.record import AnotherWasFirst, record
+from mtabounce.pipeline.record import AnotherWasFirst
 from mtabounce.store import inputs
 from mtabounce.store.inputs import ClaimedInput, Finished
 
@@ -55,6 +56,7 @@ class Worker:
         self,
         connect: Connect,
         judging: Judging,
+        recorder: Recorder,
         wake: asyncio.Event,
         *,
         batch: int = 100,
@@ -63,6 +65,7 @@ class Worker:
     ) -> None:
         self._connect = connect
         self._judging = judging
+        self._recorder = recorder
         self._wake = wake
         self._batch = batch
         self._pause = pause
@@ -135,31 +138,32 @@ class Worker:
         judged = await self._judging.judge([one.content for one in claimed])
         work = list(zip(claimed, judged, strict=True))
         try:
-            done = await _record_all(conn, work)
+            done = await self._record_all(conn, work)
         except _NOT_STORABLE as error:
             log.warning("worker: recording %d inputs one by one: %s", len(work), _brief(error))
-            done = [await _record_alone(conn, *pair) for pair in work]
+            done = [await self._record_alone(conn, *pair) for pair in work]
         await inputs.finish(conn, done)
         for one in done:
             FINISHED.labels(one.outcome or "failed").inc()
         return len(claimed)
 
+    async def _record_all(
+        self, conn: Connection, work: Sequence[tuple[ClaimedInput, Judged | str]]
+    ) -> list[Finished]:
+        async with conn.transaction():  # a savepoint: the claim outlives an error
+            seen = [seen for one, judged in work for seen in _observed(one, judged)]
+            await self._recorder.record(conn, seen)
+        return [finished(one, judged) for one, judged in work]
 
-async def _record_all(
-    conn: Connection, work: Sequence[tuple[ClaimedInput, Judged | str]]
-) -> list[Finished]:
-    async with conn.transaction():  # a savepoint: the claim outlives an error
-        await record(conn, [seen for one, judged in work for seen in _observed(one, judged)])
-    return [finished(one, judged) for one, judged in work]
-
-
-async def _record_alone(conn: Connection, one: ClaimedInput, judged: Judged | str) -> Finished:
-    try:
-        async with conn.transaction():
-            await record(conn, _observed(one, judged))
-    except _NOT_STORABLE as error:
-        return Finished(id=one.id, outcome=None, error=f"not storable: {_brief(error)}")
-    return finished(one, judged)
+    async def _record_alone(
+        self, conn: Connection, one: ClaimedInput, judged: Judged | str
+    ) -> Finished:
+        try:
+            async with conn.transaction():
+                await self._recorder.record(conn, _observed(one, judged))
+        except _NOT_STORABLE as error:
+            return Finished(id=one.id, outcome=None, error=f"not storable: {_brief(error)}")
+        return finished(one, judged)
 
 
 def _observed(one: ClaimedInput, judged: Judged | str) -> list[Observation]:

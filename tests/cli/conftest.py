@@ -10,12 +10,15 @@ from click.testing import CliRunner, Result
 
 from mtabounce.cli import mtabounce
 from mtabounce.model import RawInput
+from mtabounce.pipeline.decide import Recorder
 from mtabounce.pipeline.judge_process import JudgeSettings
 from mtabounce.pipeline.judging import Judging
 from mtabounce.pipeline.worker import Worker
+from mtabounce.policy import PolicySettings
 from mtabounce.store import inputs
 from mtabounce.store.connection import connect
 
+RECORDER = Recorder(PolicySettings())
 DSN = """\
 From: MAILER-DAEMON@mx.example.org
 Message-ID: <{name}@mx.example.org>
@@ -62,7 +65,7 @@ async def _fill(url: str) -> None:
         ]
         await inputs.append(conn, raws)
     judging = Judging(JudgeSettings(), deadline=10, memory=2**28)
-    await Worker(connecting, judging, asyncio.Event(), until_idle=True).run()
+    await Worker(connecting, judging, RECORDER, asyncio.Event(), until_idle=True).run()
 
 
 @pytest.fixture

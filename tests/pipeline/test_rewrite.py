@@ -7,13 +7,16 @@ import pytest
 from psycopg.rows import dict_row
 
 from mtabounce.model import RawInput
+from mtabounce.pipeline.decide import Recorder
 from mtabounce.pipeline.judge_process import JudgeSettings
 from mtabounce.pipeline.judging import Judging
 from mtabounce.pipeline.rewrite import judged_again
 from mtabounce.pipeline.worker import Worker
+from mtabounce.policy import PolicySettings
 from mtabounce.store import inputs
 from mtabounce.store.rewrite import Selection
 
+RECORDER = Recorder(PolicySettings())
 BOUNCE = b"""\
 From: MAILER-DAEMON@mx.example.org
 Message-ID: <%(mail)s@mx.example.org>
@@ -62,13 +65,15 @@ def rules(tmp_path):
 async def received(conn, connecting, *contents):
     raws = [RawInput(source="receiver", content=c, received_at=datetime.now(UTC)) for c in contents]
     await inputs.append(conn, raws)
-    await Worker(connecting, judging(), asyncio.Event(), until_idle=True).run()
+    await Worker(connecting, judging(), RECORDER, asyncio.Event(), until_idle=True).run()
 
 
 async def again(connecting, rules, *, write, **selection):
     judges = judging(rules)
     try:
-        batches = judged_again(connecting, judges, Selection(**selection), write=write)
+        batches = judged_again(
+            connecting, judges, Selection(**selection), RECORDER.policy, write=write
+        )
         return [(one.was, one.now, one.rule) async for batch in batches for one in batch]
     finally:
         await judges.close()

@@ -7,11 +7,14 @@ import psycopg
 import pytest
 
 from mtabounce.model import RawInput
+from mtabounce.pipeline.decide import Recorder
 from mtabounce.pipeline.judge_process import JudgeSettings
 from mtabounce.pipeline.judging import Judging
 from mtabounce.pipeline.worker import Worker
+from mtabounce.policy import PolicySettings
 from mtabounce.store import inputs
 
+RECORDER = Recorder(PolicySettings())
 DSN = b"""\
 From: MAILER-DAEMON@mx.example.org
 Subject: Undelivered Mail Returned to Sender
@@ -65,7 +68,7 @@ async def appended(conn, *contents):
 
 
 async def worked(connecting, judges, **settings):
-    await Worker(connecting, judges, asyncio.Event(), until_idle=True, **settings).run()
+    await Worker(connecting, judges, RECORDER, asyncio.Event(), until_idle=True, **settings).run()
 
 
 async def states(conn):
@@ -170,7 +173,7 @@ async def test_worker_that_loses_its_connection_gives_its_inputs_back(conn, conn
 
 async def test_worker_wakes_when_inputs_arrive(conn, connecting, judges):
     wake = asyncio.Event()
-    worker = Worker(connecting, judges, wake, pause=60)
+    worker = Worker(connecting, judges, RECORDER, wake, pause=60)
     running = asyncio.create_task(worker.run())
     await asyncio.sleep(0.3)
 

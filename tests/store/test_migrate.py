@@ -22,7 +22,7 @@ from mtabounce.store.version import (
     status,
 )
 
-NEWEST = migration_names()[-1]
+FIRST, NEWEST = migration_names()[0], migration_names()[-1]
 NEEDED = NEWEST.partition("_")[0]
 MIGRATE = """
 import sys
@@ -132,12 +132,12 @@ def test_migration_that_fails_leaves_nothing(empty_database_url, other, tmp_path
 
 
 def test_migration_killed_at_any_statement_is_done_again(embedded, administer, tmp_path):
-    text = (migrations_folder() / f"{NEWEST}.sql").read_text()
+    text = (migrations_folder() / f"{FIRST}.sql").read_text()
     statements = [one for one in sqlparse.split(text) if one.strip()]
     stops = {0, 1, len(statements) // 3, len(statements) // 2, len(statements) - 1}
     for stop in sorted(stops):
         paused = [*statements[: stop + 1], "SELECT pg_sleep(60);", *statements[stop + 1 :]]
-        folder = folder_with(tmp_path / str(stop), {NEWEST: "\n".join(paused)})
+        folder = folder_with(tmp_path / str(stop), {FIRST: "\n".join(paused)})
         url = fresh(embedded, administer, f"killed_{stop}")
 
         migration = run(url, folder)

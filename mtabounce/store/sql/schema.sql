@@ -2,6 +2,16 @@
 
 CREATE SCHEMA mtabounce;
 
+CREATE FUNCTION mtabounce.check_recipients(emails text[], scope text DEFAULT 'all'::text) RETURNS TABLE(email text, type text, reason text, cause text, until timestamp with time zone)
+    LANGUAGE sql STABLE PARALLEL SAFE
+    AS $_$
+    SELECT asked.email, s.type, s.reason, s.cause, s.until
+      FROM unnest($1) AS asked (email)
+      JOIN mtabounce.suppressions AS s ON s.recipient = lower(btrim(asked.email))
+     WHERE s.scope IN ('all', $2)
+       AND (s.until IS NULL OR s.until > now())
+$_$;
+
 CREATE FUNCTION mtabounce.ensure_partitions(since timestamp with time zone, until timestamp with time zone) RETURNS integer
     LANGUAGE plpgsql
     AS $$
@@ -32,6 +42,47 @@ BEGIN
     RETURN made;
 END
 $$;
+
+CREATE FUNCTION mtabounce.is_suppressed(email text, scope text DEFAULT 'all'::text) RETURNS boolean
+    LANGUAGE sql STABLE PARALLEL SAFE
+    AS $_$
+    SELECT EXISTS (
+        SELECT 1
+          FROM mtabounce.suppressions AS s
+         WHERE s.recipient = lower(btrim($1))
+           AND s.scope IN ('all', $2)
+           AND (s.until IS NULL OR s.until > now())
+    )
+$_$;
+
+CREATE TABLE mtabounce.suppressions (
+    recipient text NOT NULL,
+    type text,
+    reason text DEFAULT ''::text NOT NULL,
+    cause text NOT NULL,
+    scope text DEFAULT 'all'::text NOT NULL,
+    action text NOT NULL,
+    since timestamp with time zone NOT NULL,
+    until timestamp with time zone,
+    bounce_id bigint,
+    decision_id bigint,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT suppressions_type_check CHECK ((type = ANY (ARRAY['hard'::text, 'soft'::text, 'complaint'::text])))
+);
+
+CREATE VIEW mtabounce.active_suppressions AS
+ SELECT recipient,
+    type,
+    reason,
+    cause,
+    scope,
+    action,
+    since,
+    until,
+    bounce_id,
+    decision_id
+   FROM mtabounce.suppressions
+  WHERE ((until IS NULL) OR (until > now()));
 
 CREATE TABLE mtabounce.bounce_refs (
     key bytea NOT NULL,
@@ -114,6 +165,34 @@ CREATE TABLE mtabounce.campaigns (
 
 ALTER TABLE mtabounce.campaigns ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME mtabounce.campaigns_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE mtabounce.decisions (
+    id bigint NOT NULL,
+    recipient_id bigint NOT NULL,
+    recipient text NOT NULL,
+    key bytea NOT NULL,
+    actor text NOT NULL,
+    action text NOT NULL,
+    why text NOT NULL,
+    scope text DEFAULT 'all'::text NOT NULL,
+    type text,
+    reason text DEFAULT ''::text NOT NULL,
+    bounces bigint[] DEFAULT '{}'::bigint[] NOT NULL,
+    until timestamp with time zone,
+    decided_at timestamp with time zone NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT decisions_action_check CHECK ((action = ANY (ARRAY['suppress'::text, 'lift'::text, 'clear'::text, 'none'::text, 'add'::text, 'remove'::text]))),
+    CONSTRAINT decisions_type_check CHECK ((type = ANY (ARRAY['hard'::text, 'soft'::text, 'complaint'::text])))
+);
+
+ALTER TABLE mtabounce.decisions ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME mtabounce.decisions_id_seq
     START WITH 1
     INCREMENT BY 1
     NO MINVALUE
@@ -229,7 +308,8 @@ CREATE TABLE mtabounce.recipients (
     soft integer DEFAULT 0 NOT NULL,
     complaints integer DEFAULT 0 NOT NULL,
     last_bounce_at timestamp with time zone,
-    created_at timestamp with time zone DEFAULT now() NOT NULL
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    last_delivered_at timestamp with time zone
 )
 WITH (fillfactor='85');
 
@@ -261,6 +341,12 @@ ALTER TABLE ONLY mtabounce.campaigns
 ALTER TABLE ONLY mtabounce.campaigns
     ADD CONSTRAINT campaigns_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY mtabounce.decisions
+    ADD CONSTRAINT decisions_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY mtabounce.decisions
+    ADD CONSTRAINT decisions_recipient_id_key_key UNIQUE (recipient_id, key);
+
 ALTER TABLE ONLY mtabounce.inputs
     ADD CONSTRAINT inputs_pkey PRIMARY KEY (id);
 
@@ -279,6 +365,9 @@ ALTER TABLE ONLY mtabounce.recipients
 ALTER TABLE ONLY mtabounce.recipients
     ADD CONSTRAINT recipients_recipient_key UNIQUE (recipient);
 
+ALTER TABLE ONLY mtabounce.suppressions
+    ADD CONSTRAINT suppressions_pkey PRIMARY KEY (recipient, scope);
+
 CREATE INDEX bounce_refs_bounce_id ON mtabounce.bounce_refs USING btree (bounce_id);
 
 CREATE INDEX bounce_refs_seen_at ON mtabounce.bounce_refs USING brin (seen_at);
@@ -294,6 +383,8 @@ CREATE INDEX bounces_default_first_seen_at_idx ON mtabounce.bounces_default USIN
 CREATE INDEX bounces_id ON ONLY mtabounce.bounces USING btree (id);
 
 CREATE INDEX bounces_default_id_idx ON mtabounce.bounces_default USING btree (id);
+
+CREATE INDEX decisions_created_at ON mtabounce.decisions USING brin (created_at);
 
 CREATE INDEX inputs_failed ON mtabounce.inputs USING btree (id) WHERE (state = 'failed'::text);
 
@@ -311,6 +402,8 @@ CREATE INDEX observations_default_input_id_idx ON mtabounce.observations_default
 
 CREATE INDEX recipients_domain ON mtabounce.recipients USING btree (domain);
 
+CREATE INDEX suppressions_until ON mtabounce.suppressions USING btree (until) WHERE (until IS NOT NULL);
+
 ALTER INDEX mtabounce.bounces_campaign_id ATTACH PARTITION mtabounce.bounces_default_campaign_id_idx;
 
 ALTER INDEX mtabounce.bounces_first_seen_at ATTACH PARTITION mtabounce.bounces_default_first_seen_at_idx;
@@ -324,3 +417,6 @@ ALTER INDEX mtabounce.observations_bounce_id ATTACH PARTITION mtabounce.observat
 ALTER INDEX mtabounce.observations_input_id ATTACH PARTITION mtabounce.observations_default_input_id_idx;
 
 ALTER INDEX mtabounce.observations_pkey ATTACH PARTITION mtabounce.observations_default_pkey;
+
+ALTER TABLE ONLY mtabounce.decisions
+    ADD CONSTRAINT decisions_recipient_id_fkey FOREIGN KEY (recipient_id) REFERENCES mtabounce.recipients(id);

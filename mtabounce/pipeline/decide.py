@@ -1,0 +1,104 @@
+"""
+Asks policy about addresses that something happened to, and writes what it decides.
+
+It runs in the transaction that recorded the event, while the rows of the recipients are locked:
+a bounce and its consequence are there together, or neither is.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from prometheus_client import Counter
+from psycopg import AsyncConnection
+
+from mtabounce.correlate import Observation, domain_of
+from mtabounce.pipeline.record import record
+from mtabounce.policy import Decision, PolicySettings, Suppression, judge
+from mtabounce.store import policy as store
+
+SUPPRESSED = Counter("mtabounce_suppressions_total", "Suppressions begun, by cause.", ["cause"])
+LIFTED = Counter("mtabounce_suppressions_lifted_total", "Suppressions that ended.")
+ACTOR = "policy"
+
+
+class Recorder:
+    """Records observations, and lets policy decide on those whom they concern."""
+
+    def __init__(self, policy: PolicySettings) -> None:
+        self.policy = policy
+
+    async def record(self, conn: AsyncConnection[Any], observations: Sequence[Observation]) -> None:
+        """
+        Write *observations*, bounces and decisions, inside the transaction of *conn*.
+
+        Raises AnotherWasFirst where the transaction must be rolled back and done again.
+        """
+        touched = await record(conn, observations)
+        await decide(conn, self.policy, touched, datetime.now(UTC))
+
+
+async def decide(
+    conn: AsyncConnection[Any],
+    settings: PolicySettings,
+    recipients: Mapping[str, int],
+    now: datetime,
+) -> None:
+    """Write where each of *recipients* (recipient → id, rows locked) stands at *now*."""
+    if not recipients:
+        return
+    histories = await store.histories(conn, list(recipients.values()))
+    stored = await store.suppressions_of(conn, list(recipients))
+    decisions, begun, over = [], [], []
+    for recipient, number in recipients.items():
+        policy = settings.policy_for(domain_of(recipient))
+        standing = judge(histories.get(number, []), policy, now)
+        who = {"recipient": recipient, "recipient_id": number}
+        before, after = stored.get(recipient, {}), standing.suppressions
+        decisions += [_decision_row(who, decision) for decision in standing.decisions]
+        begun += [_suppression_row(who, one) for s, one in after.items() if before.get(s) != one]
+        over += [{"recipient": recipient, "scope": scope} for scope in before.keys() - after.keys()]
+        _count(before, after)
+    if decisions:
+        await store.add_decisions(conn, decisions)
+    if over:
+        await store.delete_suppressions(conn, over)
+    if begun:
+        await store.put_suppressions(conn, begun)
+
+
+def _decision_row(who: dict[str, Any], decision: Decision) -> dict[str, Any]:
+    event = decision.event
+    row = who | {
+        "actor": ACTOR,
+        "action": decision.action,
+        "why": decision.why,
+        "scope": decision.scope,
+        "type": event.type if event else None,
+        "reason": event.reason if event else "",
+        "bounces": decision.bounces or ([event.id] if event and event.type else []),
+        "until": None,
+        "decided_at": decision.at,
+    }
+    told = "\0".join(str(row[name]) for name in ("action", "why", "scope", "bounces", "decided_at"))
+    return row | {"key": hashlib.sha256(told.encode()).digest()[:16]}
+
+
+def _suppression_row(who: dict[str, Any], one: Suppression) -> dict[str, Any]:
+    return who | {
+        "type": one.type,
+        "reason": one.reason,
+        "cause": one.cause,
+        "scope": one.scope,
+        "action": one.action,
+        "since": one.since,
+        "until": one.until,
+        "bounce_id": one.bounce_id,
+    }
+
+
+def _count(before: Mapping[str, Suppression], after: Mapping[str, Suppression]) -> None:
+    for scope in after.keys() - before.keys():
+        SUPPRESSED.labels(after[scope].cause).inc()
+    LIFTED.inc(len(before.keys() - after.keys()))

@@ -1,0 +1,154 @@
+"""``[policy]``: the thresholds as an operator writes them, over those of a preset."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from mtabounce.config import Duration, Section
+from mtabounce.model import BounceType, Trust
+from mtabounce.policy.standing import Consequence, Override, Policy, Rules, Threshold
+
+_DAY = timedelta(days=1)
+_ONE = Threshold()
+_SOFT = Threshold(count=3, span=7 * _DAY, window=90 * _DAY, lasts=30 * _DAY, longest=180 * _DAY)
+PRESETS = {
+    "standard": {BounceType.HARD: _ONE, BounceType.SOFT: _SOFT, BounceType.COMPLAINT: _ONE},
+    "listmonk": {
+        BounceType.HARD: _ONE,
+        BounceType.SOFT: Threshold(count=2, action=Consequence.NONE),
+        BounceType.COMPLAINT: _ONE,
+    },
+    "careful": {
+        BounceType.HARD: Threshold(hold=7 * _DAY),
+        BounceType.SOFT: _SOFT,
+        BounceType.COMPLAINT: _ONE,
+    },
+}
+
+
+class ThresholdSettings(Section):
+    """When bounces of one type have a consequence. What is not said is as in the preset."""
+
+    count: int | None = Field(
+        default=None, ge=1, le=1000, description="How many different messages must have bounced."
+    )
+    action: Consequence | None = Field(
+        default=None,
+        description="What follows: none, unsubscribe (of its list or campaign), blocklist, delete.",
+    )
+    span: Duration | None = Field(
+        default=None, description="How much time must lie between the first and the last of them."
+    )
+    window: Duration | None = Field(
+        default=None, description="How long a bounce counts. Absent: for good, or as in the preset."
+    )
+    hold: Duration | None = Field(
+        default=None,
+        description="How long the first is only held, until another message confirms it.",
+    )
+    lasts: Duration | None = Field(
+        default=None,
+        description="How long the suppression lasts the first time; then twice as long.",
+    )
+    longest: Duration | None = Field(
+        default=None, description="How long it lasts at most, however often it happens."
+    )
+
+    @model_validator(mode="after")
+    def _can_be_reached(self) -> Self:
+        if self.span and self.window and self.span > self.window:
+            raise ValueError("span is longer than window, so this could never be reached")
+        if self.span and self.count == 1:
+            raise ValueError("one message has no span: set count to 2 or more, or leave span out")
+        return self
+
+    def over(self, threshold: Threshold) -> Threshold:
+        """Return *threshold* with what is said here."""
+        said = {name: getattr(self, name) for name in self.model_fields_set}
+        return replace(threshold, **said)
+
+
+class OverrideSettings(Section):
+    """Other thresholds for some mail. All that is named must fit."""
+
+    campaign: str = Field(default="", description="Messages of this campaign.")
+    list_id: str = Field(default="", description="Messages with this List-Id.")
+    sender: str = Field(default="", description="Messages from this domain.")
+    destination: str = Field(default="", description="Messages to addresses in this domain.")
+    min_trust: Trust | None = Field(default=None, description="What evidence counts.")
+    hard: ThresholdSettings = Field(default_factory=ThresholdSettings)
+    soft: ThresholdSettings = Field(default_factory=ThresholdSettings)
+    complaint: ThresholdSettings = Field(default_factory=ThresholdSettings)
+
+    @model_validator(mode="after")
+    def _names_something(self) -> Self:
+        if not any(self.conditions()):
+            raise ValueError("name a campaign, list_id, sender or destination that it is for")
+        return self
+
+    def conditions(self) -> tuple[str, str, str, str]:
+        """Return what it is for."""
+        return self.campaign, self.list_id, self.sender, self.destination
+
+
+class PolicySettings(Section):
+    """Whom not to mail: how many bounces of which type have which consequence."""
+
+    preset: Literal["standard", "listmonk", "careful"] = Field(
+        default="standard",
+        description=(
+            "The thresholds to start from. standard: 1 hard, 3 soft over 7 days, 1 complaint; "
+            "listmonk: 1 hard, 1 complaint, soft counted only; careful: a first hard is a hold."
+        ),
+    )
+    min_trust: Trust = Field(
+        default=Trust.LIKELY,
+        description="What evidence counts: proven, likely or claimed; all is stored and shown.",
+    )
+    hard: ThresholdSettings = Field(default_factory=ThresholdSettings)
+    soft: ThresholdSettings = Field(default_factory=ThresholdSettings)
+    complaint: ThresholdSettings = Field(default_factory=ThresholdSettings)
+    override: list[OverrideSettings] = Field(
+        default_factory=list, description="Exceptions, the first that fits counts."
+    )
+
+    @model_validator(mode="after")
+    def _can_all_be_reached(self) -> Self:
+        for rules in (self._rules(), *map(self._rules, self.override)):
+            for kind, threshold in rules.thresholds.items():
+                if threshold.window is not None and threshold.span > threshold.window:
+                    raise ValueError(
+                        f"{kind}: span is longer than window, so it could never be reached"
+                    )
+        seen = set()
+        for one in self.override:
+            if one.conditions() in seen:
+                raise ValueError("two overrides are for the same: the second could never be used")
+            seen.add(one.conditions())
+        return self
+
+    def policy_for(self, domain: str) -> Policy:
+        """Return the policy for addresses in *domain*."""
+        fitting = [one for one in self.override if one.destination.lower() in {"", domain}]
+        overrides = [
+            Override(
+                rules=self._rules(one),
+                campaign=one.campaign,
+                list_id=one.list_id,
+                sender=one.sender.lower(),
+            )
+            for one in fitting
+        ]
+        return Policy(rules=self._rules(), overrides=overrides)
+
+    def _rules(self, override: OverrideSettings | None = None) -> Rules:
+        layers = [self, override] if override else [self]
+        thresholds = dict(PRESETS[self.preset])
+        for layer in layers:
+            for kind in BounceType:
+                said: ThresholdSettings = getattr(layer, kind)
+                thresholds[kind] = said.over(thresholds[kind])
+        trust = override.min_trust if override else None
+        return Rules(thresholds=thresholds, min_trust=trust or self.min_trust)

@@ -1,0 +1,100 @@
+"""What policy knows of addresses, and what it decided."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from psycopg import AsyncConnection
+from psycopg.rows import dict_row
+
+from mtabounce.address import parse
+from mtabounce.model import BounceType, Fault, Trust
+from mtabounce.policy import Consequence, Event, EventKind, Suppression
+from mtabounce.store.rows import Row, as_json
+from mtabounce.store.statements import statements
+
+SQL = statements("policy")
+Connection = AsyncConnection[Any]
+
+
+async def histories(conn: Connection, ids: Sequence[int]) -> dict[int, list[Event]]:
+    """Return what happened to each of the recipients *ids*."""
+    found: defaultdict[int, list[Event]] = defaultdict(list)
+    async with conn.cursor(row_factory=dict_row) as cursor:
+        for name, event in _EVENTS.items():
+            await cursor.execute(SQL[name], {"ids": list(ids)})
+            for row in await cursor.fetchall():
+                found[row["recipient_id"]].append(event(row))
+    return found
+
+
+def _bounce(row: Mapping[str, Any]) -> Event:
+    return Event(
+        kind=EventKind.BOUNCE,
+        at=row["first_seen_at"],
+        id=row["id"],
+        message=row["original_message_id"],
+        type=BounceType(row["type"]),
+        reason=row["reason"],
+        fault=row["fault"] and Fault(row["fault"]),
+        trust=Trust(row["trust"]),
+        campaign=row["campaign"],
+        list_id=row["list_id"] or "",
+        sender=parse(row["sender"] or "").rpartition("@")[2].lower(),
+    )
+
+
+def _delivery(row: Mapping[str, Any]) -> Event:
+    return Event(kind=EventKind.DELIVERED, at=row["last_delivered_at"], trust=Trust.PROVEN)
+
+
+def _word(row: Mapping[str, Any]) -> Event:
+    kind, _, name = row["scope"].partition(":")
+    return Event(
+        kind=EventKind.ADDED if row["action"] == "add" else EventKind.REMOVED,
+        at=row["decided_at"],
+        id=row["id"],
+        type=row["type"] and BounceType(row["type"]),
+        reason=row["reason"],
+        until=row["until"],
+        list_id=name if kind == "list" else "",
+        campaign=name if kind == "campaign" else "",
+    )
+
+
+_EVENTS = {"bounces_of": _bounce, "deliveries_of": _delivery, "words_of_operators": _word}
+
+
+async def suppressions_of(
+    conn: Connection, recipients: Sequence[str]
+) -> dict[str, dict[str, Suppression]]:
+    """Return the stored suppressions of *recipients*: recipient → scope → suppression."""
+    found: defaultdict[str, dict[str, Suppression]] = defaultdict(dict)
+    async with conn.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(SQL["suppressions_of"], {"recipients": list(recipients)})
+        for row in await cursor.fetchall():
+            recipient = row.pop("recipient")
+            kind, action = row["type"] and BounceType(row["type"]), Consequence(row["action"])
+            found[recipient][row["scope"]] = Suppression(**row | {"type": kind, "action": action})
+    return found
+
+
+async def add_decisions(conn: Connection, rows: Sequence[Row]) -> None:
+    """Write decisions; those already written stay as they are."""
+    await conn.execute(SQL["add_decisions"], {"rows": as_json(rows)})
+
+
+async def delete_suppressions(conn: Connection, rows: Sequence[Row]) -> None:
+    """Delete the suppressions of *rows* (recipient, scope)."""
+    await conn.execute(SQL["delete_suppressions"], {"rows": as_json(rows)})
+
+
+async def put_suppressions(conn: Connection, rows: Sequence[Row]) -> None:
+    """Write suppressions over those of the same recipient and scope."""
+    await conn.execute(SQL["put_suppressions"], {"rows": as_json(rows)})
+
+
+async def ended(conn: Connection, limit: int) -> dict[str, int]:
+    """Return up to *limit* recipients, with their ids, of whom a suppression is over."""
+    cursor = await conn.execute(SQL["ended"], {"limit": limit})
+    return {recipient: number for number, recipient in await cursor.fetchall()}

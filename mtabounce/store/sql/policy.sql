@@ -1,0 +1,71 @@
+-- What policy knows of addresses, and what it decided.
+
+-- name: bounces_of
+-- The failures of these recipients, as policy counts them.
+SELECT b.recipient_id, b.id, b.type, b.reason, b.fault, b.trust, b.original_message_id,
+       b.first_seen_at, coalesce(c.campaign, '') AS campaign, b.meta ->> 'list_id' AS list_id,
+       b.meta ->> 'from' AS sender
+  FROM mtabounce.bounces AS b
+  LEFT JOIN mtabounce.campaigns AS c ON c.id = b.campaign_id
+ WHERE b.recipient_id = ANY (%(ids)s::bigint[]);
+
+-- name: deliveries_of
+SELECT id AS recipient_id, last_delivered_at
+  FROM mtabounce.recipients
+ WHERE id = ANY (%(ids)s::bigint[])
+   AND last_delivered_at IS NOT NULL;
+
+-- name: words_of_operators
+SELECT recipient_id, id, action, scope, type, reason, until, decided_at
+  FROM mtabounce.decisions
+ WHERE recipient_id = ANY (%(ids)s::bigint[])
+   AND action IN ('add', 'remove');
+
+-- name: suppressions_of
+SELECT recipient, type, reason, cause, scope, action, since, until, bounce_id
+  FROM mtabounce.suppressions
+ WHERE recipient = ANY (%(recipients)s::text[]);
+
+-- name: add_decisions
+INSERT INTO mtabounce.decisions
+       (recipient_id, recipient, key, actor, action, why, scope, type, reason, bounces, until, decided_at)
+SELECT r.recipient_id, r.recipient, decode(r.key, 'hex'), r.actor, r.action, r.why, r.scope, r.type,
+       r.reason, r.bounces, r.until, r.decided_at
+  FROM json_to_recordset(%(rows)s::json) AS r
+       (recipient_id bigint, recipient text, key text, actor text, action text, why text, scope text,
+        type text, reason text, bounces bigint[], until timestamptz, decided_at timestamptz)
+ ORDER BY r.decided_at
+ON CONFLICT (recipient_id, key) DO NOTHING;
+
+-- name: delete_suppressions
+DELETE FROM mtabounce.suppressions AS s
+ USING json_to_recordset(%(rows)s::json) AS r (recipient text, scope text)
+ WHERE s.recipient = r.recipient
+   AND s.scope = r.scope;
+
+-- name: put_suppressions
+INSERT INTO mtabounce.suppressions
+       (recipient, type, reason, cause, scope, action, since, until, bounce_id, decision_id)
+SELECT r.recipient, r.type, r.reason, r.cause, r.scope, r.action, r.since, r.until, r.bounce_id,
+       (SELECT max(d.id)
+          FROM mtabounce.decisions AS d
+         WHERE d.recipient_id = r.recipient_id
+           AND d.scope = r.scope
+           AND d.decided_at = r.since
+           AND d.action IN ('suppress', 'add'))
+  FROM json_to_recordset(%(rows)s::json) AS r
+       (recipient_id bigint, recipient text, type text, reason text, cause text, scope text, action text,
+        since timestamptz, until timestamptz, bounce_id bigint)
+ON CONFLICT (recipient, scope) DO UPDATE
+   SET type = excluded.type, reason = excluded.reason, cause = excluded.cause, action = excluded.action,
+       since = excluded.since, until = excluded.until, bounce_id = excluded.bounce_id,
+       decision_id = excluded.decision_id;
+
+-- name: ended
+-- Recipients of suppressions that are over, for policy to look at again.
+SELECT DISTINCT r.id, r.recipient
+  FROM mtabounce.suppressions AS s
+  JOIN mtabounce.recipients AS r ON r.recipient = s.recipient
+ WHERE s.until <= now()
+ ORDER BY r.recipient
+ LIMIT %(limit)s;

@@ -1,0 +1,147 @@
+"""A bounce and its consequence are written together."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from psycopg.rows import dict_row
+
+from mtabounce.correlate import observe
+from mtabounce.model import (
+    Action,
+    BounceType,
+    Fault,
+    Judged,
+    Outcome,
+    RawInput,
+    Reading,
+    Report,
+    Verdict,
+)
+from mtabounce.pipeline.decide import Recorder, decide
+from mtabounce.policy import PolicySettings
+
+NOW = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
+HARD = Verdict(type=BounceType.HARD, reason="user_unknown", fault=Fault.RECIPIENT, rule="r1")
+SOFT = Verdict(type=BounceType.SOFT, reason="mailbox_full", fault=Fault.RECIPIENT, rule="r2")
+BLOCK = Verdict(type=BounceType.SOFT, reason="ip_blocked", fault=Fault.SENDER, rule="r3")
+
+
+def observed(verdict, message="1@lists", days_ago=0, *, proven=True):
+    report = Report(
+        outcome=Outcome.BOUNCE,
+        final_recipient="ann@example.org",
+        action=Action.FAILED,
+        original_message_id=message,
+    )
+    reading = Reading(
+        outcome=Outcome.BOUNCE, reports=(report,), fingerprint=message.encode(), relayed=not proven
+    )
+    received_at = NOW - timedelta(days=days_ago)
+    raw = RawInput(source="receiver", content=b"", received_at=received_at, trusted=True)
+    return observe(raw, Judged(reading=reading, verdicts=(verdict,)))
+
+
+async def recorded(conn, *observations, **policy):
+    async with conn.transaction():
+        await Recorder(PolicySettings(**policy)).record(conn, [*observations])
+
+
+async def rows(conn, query):
+    async with conn.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(query)
+        return await cursor.fetchall()
+
+
+async def suppressed(conn):
+    (row,) = await rows(conn, "SELECT is_suppressed('Ann@Example.org') AS suppressed")
+    return row["suppressed"]
+
+
+async def test_proven_hard_bounce_suppresses_and_says_why(conn):
+    await recorded(conn, *observed(HARD))
+
+    (one,) = await rows(conn, "SELECT * FROM suppressions")
+    (decision,) = await rows(conn, "SELECT * FROM decisions")
+    (bounce,) = await rows(conn, "SELECT id FROM bounces")
+    assert (one["recipient"], one["cause"], one["until"]) == ("ann@example.org", "hard", None)
+    assert (one["bounce_id"], one["decision_id"]) == (bounce["id"], decision["id"])
+    assert decision["why"] == "hard: 1 of 1 messages, the last for user_unknown: for good"
+    assert decision["bounces"] == [bounce["id"]]
+    assert await suppressed(conn)
+
+
+async def test_claim_suppresses_nobody_but_is_decided_on(conn):
+    await recorded(conn, *observed(HARD, proven=False))
+
+    (decision,) = await rows(conn, "SELECT * FROM decisions")
+    assert decision["why"].startswith("not acted on: unproven")
+    assert not await suppressed(conn)
+
+
+async def test_block_against_us_suppresses_nobody(conn):
+    for number in range(5):
+        await recorded(conn, *observed(BLOCK, f"{number}@lists", 20 - number * 4))
+
+    assert not await suppressed(conn)
+
+
+async def test_soft_bounces_suppress_for_a_time(conn):
+    for days_ago in (10, 6, 1):
+        await recorded(conn, *observed(SOFT, f"{days_ago}@lists", days_ago))
+
+    (one,) = await rows(conn, "SELECT * FROM suppressions")
+    assert one["until"] == NOW + timedelta(days=29)
+    assert await suppressed(conn)
+
+
+async def test_delivery_lifts_what_is_soft(conn):
+    for days_ago in (10, 6, 1):
+        await recorded(conn, *observed(SOFT, f"{days_ago}@lists", days_ago))
+    await conn.execute("UPDATE recipients SET last_delivered_at = %s", [NOW])
+
+    async with conn.transaction():
+        await decide(conn, PolicySettings(), {"ann@example.org": 1}, NOW)
+
+    assert not await suppressed(conn)
+    assert await rows(conn, "SELECT * FROM suppressions") == []
+
+
+async def test_copy_of_a_mail_decides_nothing_new(conn):
+    await recorded(conn, *observed(HARD))
+    before = await rows(conn, "SELECT * FROM decisions")
+
+    await recorded(conn, *observed(HARD))
+
+    assert await rows(conn, "SELECT * FROM decisions") == before
+
+
+async def test_word_of_an_operator_outlasts_bounces(conn):
+    await recorded(conn, *observed(HARD, days_ago=3))
+    await conn.execute(
+        "INSERT INTO decisions (recipient_id, recipient, key, actor, action, why, decided_at)"
+        " VALUES (1, 'ann@example.org', '\\x00', 'ops', 'remove', 'typo of ours', %s)",
+        [NOW - timedelta(days=1)],
+    )
+    async with conn.transaction():
+        await decide(conn, PolicySettings(), {"ann@example.org": 1}, NOW)
+    assert not await suppressed(conn)
+
+    await recorded(conn, *observed(HARD, "2@lists"))
+    assert await suppressed(conn)
+
+
+@pytest.mark.parametrize("preset", ["standard", "listmonk", "careful"])
+async def test_every_preset_acts_on_a_hard_bounce(conn, preset):
+    await recorded(conn, *observed(HARD), preset=preset)
+
+    assert await suppressed(conn)
+
+
+async def test_bulk_check_gives_back_the_addresses_as_they_were_given(conn):
+    await recorded(conn, *observed(HARD))
+
+    found = await rows(
+        conn, "SELECT * FROM check_recipients(ARRAY['ANN@example.org ', 'bob@example.org'])"
+    )
+
+    assert [(one["email"], one["cause"]) for one in found] == [("ANN@example.org ", "hard")]
