@@ -1,13 +1,12 @@
 """What a rule may look at: the effective codes and the words of one report."""
 
 from dataclasses import dataclass
-from functools import cached_property
 
 from mtabounce.classify.reply import named_host, read_reply
 from mtabounce.model import EnhancedStatus, Outcome, Report
 
 
-@dataclass
+@dataclass(slots=True)
 class Evidence:
     """All that the rules see of one report."""
 
@@ -21,7 +20,7 @@ class Evidence:
     action: str = ""  # RFC 3464 §2.3.3; "" where unknown
     feedback_type: str = ""
 
-    @cached_property
+    @property
     def status_text(self) -> str:
         """The effective status as text, "" where there is none."""
         return str(self.status) if self.status else ""

@@ -15,10 +15,13 @@ from mtabounce.model import Outcome
 
 Found = tuple[Rule, str]  # a rule that fits, and the words that it matched
 
-# One alternative of a pattern: the place of its rule, the pattern, and sets of words (by number)
-# of each of which the text must hold one, before RE2 is asked. A tuple, as its loop is the
-# hottest of the program.
-_Entry = tuple[int, Pattern, tuple[frozenset[int], ...]]
+# What may decide: the place of a rule, a number of its own (so that tuples sort), and the pattern
+# that the text must hold, None where the codes were enough. Tuples, as their loop is the hottest
+# of the program.
+_Try = tuple[int, int, Pattern | None]
+
+# A try, and sets of words (by number) of each of which the text must hold one first.
+_Entry = tuple[int, _Try, tuple[frozenset[int], ...]]
 
 
 class Index:
@@ -33,10 +36,10 @@ class Index:
     def __init__(self, rules: Sequence[Rule], operators: Operators) -> None:
         self._rules = rules
         self._operators = operators
-        self._always: list[int] = []  # rules that each report must try
-        self._by_status: dict[str, list[int]] = defaultdict(list)
-        self._by_code: dict[int, list[int]] = defaultdict(list)
-        self._by_outcome: dict[Outcome, list[int]] = defaultdict(list)
+        self._always: list[_Try] = []  # for each report
+        self._by_status: dict[str, list[_Try]] = defaultdict(list)
+        self._by_code: dict[int, list[_Try]] = defaultdict(list)
+        self._by_outcome: dict[Outcome, list[_Try]] = defaultdict(list)
         for number, rule in enumerate(rules):
             self._file(number, rule)
         keys = [set(rule.conditions()) for rule in rules]
@@ -46,29 +49,31 @@ class Index:
             for number, found in enumerate(keys)
             if found in ({"status"}, {"reply_code"}, set())
         }
-        self._words = _WordIndex(rules, self._always)
+        self._words = _WordIndex(rules)
         self._of_codes = lru_cache(4096)(self._find_by_codes)
 
     def first(self, evidence: Evidence) -> Found | None:
         """Return the first rule that fits, and the words that it matched; None: none does."""
         text = evidence.text.lower().encode(errors="replace")
-        numbers, patterns = self._candidates(evidence, text)
-        for number in numbers:
+        last = None
+        for number, _, pattern in self._tries(evidence, text):
+            if pattern is last and last is not None:
+                continue  # found by two of its alternatives
+            last = pattern
             rule = self._rules[number]
             if number in self._conditional and not rule.fits(evidence, self._operators):
                 continue
-            if not rule.text:
+            if pattern is None:
                 return rule, ""
-            for pattern in patterns.get(number) or rule.text:
-                if span := pattern.search(text):
-                    return rule, _words_at(evidence.text, text, *span)
+            if span := pattern.search(text):
+                return rule, _words_at(evidence.text, text, *span)
         return None
 
     def all(self, evidence: Evidence) -> Iterator[Found]:
         """Yield every rule that fits, in order; slowly, one by one."""
         text = evidence.text.lower().encode(errors="replace")
-        order = self._guessed_order if evidence.guessed else None
-        for number in sorted(range(len(self._rules)), key=order):
+        every = [(number, 0, None) for number in range(len(self._rules))]
+        for number, _, _ in sorted(every, key=self._guessed_order) if evidence.guessed else every:
             rule = self._rules[number]
             if not rule.fits(evidence, self._operators):
                 continue
@@ -78,78 +83,76 @@ class Index:
                 yield rule, _words_at(evidence.text, text, *found) if found else ""
 
     def _file(self, number: int, rule: Rule) -> None:
+        tries = _tries_of(number, rule)
         if rule.outcome is not Outcome.BOUNCE:
-            self._by_outcome[rule.outcome].append(number)
+            self._by_outcome[rule.outcome] += tries
         elif rule.text:
-            if not all(pattern.needs for pattern in rule.text):
-                self._always.append(number)
+            self._always += [each for each in tries if each[2] and not each[2].needs]
         elif rule.status or rule.reply_code:
             for status in rule.status:
-                self._by_status[status].append(number)
+                self._by_status[status] += tries
             for code in () if rule.status else rule.reply_code:
-                self._by_code[code].append(number)
+                self._by_code[code] += tries
         else:
-            self._always.append(number)
+            self._always += tries
 
-    def _candidates(
-        self, evidence: Evidence, text: bytes
-    ) -> tuple[Sequence[int], dict[int, list[Pattern]]]:
-        """Return the rules that may fit, in order, and which patterns of each to try."""
+    def _tries(self, evidence: Evidence, text: bytes) -> Sequence[_Try]:
+        """Return what may decide, in order."""
         if evidence.outcome is not Outcome.BOUNCE:
-            return self._by_outcome[evidence.outcome], {}
-        numbers, decided = self._of_codes(evidence.status_text, evidence.reply_code)
+            return self._by_outcome[evidence.outcome]
+        by_code, decided = self._of_codes(evidence.status_text, evidence.reply_code)
         if evidence.guessed:
-            patterns = self._words.patterns_in(text, len(self._rules))
-            return sorted({*numbers, *patterns}, key=self._guessed_order), patterns
-        patterns = self._words.patterns_in(text, decided)
-        return sorted({*numbers, *patterns}), patterns
+            found = self._words.tries(text, len(self._rules))
+            return sorted([*found, *by_code], key=self._guessed_order)
+        return sorted([*self._words.tries(text, decided), *by_code])
 
-    def _find_by_codes(self, status: str, code: int | None) -> tuple[tuple[int, ...], int]:
-        """Return the rules to try for these codes, and the first that is sure to fit."""
+    def _find_by_codes(self, status: str, code: int | None) -> tuple[list[_Try], int]:
+        """Return what to try for these codes, and the first rule that is sure to fit."""
         found = [*self._always, *self._by_code.get(code or 0, ())]
         class_, _, rest = status.partition(".")
         for key in (status, f"{class_}.{rest.partition('.')[0]}.", f"{class_}."):
             found += self._by_status.get(key, ())
-        return tuple(found), min(self._certain.intersection(found), default=len(self._rules))
+        certain = (number for number, _, _ in found if number in self._certain)
+        return found, min(certain, default=len(self._rules))
 
-    def _guessed_order(self, number: int) -> tuple[bool, int]:
-        rule = self._rules[number]
-        return not (rule.text or rule.reply_code), number
+    def _guessed_order(self, found: _Try) -> tuple[bool, int, int]:
+        rule = self._rules[found[0]]
+        return not (rule.text or rule.reply_code), found[0], found[1]
 
 
 class _WordIndex:
     """Finds the patterns whose words stand in a text, in one pass over it."""
 
-    def __init__(self, rules: Sequence[Rule], unless: Sequence[int]) -> None:
+    def __init__(self, rules: Sequence[Rule]) -> None:
         indexed = [
-            (number, pattern, needs)
+            (found, needs)
             for number, rule in enumerate(rules)
-            if rule.outcome is Outcome.BOUNCE and number not in unless
-            for pattern in rule.text
-            for needs in pattern.needs
+            if rule.outcome is Outcome.BOUNCE
+            for found in _tries_of(number, rule)
+            for needs in (found[2].needs if found[2] else ())
         ]
-        words = {word for _, _, needs in indexed for words in needs for word in words}
+        words = {word for _, needs in indexed for words in needs for word in words}
         self._numbers = {word: number for number, word in enumerate(sorted(words))}
         self._search = BytesAhoCorasick([word.encode() for word in self._numbers])
         self._entries: list[list[_Entry]] = [[] for _ in self._numbers]
         counts = self._counts(rules)
-        for rule, pattern, needs in indexed:
-            self._add(rule, pattern, needs, counts)
+        for found, needs in indexed:
+            self._add(found, needs, counts)
 
-    def patterns_in(self, text: bytes, end: int) -> dict[int, list[Pattern]]:
+    def tries(self, text: bytes, end: int) -> list[_Try]:
         """Return the patterns of rules before *end* all of whose words stand in *text*."""
         words = self._words_in(text)
-        patterns: dict[int, list[Pattern]] = {}
+        tries = []
         for word in words:
-            for rule, pattern, others in self._entries[word]:
+            for rule, found, others in self._entries[word]:
                 if rule >= end:
                     break
                 for other in others:
                     if other.isdisjoint(words):
                         break
                 else:
-                    patterns.setdefault(rule, []).append(pattern)
-        return patterns
+                    tries.append(found)
+        return tries
 
     def _words_in(self, text: bytes) -> set[int]:
         return {hit[0] for hit in self._search.find_matches_as_indexes(text, overlapping=True)}
@@ -160,15 +163,21 @@ class _WordIndex:
         texts = (example.lower().encode() for example in examples if isinstance(example, str))
         return Counter(chain.from_iterable(map(self._words_in, texts)))
 
-    def _add(self, rule: int, pattern: Pattern, needs: Needs, counts: Counter[int]) -> None:
+    def _add(self, found: _Try, needs: Needs, counts: Counter[int]) -> None:
         """File a pattern's alternative under those of its words that are met least often."""
         sets = [self._numbered(words) for words in needs]
         first, *others = sorted(sets, key=lambda words: sum(1 + counts[word] for word in words))
         for word in first:
-            self._entries[word].append((rule, pattern, tuple(others)))
+            self._entries[word].append((found[0], found, tuple(others)))
 
     def _numbered(self, words: Words) -> frozenset[int]:
         return frozenset(self._numbers[word] for word in words)
+
+
+def _tries_of(number: int, rule: Rule) -> list[_Try]:
+    return [(number, turn, pattern) for turn, pattern in enumerate(rule.text)] or [
+        (number, 0, None)
+    ]
 
 
 def _words_at(original: str, folded: bytes, start: int, end: int) -> str:
