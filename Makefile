@@ -38,7 +38,7 @@ docs: install ## write the generated documents anew
 bench: ## measure speed against the peers (minutes)
 	@scripts/install dev
 	@scripts/test-setup
-	@for bench in bench/*; do .venv/bin/python "$$bench" || exit 1; done
+	@for bench in bench/*; do [ -d "$$bench" ] || [ ! -x "$$bench" ] || .venv/bin/python "$$bench" || exit 1; done
 
 lock: ## lock the newest versions that pyproject.toml allows (needs uv)
 	@$(LOCK) --upgrade --extra embedded --group build --output-file requirements.lock

@@ -96,9 +96,17 @@ class Exim:
         (self._folder / "exim4").chmod(0o755)
         run(self._folder / "exim4", "-C", self._config, "-bd", "-q1s")
         pid_file = self._folder / "spool" / "exim.pid"
-        wait_until(lambda: is_listening(self.port), "Exim listens", details=self.log)
-        wait_until(lambda: pid_file.exists() and pid_file.read_text().strip(), "Exim has a pid")
+        wait_until(
+            lambda: pid_file.exists() and pid_file.read_text().strip(),
+            "Exim has a pid",
+            details=self.log,
+        )
         self._pid = int(pid_file.read_text())
+        try:
+            wait_until(lambda: is_listening(self.port), "Exim listens", details=self.log)
+        except TimeoutError:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *error: object) -> None:

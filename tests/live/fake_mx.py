@@ -59,8 +59,7 @@ class FakeMX(ThreadingTCPServer):
 
     @property
     def port(self) -> int:
-        port: int = self.server_address[1]  # type: ignore[assignment]
-        return port
+        return int(self.server_address[1])
 
     def __enter__(self) -> Self:
         threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()

@@ -94,7 +94,11 @@ class Postfix:
         for name, text in self._files.items():
             (self._config / name).write_text(text.replace("/etc/postfix", str(self._config)))
         run("postfix", "-c", self._config, "start")
-        wait_until(lambda: is_listening(self.port), "Postfix listens", details=self.log)
+        try:
+            wait_until(lambda: is_listening(self.port), "Postfix listens", details=self.log)
+        except TimeoutError:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *error: object) -> None:

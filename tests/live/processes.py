@@ -30,8 +30,7 @@ def find(program: str) -> Path:
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-        return port
+        return int(probe.getsockname()[1])
 
 
 def is_listening(port: int) -> bool:

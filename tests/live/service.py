@@ -66,7 +66,11 @@ class Service:
             self._process = subprocess.Popen(
                 [*self._command, "serve"], stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
-        wait_until(self._is_ready, "mtabounce is ready", timeout=60, details=self.log)
+        try:
+            wait_until(self._is_ready, "mtabounce is ready", timeout=60, details=self.log)
+        except BaseException:
+            self.kill_all()
+            raise
 
     def stop(self) -> None:
         """Ask it to stop, as systemd does."""
