@@ -11,6 +11,7 @@ from mtabounce.parsers._words import (
     returned_headers_at,
 )
 
+_SHORT = 400  # characters of a notice that is all reason
 REASON_LIMIT = 2048  # characters of running text that are taken for a reason
 
 _COMMAND = r"(RCPT TO|MAIL FROM|DATA|HELO|EHLO|LHLO|STARTTLS|AUTH|QUIT)\b"
@@ -91,8 +92,10 @@ _REPEATED = re.compile(
     r"^[ \t>]*(?:to|cc|from|subject|sent|date|message-id|an|von|para|de|aan|da|à)[ \t]*:[^\n]*",
     re.IGNORECASE | re.MULTILINE,
 )
+_SAID = re.compile(r"host \S+ ?\[[^\]\s]*\] (?:said|refused to talk to me): ([245]\d\d[ -].*)")
 _PARAGRAPH = re.compile(r"\n(?:[ \t]*\n)+")
-_BLANK = re.compile(r"\n[ \t]*\n")
+# A blank line, or one that starts with the next recipient.
+_END_OF_SAID = re.compile(r"\n[ \t]*\n|\n(?=<?[^\s<>@]{1,128}@[^\s<>@:]{1,255}>?:)")
 
 
 def has_failed(text: str) -> bool:
@@ -149,8 +152,15 @@ def reason_in(text: str) -> str:
     return unwrapped(_TAIL.sub("", said).strip(" :-"))
 
 
+def reply_in(text: str) -> str:
+    """Return the first SMTP reply that *text* quotes; "" for none."""
+    return reason_in(text) if _ANSWER.search(text) else ""
+
+
 def unwrapped(diagnostic: str) -> str:
     """Return the remote host's reply where the reporting MTA put words of its own around it."""
+    if diagnostic.startswith("host ") and (found := _SAID.match(diagnostic)):
+        return _TAIL.sub("", found[1])
     if found := _WRAPPED.match(diagnostic):
         return f"{found[1]} {found[2].strip()}"
     if found := _EXPIRED_WITH.match(diagnostic):
@@ -160,10 +170,18 @@ def unwrapped(diagnostic: str) -> str:
 
 def essence(text: str) -> str:
     """Return the reason in a whole notice: its lines that tell of failure, or hold a reply."""
-    if _ANSWER.search(text):
+    if len(text) < _SHORT or _ANSWER.search(text):
         return reason_in(text)
     telling = [line for line in _PARAGRAPH.split(text) if has_failed(line)]
     return joined(" ".join(telling) or text)
+
+
+def explanation(text: str, address: str) -> str:
+    """Return what a notice of an unknown dialect says of *address*."""
+    said = said_after(text, address)
+    if has_reply(said) or (len(text) >= _SHORT and has_failed(said)):
+        return reason_in(said)
+    return essence(text)
 
 
 def command_in(text: str) -> str:
@@ -220,7 +238,7 @@ def said_after(text: str, address: str) -> str:
     while at >= 0:
         start = at + len(address)
         rest = text[start : start + REASON_LIMIT].lstrip(" \t>)]}'\":;,.\n")
-        said = _BLANK.split(rest, maxsplit=1)[0]
+        said = _END_OF_SAID.split(rest, maxsplit=1)[0]
         if any(map(str.isalpha, said)):
             return said
         at = text.find(address, start)

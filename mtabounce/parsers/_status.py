@@ -21,6 +21,7 @@ from mtabounce.parsers._prose import (
     has_reply,
     host_in,
     reason_in,
+    reply_in,
     said_after,
     unwrapped,
 )
@@ -92,7 +93,7 @@ def _report(shared: dict[str, Any], fields: Fields, prose: str, transcript: str)
         "original_recipient": original,
         "action": action,
         "status": status,
-        "diagnostic_code": _diagnostic(fields, said, action),
+        "diagnostic_code": _diagnostic(fields, reason_in(said) or reply_in(transcript), action),
         "command": command_in(said) or command_in(transcript),
         "remote_mta": host_of(fields.get("remote-mta", "")) or host_in(said),
         "final_log_id": fields.get("final-log-id", ""),
@@ -121,12 +122,11 @@ def _action(fields: Fields, status: EnhancedStatus | None, said: str) -> Action 
     return action
 
 
-def _diagnostic(fields: Fields, said: str, action: Action) -> str:
-    """Return the remote host's words; those for people where the field lacks a reply."""
+def _diagnostic(fields: Fields, reason: str, action: Action) -> str:
+    """Return the remote host's words; with *reason*, where the field lacks a reply."""
     diagnostic = without_type(fields.get("diagnostic-code", ""))
     is_bad_news = action in (Action.FAILED, Action.DELAYED)
     if is_bad_news and len(diagnostic) < _TERSE and not has_reply(diagnostic):
-        reason = reason_in(said)
         diagnostic = f"{diagnostic} {reason}".strip() if reason not in diagnostic else diagnostic
     return unwrapped(diagnostic)
 

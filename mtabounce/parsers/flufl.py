@@ -16,14 +16,7 @@ from flufl.bounce import _scan
 from mtabounce.address import is_address
 from mtabounce.model import Action, Report
 from mtabounce.parsers._mail import Findings, Mail, Parser, findings, outcome_of
-from mtabounce.parsers._prose import (
-    command_in,
-    essence,
-    has_failed,
-    host_in,
-    reason_in,
-    said_after,
-)
+from mtabounce.parsers._prose import command_in, explanation, host_in
 from mtabounce.parsers._words import Words
 
 _NESTING_LIMIT = 50  # mails inside each other; the standard library takes them recursively
@@ -105,13 +98,12 @@ def _addresses(found: object) -> Iterator[str]:
 
 def _reports(mail: Mail, addresses: set[str], action: Action) -> Iterator[Report]:
     for address in sorted(addresses):
-        said = said_after(mail.text, address)
-        said = said if has_failed(said) else essence(mail.prose[0])
+        said = explanation(mail.prose[0], address)
         yield Report(
             outcome=outcome_of(action),
             final_recipient=address,
             action=action,
-            diagnostic_code=reason_in(said),
+            diagnostic_code=said,
             command=command_in(said),
             remote_mta=host_in(said),
             **mail.original,

@@ -11,7 +11,7 @@ from mtabounce.address import is_address, parse
 from mtabounce.model import Action
 from mtabounce.parsers._dialect import ADDRESS, report_of
 from mtabounce.parsers._mail import Findings, Mail, Parser, findings
-from mtabounce.parsers._prose import essence, has_failed, is_delay, said_after, without_headers
+from mtabounce.parsers._prose import explanation, has_failed, is_delay, without_headers
 
 _ADDRESSES = re.compile(ADDRESS)
 _MANY = 20  # more recipients than this are a list's, and named for another reason
@@ -25,15 +25,10 @@ def _read(mail: Mail) -> Findings | None:
     named = dict.fromkeys(name.strip(".") for name in _ADDRESSES.findall(text)[:200])
     action = Action.DELAYED if is_delay(f"{mail.subject}\n{text}") else Action.FAILED
     return findings(
-        report_of(mail, name, action, _reason(text, name), text)
+        report_of(mail, name, action, explanation(text, name), text)
         for name in named
         if name.lower() in sent_to and is_address(name)
     )
-
-
-def _reason(text: str, name: str) -> str:
-    said = said_after(text, name)
-    return said if has_failed(said) else essence(text)
 
 
 PARSER = Parser(rank=90, read=_read)
