@@ -1,9 +1,10 @@
 """
 Which bounce an observation belongs to, and what the observations of one bounce add up to. Pure.
 
-An observation finds its bounce by what both sides know of the failed message: the envelope id
-(RFC 3461), its Message-ID, or its queue id at one host; each together with the recipient, final
-or original. Where nothing is known, the report itself is what two copies of it share.
+An observation finds its bounce by what both sides know of the failed message: its signed return
+path, the envelope id (RFC 3461), its Message-ID, or its queue id at one host; each together with
+the recipient, final or original. Where nothing is known, the report itself is what two copies of
+it share.
 """
 
 import hashlib
@@ -47,7 +48,16 @@ class Ref:
     """One thing that a bounce is known by."""
 
     key: bytes  # 16 bytes: digest of kind, identifier and recipient
-    kind: str  # envelope_id, message_id, queue_id or mail
+    kind: str  # return_path, envelope_id, message_id, queue_id or mail
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnPath:
+    """What an address tells that a report was sent to."""
+
+    recipient: str  # normalized; whom the failed mail went to
+    campaign: str = ""
+    mark: str = ""  # the same for all mails with this return path; "": it is not signed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,21 +82,45 @@ class Observation:
         return self.verdict.type is not None
 
 
-def observe(raw: RawInput, judged: Judged, input_id: int | None = None) -> list[Observation]:
+def observe(
+    raw: RawInput,
+    judged: Judged,
+    input_id: int | None = None,
+    paths: Sequence[ReturnPath] = (),
+) -> list[Observation]:
     """
     Return what *raw* says, one observation for each recipient that it names.
 
-    Of two reports on one recipient the graver counts. A report that names nobody is left out.
+    Of two reports on one recipient the graver counts. A report that names nobody is on whom
+    *paths*, the return paths that *raw* came to, name; where they name nobody, it is left out.
     """
     found: dict[str, Observation] = {}
     for report, verdict in zip(judged.reading.reports, judged.verdicts, strict=True):
-        recipient = _recipient(report)
+        recipient = _recipient(report) or _only_one(path.recipient for path in paths)
         if not recipient:
             continue
         if recipient not in found or _graver(verdict, found[recipient].verdict):
-            new = _observation(raw, judged.reading, report, verdict, recipient, input_id)
-            found[recipient] = new
+            context = _Context(raw, judged.reading, input_id, _proof(paths, report, recipient))
+            found[recipient] = _observation(context, report, verdict, recipient)
     return list(found.values())
+
+
+@dataclass(frozen=True, slots=True)
+class _Context:
+    raw: RawInput
+    reading: Reading
+    input_id: int | None
+    proof: ReturnPath | None  # a signed return path that names the recipient
+
+
+def _only_one(names: Iterable[str]) -> str:
+    found = set(names) - {""}
+    return found.pop() if len(found) == 1 else ""
+
+
+def _proof(paths: Iterable[ReturnPath], report: Report, recipient: str) -> ReturnPath | None:
+    names = {recipient, _key(report.final_recipient)} - {""}
+    return next((path for path in paths if path.mark and path.recipient in names), None)
 
 
 def _graver(one: Verdict, other: Verdict) -> bool:
@@ -98,13 +132,11 @@ def _gravity(kind: BounceType | None) -> int:
 
 
 def _observation(
-    raw: RawInput,
-    reading: Reading,
-    report: Report,
-    verdict: Verdict,
-    recipient: str,
-    input_id: int | None,
+    context: _Context, report: Report, verdict: Verdict, recipient: str
 ) -> Observation:
+    raw, reading = context.raw, context.reading
+    if context.proof and context.proof.campaign:
+        report = replace(report, campaign=context.proof.campaign)
     return Observation(
         recipient=recipient,
         domain=domain_of(recipient),
@@ -112,11 +144,11 @@ def _observation(
         key=_digest(reading.fingerprint, recipient.encode(errors="replace")),
         source=raw.source,
         parser=reading.parser,
-        trust=_trust(raw, reading),
+        trust=Trust.PROVEN if context.proof else _trust(raw, reading),
         report=report,
         verdict=verdict,
-        refs=tuple(_refs(reading, report, recipient)),
-        input_id=input_id,
+        refs=tuple(_refs(context, report, recipient)),
+        input_id=context.input_id,
     )
 
 
@@ -150,15 +182,18 @@ def _believable(occurred_at: datetime | None, received_at: datetime) -> datetime
     return occurred_at
 
 
-def _refs(reading: Reading, report: Report, recipient: str) -> Iterator[Ref]:
+def _refs(context: _Context, report: Report, recipient: str) -> Iterator[Ref]:
     known = {
         "envelope_id": report.original_envelope_id,
         "message_id": report.original_message_id,
         "queue_id": report.queue_id and f"{report.reporting_mta.lower()} {report.queue_id}",
     }
     names = {recipient, _key(report.final_recipient)} - {""}
-    if not any(known.values()):
-        yield _ref("mail", reading.fingerprint.hex(), recipient)
+    # Without a campaign, all mails of a day to one recipient may have the same return path.
+    if context.proof and (context.proof.campaign or not known["message_id"]):
+        yield _ref("return_path", context.proof.mark, context.proof.recipient)
+    elif not any(known.values()):
+        yield _ref("mail", context.reading.fingerprint.hex(), recipient)
     for kind, identifier in known.items():
         for name in sorted(names) if identifier else ():
             yield _ref(kind, identifier, name)

@@ -14,18 +14,21 @@ from typing import Any
 
 import uvloop
 from psycopg import AsyncConnection
+from psycopg.errors import InsufficientPrivilege
 
 from mtabounce.errors import ConfigError, StoreUnavailable
 from mtabounce.pipeline.decide import Recorder
 from mtabounce.pipeline.inbox import Inbox
 from mtabounce.pipeline.judging import Judging
+from mtabounce.pipeline.return_paths import signed_with
 from mtabounce.pipeline.worker import Worker
 from mtabounce.settings import Settings, load_settings
-from mtabounce.sources.receiver import Receiver
-from mtabounce.store.connection import connect
+from mtabounce.sources.receiver import IsOurs, Receiver, own_addresses
+from mtabounce.store.connection import connect, connect_sync
 from mtabounce.store.embedded import Embedded
 from mtabounce.store.migrate import prepare
 from mtabounce.store.partitions import ensure_partitions
+from mtabounce.store.return_paths import put_keys
 from mtabounce.store.state import state_directory
 from mtabounce.web.app import application
 from mtabounce.web.server import HttpServer
@@ -71,6 +74,7 @@ def serve(settings: Settings, config: Path | None, announce: Callable[[Listening
     part cannot start.
     """
     with storage(settings) as url:
+        _hand_over_keys(settings, url)
         uvloop.run(_Daemon(settings, config, url).serve(announce))
 
 
@@ -84,6 +88,27 @@ def work(settings: Settings, url: str, *, until_idle: bool) -> None:
     uvloop.run(_Daemon(settings, None, url).work(until_idle=until_idle))
 
 
+def _hand_over_keys(settings: Settings, url: str) -> None:
+    """Let SQL sign return paths, too, where keys are set; where none is, it keeps what it has."""
+    ring = settings.return_path.ring()
+    if not ring.keys:
+        return
+    try:
+        with connect_sync(url, application_name="mtabounce keys") as conn:
+            put_keys(conn, ring)
+    except InsufficientPrivilege:
+        log.warning("only the owner of the tables can hand the keys of return paths to SQL")
+
+
+def _is_ours(settings: Settings) -> IsOurs:
+    """Return the test whether the receiver takes mail to an address."""
+    is_signed = signed_with(settings.return_path.ring())
+    if settings.return_path.require_signed:
+        return is_signed
+    is_own = own_addresses(settings.receiver.return_paths)
+    return lambda path: is_own(path) or is_signed(path)
+
+
 class _Daemon:
     def __init__(self, settings: Settings, config: Path | None, url: str) -> None:
         self._settings = settings
@@ -95,7 +120,7 @@ class _Daemon:
     async def serve(self, announce: Callable[[Listening], None]) -> None:
         settings = self._settings
         inbox = Inbox(self._connector("inbox"), self._wake.set)
-        receiver = Receiver(settings.receiver, inbox.append)
+        receiver = Receiver(settings.receiver, inbox.append, _is_ours(settings))
         http = HttpServer(settings.http, application(self._troubles))
         async with self._working() as workers, asyncio.TaskGroup() as tasks:
             tasks.create_task(inbox.run())
@@ -148,6 +173,7 @@ class _Daemon:
             judging,
             Recorder(self._settings.policy),
             self._wake,
+            ring=self._settings.return_path.ring(),
             batch=settings.batch,
             until_idle=until_idle,
         )
@@ -181,15 +207,16 @@ class _Daemon:
         return {}
 
     def _reload(self, workers: Iterable[Worker], receiver: Receiver) -> None:
-        """Take new rules, header names and certificates; a mistake in them changes nothing."""
+        """Take new rules, header names, keys and certificates; a mistake changes nothing."""
         try:
             settings = load_settings(self._config)
             fresh = settings.judging()
             fresh.judge()  # a rule that is wrong is found here
-            receiver.reload()
-        except ConfigError as error:
+            _hand_over_keys(settings, self._url)
+            receiver.reload(_is_ours(settings))
+        except (ConfigError, StoreUnavailable) as error:
             log.error("not reloaded: %s", error)  # noqa: TRY400 (the operator's mistake, not ours)
             return
         for worker in workers:
-            worker.reload(fresh)
+            worker.reload(fresh, settings.return_path.ring())
         log.info("reloaded")

@@ -10,6 +10,7 @@ from mtabounce.config import Loaded, Section, find, load
 from mtabounce.model import BounceType
 from mtabounce.parsers import HeaderNames
 from mtabounce.pipeline.judge_process import JudgeSettings
+from mtabounce.pipeline.return_paths import ReturnPathSettings
 from mtabounce.pipeline.settings import WorkerSettings
 from mtabounce.policy import PolicySettings
 from mtabounce.sources.receiver import ReceiverSettings
@@ -51,6 +52,7 @@ class Settings(Section):
     state: StateSettings = Field(default_factory=StateSettings)
     database: DatabaseSettings = Field(default_factory=DatabaseSettings)
     receiver: ReceiverSettings = Field(default_factory=ReceiverSettings)
+    return_path: ReturnPathSettings = Field(default_factory=ReturnPathSettings)
     http: HttpSettings = Field(default_factory=HttpSettings)
     worker: WorkerSettings = Field(default_factory=WorkerSettings)
     headers: HeaderSettings = Field(default_factory=HeaderSettings)

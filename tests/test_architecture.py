@@ -10,7 +10,8 @@ PACKAGE = Path(__file__).parent.parent / "mtabounce"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = [
     {"charset", "errors", "model", "registry"},
-    {"config", "mask", "address", "mime", "verp"},
+    {"config", "mask", "address", "mime"},
+    {"verp"},
     {"parsers", "logs", "providers", "rules", "classify", "correlate", "policy"},
     {"store"},
     {"pipeline"},

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtabounce.correlate import Bounce, KnownRef, group, merge, observe
+from mtabounce.correlate import Bounce, KnownRef, ReturnPath, group, merge, observe
 from mtabounce.model import (
     Action,
     BounceType,
@@ -68,6 +68,33 @@ def test_recipient_without_domain_is_kept():
 
 def test_report_that_names_nobody_is_left_out():
     assert observed(report(final_recipient="")) == []
+
+
+def test_report_that_names_nobody_is_on_whom_its_return_path_names():
+    judged = Judged(
+        reading=Reading(outcome=Outcome.BOUNCE, reports=(report(final_recipient=""),)),
+        verdicts=(HARD,),
+    )
+    signed = ReturnPath("ann@example.org", "spring", "17 100")
+
+    (proven,) = observe(raw(), judged, paths=[signed])
+    (claimed,) = observe(raw(), judged, paths=[ReturnPath("ann@example.org")])
+
+    assert (proven.recipient, proven.trust) == ("ann@example.org", Trust.PROVEN)
+    assert proven.report.campaign == "spring"
+    assert (claimed.recipient, claimed.trust) == ("ann@example.org", Trust.CLAIMED)
+    assert observe(raw(), judged, paths=[signed, ReturnPath("bob@example.org")]) == []
+
+
+def test_signed_return_path_proves_what_is_said_of_either_of_two_names():
+    forwarded = report(final_recipient="ann@new.example", original_recipient="ann@example.org")
+    for recipient in ("ann@new.example", "ann@example.org"):
+        signed = ReturnPath(recipient, "", "17 100")
+        reading = Reading(outcome=Outcome.BOUNCE, reports=(forwarded,))
+
+        (one,) = observe(raw(), Judged(reading=reading, verdicts=(HARD,)), paths=[signed])
+
+        assert one.trust is Trust.PROVEN
 
 
 def test_graver_of_two_reports_on_one_recipient_counts():

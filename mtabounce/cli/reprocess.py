@@ -85,7 +85,8 @@ async def _run(
         connect, url, application_name="mtabounce reprocess", settings=settings.database
     )
     try:
-        batches = judged_again(connecting, judging, selection, settings.policy, write=write)
+        ring = settings.return_path.ring()
+        batches = judged_again(connecting, judging, ring, selection, settings.policy, write=write)
         return [one async for batch in batches for one in batch]
     finally:
         await judging.close()

@@ -6,6 +6,7 @@ known of them, and a duplicate cannot slip in between look-up and insert.
 """
 
 import json
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
@@ -17,7 +18,7 @@ from psycopg import AsyncConnection
 
 from mtabounce.correlate import Bounce, KnownRef, Observation, domain_of, group, merge
 from mtabounce.errors import TryAgainLater
-from mtabounce.model import BounceType, Report
+from mtabounce.model import BounceType, Report, Trust
 from mtabounce.store import record as store
 from mtabounce.store.text import clean_text
 
@@ -28,6 +29,7 @@ OBSERVATIONS = Metric(
     "mtabounce_observations_total", "Observations written.", ["source", "outcome"]
 )
 DUPLICATES = Metric("mtabounce_duplicates_total", "Observations that were stored before.")
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)  # not guessed
 _COUNTS = {BounceType.HARD: "hard", BounceType.SOFT: "soft", BounceType.COMPLAINT: "complaints"}
 _OWN_COLUMNS = {  # the fields of a report that observations have a column for
     "outcome", "final_recipient", "original_recipient", "action", "status", "reply_code",
@@ -69,7 +71,7 @@ async def record(conn: AsyncConnection[Any], observations: Sequence[Observation]
     observations = [storable(one) for one in observations]
     domains = {one.recipient: one.domain for one in observations}
     ids = await store.recipient_ids(conn, domains)
-    new = await _new_ones(conn, observations, ids)
+    new = await weigh(conn, await _new_ones(conn, observations, ids), ids)
     changes = await _changes(conn, [one for one in new if one.counts])
     if changes:
         await write_bounces(conn, changes, ids)
@@ -91,6 +93,33 @@ def storable(one: Observation) -> Observation:
     if (recipient, campaign) == (one.recipient, one.report.campaign):
         return one
     return replace(one, recipient=recipient, report=replace(one.report, campaign=campaign))
+
+
+async def weigh(
+    conn: AsyncConnection[Any], observations: Sequence[Observation], ids: dict[str, int]
+) -> list[Observation]:
+    """
+    Return *observations*; claims that only who had the mail can make are likely to be true.
+
+    That is: they name a Message-ID, or the UUID of a subscriber, that proven evidence on the same
+    recipient names, too.
+    """
+    claims = {
+        (ids[one.recipient], one.key): {
+            "recipient_id": ids[one.recipient],
+            "key": one.key,
+            "occurred_at": one.occurred_at,
+            "message_id": one.report.original_message_id,
+            "subscriber": one.report.subscriber if _UUID.fullmatch(one.report.subscriber) else "",
+        }
+        for one in observations
+        if one.trust is Trust.CLAIMED and (one.report.original_message_id or one.report.subscriber)
+    }
+    likely = await store.backed_claims(conn, list(claims.values())) if claims else set()
+    return [
+        replace(one, trust=Trust.LIKELY) if (ids[one.recipient], one.key) in likely else one
+        for one in observations
+    ]
 
 
 async def _new_ones(

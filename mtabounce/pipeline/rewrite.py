@@ -13,7 +13,7 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
-from mtabounce.correlate import Bounce, Observation, domain_of, merge, observe
+from mtabounce.correlate import Bounce, Observation, ReturnPath, domain_of, merge, observe
 from mtabounce.model import Judged
 from mtabounce.pipeline.decide import decide
 from mtabounce.pipeline.judging import Judging
@@ -23,8 +23,10 @@ from mtabounce.pipeline.record import (
     observation_row,
     record,
     storable,
+    weigh,
     write_bounces,
 )
+from mtabounce.pipeline.return_paths import look_up
 from mtabounce.pipeline.worker import finished
 from mtabounce.policy import PolicySettings
 from mtabounce.store import inputs
@@ -32,9 +34,10 @@ from mtabounce.store import record as store
 from mtabounce.store import rewrite as before
 from mtabounce.store.inputs import ClaimedInput
 from mtabounce.store.rewrite import Said, Selection
+from mtabounce.verp import Keyring
 
 Connection = AsyncConnection[Any]
-Work = Sequence[tuple[ClaimedInput, Judged | str]]
+Work = Sequence[tuple[ClaimedInput, Judged | str, tuple[ReturnPath, ...]]]
 Connect = Callable[[], Awaitable[Connection]]
 NOTHING = "nothing"
 BATCH = 100
@@ -56,7 +59,7 @@ class Difference:
 async def differences(conn: Connection, work: Work) -> list[Difference]:
     """Return what *work*, inputs and how they are judged now, would change; in order."""
     fresh = await _without_copies(conn, list(_observed(work)))
-    readable = [one.id for one, judged in work if not isinstance(judged, str)]
+    readable = [one.id for one, judged, _ in work if not isinstance(judged, str)]
     said = await before.said_by_inputs(conn, readable)
     was = {(one.input_id, one.recipient): one for one in said}
     now = {(one.input_id or 0, one.recipient): one for one in fresh}
@@ -70,9 +73,9 @@ async def rewrite(conn: Connection, work: Work, policy: PolicySettings) -> list[
 
     An input that cannot be judged now stays as it was. Raises AnotherWasFirst as record() does.
     """
-    work = [(one, judged) for one, judged in work if not isinstance(judged, str)]
+    work = [one for one in work if not isinstance(one[1], str)]
     found = await differences(conn, work)
-    await inputs.finish(conn, [finished(one, judged) for one, judged in work])
+    await inputs.finish(conn, [finished(one, judged) for one, judged, _ in work])
     said = [one.said for one in found if one.said]
     fresh = [one.observation for one in found if one.observation]
     ids = await _replace(conn, said, fresh)
@@ -83,6 +86,7 @@ async def rewrite(conn: Connection, work: Work, policy: PolicySettings) -> list[
 async def judged_again(
     connect: Connect,
     judging: Judging,
+    ring: Keyring,
     selection: Selection,
     policy: PolicySettings,
     *,
@@ -98,7 +102,8 @@ async def judged_again(
     async with await connect() as conn:
         while batch := await before.inputs_to_judge(conn, selection, after, BATCH):
             judged = await judging.judge([one.content for one in batch])
-            work = list(zip(batch, judged, strict=True))
+            paths = await look_up(conn, ring, batch)
+            work = list(zip(batch, judged, paths, strict=True))
             if write:
                 async with conn.transaction():
                     found = await rewrite(conn, work, policy)
@@ -113,6 +118,7 @@ async def _replace(
 ) -> dict[str, int]:
     names = {one.recipient for one in said} | {one.recipient for one in fresh}
     ids = await store.recipient_ids(conn, {name: domain_of(name) for name in sorted(names)})
+    fresh = await weigh(conn, fresh, ids)
     homes = {(one.recipient, one.key): one.bounce_id for one in said if one.bounce_id}
     staying = [one for one in fresh if one.counts and (one.recipient, one.key) in homes]
     await before.delete_observations(conn, [_mark(one) for one in said])
@@ -145,9 +151,9 @@ async def _rebuild(conn: Connection, numbers: Sequence[int], ids: dict[str, int]
 
 
 def _observed(work: Work) -> Iterator[Observation]:
-    for raw, judged in work:
+    for raw, judged, paths in work:
         if not isinstance(judged, str):
-            yield from map(storable, observe(raw, judged, raw.id))
+            yield from map(storable, observe(raw, judged, raw.id, paths))
 
 
 async def _without_copies(conn: Connection, fresh: Sequence[Observation]) -> list[Observation]:

@@ -16,15 +16,17 @@ import psycopg
 from prometheus_client import Counter, Histogram
 from psycopg import AsyncConnection
 
-from mtabounce.correlate import Observation, observe
+from mtabounce.correlate import Observation, ReturnPath, observe
 from mtabounce.errors import StoreUnavailable, TryAgainLater
 from mtabounce.model import Judged
+from mtabounce.pipeline import return_paths
 from mtabounce.pipeline.decide import Recorder
 from mtabounce.pipeline.judge_process import JudgeSettings
 from mtabounce.pipeline.judging import Judging
 from mtabounce.pipeline.record import AnotherWasFirst
 from mtabounce.store import inputs
 from mtabounce.store.inputs import ClaimedInput, Finished
+from mtabounce.verp import Keyring
 
 FINISHED = Counter(
     "mtabounce_inputs_finished_total", "Inputs that a worker was done with.", ["outcome"]
@@ -34,6 +36,7 @@ ROUNDS = 5  # how often a transaction that met another is tried before the worke
 log = logging.getLogger(__name__)
 
 Connection = AsyncConnection[Any]
+_Work = tuple[ClaimedInput, Judged | str, tuple[ReturnPath, ...]]
 Connect = Callable[[], Awaitable[Connection]]
 _MET_ANOTHER = (
     AnotherWasFirst,
@@ -48,8 +51,8 @@ class Worker:
     Drains the inbox with one connection and one judging process, its own. Start run() in a task.
 
     *wake* is set whenever inputs have arrived here; *pause* (seconds) is how long the worker
-    waits for it before it looks for inputs that others put in. With *until_idle*, it ends where
-    nothing is left to do.
+    waits for it before it looks for inputs that others put in. *ring* holds the keys of signed
+    return paths; None: there are none. With *until_idle*, it ends where nothing is left to do.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class Worker:
         recorder: Recorder,
         wake: asyncio.Event,
         *,
+        ring: Keyring | None = None,
         batch: int = 100,
         pause: float = 1.0,
         until_idle: bool = False,
@@ -67,6 +71,7 @@ class Worker:
         self._judging = judging
         self._recorder = recorder
         self._wake = wake
+        self._ring = ring or Keyring()
         self._batch = batch
         self._pause = pause
         self._until_idle = until_idle
@@ -97,9 +102,10 @@ class Worker:
         self._stopping = True
         self._wake.set()
 
-    def reload(self, settings: JudgeSettings) -> None:
-        """Judge with new *settings* from the next batch on."""
+    def reload(self, settings: JudgeSettings, ring: Keyring) -> None:
+        """Judge with new *settings* and keys from the next batch on."""
         self._judging.reload(settings)
+        self._ring = ring
 
     async def _drain(self, conn: Connection) -> None:
         while not self._stopping:
@@ -136,38 +142,40 @@ class Worker:
         if not claimed:
             return 0
         judged = await self._judging.judge([one.content for one in claimed])
-        work = list(zip(claimed, judged, strict=True))
+        paths = await return_paths.look_up(conn, self._ring, claimed)
+        work = list(zip(claimed, judged, paths, strict=True))
         try:
             done = await self._record_all(conn, work)
         except _NOT_STORABLE as error:
             log.warning("worker: recording %d inputs one by one: %s", len(work), _brief(error))
-            done = [await self._record_alone(conn, *pair) for pair in work]
+            done = [await self._record_alone(conn, one) for one in work]
         await inputs.finish(conn, done)
         for one in done:
             FINISHED.labels(one.outcome or "failed").inc()
         return len(claimed)
 
-    async def _record_all(
-        self, conn: Connection, work: Sequence[tuple[ClaimedInput, Judged | str]]
-    ) -> list[Finished]:
+    async def _record_all(self, conn: Connection, work: Sequence[_Work]) -> list[Finished]:
         async with conn.transaction():  # a savepoint: the claim outlives an error
-            seen = [seen for one, judged in work for seen in _observed(one, judged)]
-            await self._recorder.record(conn, seen)
-        return [finished(one, judged) for one, judged in work]
+            await self._recorder.record(conn, [seen for one in work for seen in _observed(one)])
+        return [finished(one, judged) for one, judged, _ in work]
 
-    async def _record_alone(
-        self, conn: Connection, one: ClaimedInput, judged: Judged | str
-    ) -> Finished:
+    async def _record_alone(self, conn: Connection, work: _Work) -> Finished:
+        one, judged, _ = work
         try:
             async with conn.transaction():
-                await self._recorder.record(conn, _observed(one, judged))
+                await self._recorder.record(conn, _observed(work))
         except _NOT_STORABLE as error:
             return Finished(id=one.id, outcome=None, error=f"not storable: {_brief(error)}")
         return finished(one, judged)
 
 
-def _observed(one: ClaimedInput, judged: Judged | str) -> list[Observation]:
-    return [] if isinstance(judged, str) else observe(one, judged, one.id)
+def _observed(work: _Work) -> list[Observation]:
+    one, judged, paths = work
+    if isinstance(judged, str):
+        return []
+    observations = observe(one, judged, one.id, paths)
+    return_paths.count_strangers(paths, observations)
+    return observations
 
 
 def finished(one: ClaimedInput, judged: Judged | str) -> Finished:

@@ -26,6 +26,8 @@ from mtabounce.sources._paths import IsOurs, is_return_path, own_addresses
 from mtabounce.sources._session import CLOSING, Accept, Service, Session
 from mtabounce.sources._smtp import LmtpSession, SmtpSession
 
+__all__ = ["IsOurs", "Receiver", "ReceiverSettings", "own_addresses"]
+
 log = logging.getLogger(__name__)
 
 CONNECTIONS = Counter(
@@ -194,8 +196,13 @@ class Receiver:
             await self.close(0)
             raise
 
-    def reload(self) -> None:
-        """Read the certificate anew; where it cannot be used, the old one stays."""
+    def reload(self, is_ours: IsOurs | None = None) -> None:
+        """
+        Read the certificate anew, and take mail by *is_ours* from now on; None: as before.
+
+        Where the certificate cannot be used, the old one stays.
+        """
+        self._service.is_ours = is_ours or self._service.is_ours
         try:
             self._service.tls = self._tls()
         except ConfigError as error:

@@ -43,6 +43,12 @@ async def known_observations(conn: Connection, rows: Sequence[Row]) -> set[tuple
     return {(recipient_id, key) for recipient_id, key in await cursor.fetchall()}
 
 
+async def backed_claims(conn: Connection, rows: Sequence[Row]) -> set[tuple[int, bytes]]:
+    """Return which of *rows* proven evidence bears out, as pairs of recipient_id and key."""
+    cursor = await conn.execute(SQL["backed_claims"], {"rows": as_json(rows)})
+    return {(recipient_id, bytes.fromhex(key)) for recipient_id, key in await cursor.fetchall()}
+
+
 async def known_refs(conn: Connection, keys: Sequence[bytes]) -> list[KnownRef]:
     """Return the stored refs among *keys*."""
     async with conn.cursor(row_factory=class_row(KnownRef)) as cursor:

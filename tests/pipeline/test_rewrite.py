@@ -15,6 +15,7 @@ from mtabounce.pipeline.worker import Worker
 from mtabounce.policy import PolicySettings
 from mtabounce.store import inputs
 from mtabounce.store.rewrite import Selection
+from mtabounce.verp import Keyring
 
 RECORDER = Recorder(PolicySettings())
 BOUNCE = b"""\
@@ -72,7 +73,7 @@ async def again(connecting, rules, *, write, **selection):
     judges = judging(rules)
     try:
         batches = judged_again(
-            connecting, judges, Selection(**selection), RECORDER.policy, write=write
+            connecting, judges, Keyring(), Selection(**selection), RECORDER.policy, write=write
         )
         return [(one.was, one.now, one.rule) async for batch in batches for one in batch]
     finally:

@@ -36,6 +36,16 @@ SELECT o.recipient_id, o.key
    AND o.key = decode(r.key, 'hex')
    AND o.occurred_at BETWEEN r.occurred_at - interval '50 days' AND r.occurred_at + interval '50 days';
 
+-- name: backed_claims
+SELECT DISTINCT r.recipient_id, r.key
+  FROM json_to_recordset(%(rows)s::json) AS r
+       (recipient_id bigint, key text, occurred_at timestamptz, message_id text, subscriber text)
+  JOIN mtabounce.observations AS o
+    ON o.recipient_id = r.recipient_id
+   AND o.trust = 'proven'
+   AND o.occurred_at BETWEEN r.occurred_at - interval '50 days' AND r.occurred_at + interval '50 days'
+   AND (o.original_message_id = nullif(r.message_id, '') OR o.facts->>'subscriber' = nullif(r.subscriber, ''));
+
 -- name: known_refs
 SELECT key, bounce_id, seen_at
   FROM mtabounce.bounce_refs

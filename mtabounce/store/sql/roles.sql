@@ -22,7 +22,7 @@ $$;
 GRANT INSERT, SELECT (id) ON mtabounce.inputs TO mtabounce_ingest;
 
 -- name: grant_read
--- Readers see everything but the mails themselves.
+-- Readers see everything but the mails themselves, and secrets.
 DO $$
 DECLARE
     hidden  record;
@@ -30,7 +30,10 @@ DECLARE
 BEGIN
     GRANT SELECT ON ALL TABLES IN SCHEMA mtabounce TO mtabounce_read;
     ALTER DEFAULT PRIVILEGES IN SCHEMA mtabounce GRANT SELECT ON TABLES TO mtabounce_read;
-    FOR hidden IN SELECT * FROM (VALUES ('inputs', ARRAY['content'])) AS t (name, columns) LOOP
+    FOR hidden IN
+        SELECT * FROM (VALUES ('inputs', ARRAY['content']),
+                              ('return_path_keys', ARRAY['inner_pad', 'outer_pad'])) AS t (name, columns)
+    LOOP
         SELECT string_agg(quote_ident(attname), ', ') INTO visible
           FROM pg_attribute
          WHERE attrelid = format('mtabounce.%I', hidden.name)::regclass
@@ -42,11 +45,13 @@ END
 $$;
 
 -- name: grant_admin
--- Administrators do everything but change the schema.
+-- Administrators do everything but change the schema, and see secrets.
 DO $$
 BEGIN
     GRANT ALL ON ALL TABLES IN SCHEMA mtabounce TO mtabounce_admin;
     GRANT ALL ON ALL SEQUENCES IN SCHEMA mtabounce TO mtabounce_admin;
+    REVOKE ALL ON mtabounce.return_path_keys FROM mtabounce_admin;
+    GRANT SELECT (id, domain, lifetime, signs) ON mtabounce.return_path_keys TO mtabounce_admin;
     ALTER DEFAULT PRIVILEGES IN SCHEMA mtabounce GRANT ALL ON TABLES TO mtabounce_admin;
     ALTER DEFAULT PRIVILEGES IN SCHEMA mtabounce GRANT ALL ON SEQUENCES TO mtabounce_admin;
 END

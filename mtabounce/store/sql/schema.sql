@@ -2,6 +2,28 @@
 
 CREATE SCHEMA mtabounce;
 
+CREATE FUNCTION mtabounce.base32(octets bytea) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    -- 80 bits as 16 digits.
+    SELECT string_agg(substr('abcdefghijklmnopqrstuvwxyz234567',
+                             substring(('x' || encode(substr(octets, 1, 10), 'hex'))::bit(80)
+                                       FROM 5 * place + 1 FOR 5)::integer + 1, 1), '' ORDER BY place)
+      FROM generate_series(0, 15) AS place
+$$;
+
+CREATE FUNCTION mtabounce.base32(number bigint) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT CASE WHEN number = 0 THEN 'a' ELSE
+        (SELECT string_agg(substr('abcdefghijklmnopqrstuvwxyz234567', (number >> 5 * place & 31)::integer + 1, 1),
+                           '' ORDER BY place DESC)
+           FROM generate_series(0, 12) AS place
+          WHERE number >> 5 * place > 0) END
+$$;
+
 CREATE FUNCTION mtabounce.check_recipients(emails text[], scope text DEFAULT 'all'::text) RETURNS TABLE(email text, type text, reason text, cause text, until timestamp with time zone)
     LANGUAGE sql STABLE PARALLEL SAFE
     AS $_$
@@ -54,6 +76,54 @@ CREATE FUNCTION mtabounce.is_suppressed(email text, scope text DEFAULT 'all'::te
            AND (s.until IS NULL OR s.until > now())
     )
 $_$;
+
+CREATE FUNCTION mtabounce.return_path(email text, campaign text DEFAULT NULL::text) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    key   mtabounce.return_path_keys;
+    day   integer;
+    token text;
+    mac   bytea;
+BEGIN
+    SELECT * INTO key FROM mtabounce.return_path_keys WHERE signs;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'mtabounce has no key to sign return paths with'
+              USING HINT = 'Set domain and keys in [return_path] of its configuration, and start it.';
+    END IF;
+    day := ((now() AT TIME ZONE 'UTC')::date - DATE '1970-01-01' + key.lifetime) % 32768;
+    token := key.id || right('aa' || mtabounce.base32(day::bigint), 3);
+    mac := convert_to('v1|' || token || '|', 'UTF8');
+    token := token || mtabounce.base32(mtabounce.return_path_id(email, campaign));
+    mac := mac || convert_to(substr(token, 5) || '|' || key.domain, 'UTF8');
+    mac := sha256(key.outer_pad || sha256(key.inner_pad || mac));
+    RETURN 'b+' || token || '-' || mtabounce.base32(mac) || '@' || key.domain;
+END
+$$;
+
+CREATE FUNCTION mtabounce.return_path_id(email text, campaign text DEFAULT NULL::text) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    known_as text := lower(normalize(btrim(return_path_id.email), NFC));
+    named    text := coalesce(return_path_id.campaign, '');
+    number   bigint;
+BEGIN
+    SELECT p.id INTO number
+      FROM mtabounce.return_paths AS p
+     WHERE p.recipient = known_as AND p.campaign = named AND p.made_at > now() - interval '1 day';
+    IF number IS NULL THEN
+        INSERT INTO mtabounce.return_paths AS p (recipient, campaign)
+        VALUES (known_as, named)
+        ON CONFLICT (recipient, campaign) DO UPDATE SET made_at = now()
+        RETURNING p.id INTO number;
+    END IF;
+    RETURN number;
+END
+$$;
 
 CREATE TABLE mtabounce.suppressions (
     recipient text NOT NULL,
@@ -322,6 +392,37 @@ ALTER TABLE mtabounce.recipients ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTIT
     CACHE 1
 );
 
+CREATE TABLE mtabounce.return_path_keys (
+    id text NOT NULL,
+    domain text NOT NULL,
+    lifetime smallint NOT NULL,
+    signs boolean NOT NULL,
+    inner_pad bytea NOT NULL,
+    outer_pad bytea NOT NULL,
+    CONSTRAINT return_path_keys_id_check CHECK ((id ~ '^[a-z2-7]$'::text)),
+    CONSTRAINT return_path_keys_inner_pad_check CHECK ((octet_length(inner_pad) = 64)),
+    CONSTRAINT return_path_keys_lifetime_check CHECK (((lifetime >= 1) AND (lifetime <= 366))),
+    CONSTRAINT return_path_keys_outer_pad_check CHECK ((octet_length(outer_pad) = 64))
+);
+
+CREATE TABLE mtabounce.return_paths (
+    id bigint NOT NULL,
+    recipient text NOT NULL,
+    campaign text DEFAULT ''::text NOT NULL,
+    made_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT return_paths_campaign_check CHECK ((octet_length(campaign) <= 1000)),
+    CONSTRAINT return_paths_recipient_check CHECK (((recipient ~ '^[^[:space:]]+@[^[:space:]@]+$'::text) AND (octet_length(recipient) <= 320)))
+);
+
+ALTER TABLE mtabounce.return_paths ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME mtabounce.return_paths_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 ALTER TABLE ONLY mtabounce.bounces ATTACH PARTITION mtabounce.bounces_default DEFAULT;
 
 ALTER TABLE ONLY mtabounce.observations ATTACH PARTITION mtabounce.observations_default DEFAULT;
@@ -365,6 +466,15 @@ ALTER TABLE ONLY mtabounce.recipients
 ALTER TABLE ONLY mtabounce.recipients
     ADD CONSTRAINT recipients_recipient_key UNIQUE (recipient);
 
+ALTER TABLE ONLY mtabounce.return_path_keys
+    ADD CONSTRAINT return_path_keys_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY mtabounce.return_paths
+    ADD CONSTRAINT return_paths_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY mtabounce.return_paths
+    ADD CONSTRAINT return_paths_recipient_campaign_key UNIQUE (recipient, campaign);
+
 ALTER TABLE ONLY mtabounce.suppressions
     ADD CONSTRAINT suppressions_pkey PRIMARY KEY (recipient, scope);
 
@@ -401,6 +511,10 @@ CREATE INDEX observations_input_id ON ONLY mtabounce.observations USING btree (i
 CREATE INDEX observations_default_input_id_idx ON mtabounce.observations_default USING btree (input_id) WHERE (input_id IS NOT NULL);
 
 CREATE INDEX recipients_domain ON mtabounce.recipients USING btree (domain);
+
+CREATE UNIQUE INDEX return_path_keys_signs ON mtabounce.return_path_keys USING btree (signs) WHERE signs;
+
+CREATE INDEX return_paths_made_at ON mtabounce.return_paths USING brin (made_at);
 
 CREATE INDEX suppressions_until ON mtabounce.suppressions USING btree (until) WHERE (until IS NOT NULL);
 

@@ -7,6 +7,8 @@ import pytest
 from prometheus_client import REGISTRY
 
 from mtabounce.errors import StoreUnavailable, TryAgainLater
+from mtabounce.pipeline.return_paths import signed_with, today
+from mtabounce.verp import Keyring
 
 OURS = "bounces@b.example.org"
 REFUSED = "550 5.7.1 not accepted here"
@@ -400,3 +402,20 @@ async def test_smtp_is_not_lmtp(start):
     client = await (await start()).connect()
 
     assert (await client.ask("LHLO x")).startswith("502")
+
+
+async def test_signed_return_path_alone_is_taken_where_it_is_required(start):
+    ring = Keyring("b.example.org", {"a": b"correct horse battery staple"})
+    running = await start(is_ours=signed_with(ring))
+    client = await running.connect()
+    await client.ask("EHLO client.example")
+    await client.ask("MAIL FROM:<>")
+
+    good = ring.sign(17, today())
+    forged = good.replace("-", "x-")
+    expired = ring.sign(17, today() - 100)
+
+    assert (await client.ask(f"RCPT TO:<{good.upper()}>")).startswith("250")
+    assert (await client.ask(f"RCPT TO:<{expired}>")).startswith("250")  # kept as a claim
+    for other in (forged, OURS, "b+17@b.example.org", "ann@example.net"):
+        assert await client.ask(f"RCPT TO:<{other}>") == REFUSED

@@ -1,0 +1,27 @@
+-- Signed return paths: what they were made for, and the keys in SQL's reach.
+
+-- name: id_for
+SELECT mtabounce.return_path_id(%(recipient)s, %(campaign)s);
+
+-- name: made_for
+SELECT id, recipient, campaign
+  FROM mtabounce.return_paths
+ WHERE id = ANY (%(ids)s::bigint[]);
+
+-- name: lock_keys
+LOCK TABLE mtabounce.return_path_keys IN SHARE ROW EXCLUSIVE MODE;
+
+-- name: delete_keys
+DELETE FROM mtabounce.return_path_keys;
+
+-- name: add_keys
+INSERT INTO mtabounce.return_path_keys (id, domain, lifetime, signs, inner_pad, outer_pad)
+SELECT r.id, r.domain, r.lifetime, r.signs, decode(r.inner_pad, 'hex'), decode(r.outer_pad, 'hex')
+  FROM json_to_recordset(%(rows)s::json) AS r
+       (id text, domain text, lifetime smallint, signs boolean, inner_pad text, outer_pad text);
+
+-- name: key_ids
+-- Ids only, the one that signs first.
+SELECT id
+  FROM mtabounce.return_path_keys
+ ORDER BY signs DESC, id;
