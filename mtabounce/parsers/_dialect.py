@@ -47,7 +47,7 @@ class Dialect:
     delayed: str = ""  # says that it is no more than a delay
     reporter: str = ""  # a group "host": the reporting MTA
     local: bool = False  # whether recipients may lack a domain
-    anywhere: bool = False  # whether to look behind the start of a returned mail too
+    robots: bool = False  # whether no-reply addresses sign it, and the like
     _compiled: dict[str, re.Pattern[str]] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
@@ -56,8 +56,9 @@ class Dialect:
 
     def read(self, mail: Mail) -> Findings | None:
         """Return what *mail* says, or None where it is not of this dialect."""
-        text = mail.text if self.anywhere else mail.prose[0]
-        start = self._start(text) if mail.is_automatic else -1
+        text = mail.prose[0]
+        is_its = mail.is_robots if self.robots else mail.is_notice
+        start = self._start(text) if is_its else -1
         if start < 0:
             return None
         ended = self._compiled["stops"].search(text, start)

@@ -28,14 +28,15 @@ _RETURNED = frozenset(
 _BLANK_LINES = re.compile(r"\n(?:[ \t]*\n){3,}")  # patterns would take long over many of them
 _READABLE = frozenset({"text/plain", "text/html"})
 _DAEMONS_LOCAL_PART = re.compile(
-    r"(?i)(?:mailer[-_.]?daemon|post[-_]?master|mail[-_.]?delivery|mailerdaemon|mdaemon|daemon)"
+    r"(?i)(?:mailer[-_.]?daemon|post[-_]?master|bounces?|mail[-_.]?delivery|mailerdaemon|mdaemon|daemon)"
     r"[^@\s]*(?:@|>|$|\s)|mail delivery (?:sub)?system|system administrator|<>\s*$|^[ \t]*$"
 )
 _DAEMON = re.compile(
     r"(?i)(?:mailer[-_ .]?daemon|post_?master|mail[-_ ]?deliver|mail[-_ ]?daemon|mail[-_ ]?admin"
-    r"|deliver(?:y|ies)[-_ ]|system admin|mdaemon|no-?reply|non-?delivery|bounce|daemon@|virus"
+    r"|deliver(?:y|ies)[-_ ]|system admin|mdaemon|non-?delivery|bounce|daemon@|virus"
     r"|e500_smtp|mail service|imss|interscan|returned ?mail|undeliver)"
 )
+_NO_REPLY = re.compile(r"(?i)no-?reply@")
 _NEWS_OF_FAILURE = re.compile(
     r"(?i)(?:undeliver|deliver\w* (?:status|fail|problem|report|error|notif|delay|has fail)"
     r"|fail\w* (?:notice|deliver|mail)|returned mail|mail (?:deliver|fail|system error|could)"
@@ -140,6 +141,16 @@ class Mail(Message):
         )
 
     @cached_property
+    def is_notice(self) -> bool:
+        """Whether it is a mail system's own notice by all that its headers say."""
+        is_null = self.headers.raw(b"return-path").strip() == b"<>"
+        return (
+            self.is_daemons
+            or self.type == "multipart/report"
+            or (is_null and _NEWS_OF_FAILURE.search(self.subject) is not None)
+        )
+
+    @cached_property
     def is_automatic(self) -> bool:
         """Whether anything says that a mail system wrote it, and that it may be a bounce."""
         headers = self.headers
@@ -151,6 +162,11 @@ class Mail(Message):
             or _NEWS_OF_FAILURE.search(self.subject) is not None
             or not self.sender.strip(" <>")
         )
+
+    @property
+    def is_robots(self) -> bool:
+        """Whether a machine signs it at all; most of what such addresses send is no notice."""
+        return self.is_automatic or _NO_REPLY.search(self.sender) is not None
 
     @cached_property
     def is_forward(self) -> bool:

@@ -14,7 +14,7 @@ _QUOTED = re.compile(r"(?m)^>+ ?")
 def _read(mail: Mail) -> Findings | None:
     if mail.is_forward and "forwarded message" in mail.text.lower():
         return _read_text(mail, _QUOTED.sub("", mail.text))
-    return _read_text(mail, mail.prose[0]) if mail.is_automatic else None
+    return _read_text(mail, mail.prose[0]) if mail.is_notice else None
 
 
 def _read_text(mail: Mail, text: str) -> Findings | None:

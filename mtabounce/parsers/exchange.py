@@ -35,16 +35,10 @@ _OLD = Dialect(
     rf"|el|il|op|em|at) \d?\w",
     stops=r"^Original message|^Your message was sent",
 )
-_NAMED = Dialect(
-    starts=r"did(?: |\n)not(?: |\n)reach (?:some or all of the intended|the following) recipients?"
-    r"(?:\(s\))?[.:]?",
-    recipient=rf"^[ \t]*(?:'[^'\n]*'|[^\n<]{{0,100}}?)<?(?:SMTP:)?(?P<address>{ADDRESS})>?",
-    stops=r"MSEXCH:",
-)
 
 
 def _read(mail: Mail) -> Findings | None:
-    if not mail.is_automatic:
+    if not mail.is_notice:
         return None
     return findings(_replied(mail)) or _OLD.read(mail) or _listed(mail)
 

@@ -30,14 +30,12 @@ _OUTPUT = re.compile(
     r"(?s)generated during the delivery attempts?:\s*(?:-{6} .{0,400}? -{6}\s*)?(\S.{0,1000})"
 )
 _REPORTER = re.compile(r"(?im)(?:queue on|SMTP relay on|software on) ([\w.-]+[\w])")
-
-
 _NAMES = (_MALFORMED, _ONE_LINE, _RECIPIENT)
 
 
 def _read(mail: Mail) -> Findings | None:
     text = mail.prose[0]
-    begun = _STARTS.search(text) if mail.is_automatic else None
+    begun = _STARTS.search(text) if mail.is_notice else None
     if begun is None:
         return None
     action = Action.DELAYED if _DELAYED.search(text) else Action.FAILED

@@ -6,6 +6,7 @@ PARSER = plain_text(
     59,
     ("sent <<<", "sent >>>", "message from interscan", "unable to deliver message to <"),
     Dialect(
+        robots=True,
         recipient=rf"(?:Sent [<>]{{3}} RCPT TO:|Unable to deliver message to) ?<"
         rf"(?P<address>{ADDRESS})>",
         stops=r"\*+\s+End of message",

@@ -13,12 +13,14 @@ PARSER = plain_text(
         "message details:",
     ),
     Dialect(
+        robots=True,
         starts=r"^Failed recipient\(s\):",
         recipient=rf"^[ \t]*<?(?P<address>{ADDRESS})>?[ \t]*$",
         stops=r"^Error message",
         reason=rf"{_REASON}(?:\n[ \t]*\n|\Z)",
     ),
     Dialect(
+        robots=True,
         holds=r"^Error: |^Error message below:|Message could not be delivered|for details",
         recipient=rf"^[ \t]*(?:RCPT TO|To): <?(?P<address>{ADDRESS})>?",
         reason=rf"{_REASON}(?:^Message details|\Z)",

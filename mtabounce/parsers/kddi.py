@@ -10,6 +10,7 @@ PARSER = plain_text(
         "your mail attempted to be delivered on:",
     ),
     Dialect(
+        robots=True,
         starts=r"^Your mail (?:sent|attempted to be delivered) on:[^\n]*",
         recipient=rf"^[ \t]*Could not be delivered to:\s*<?(?P<address>{ADDRESS})>?"
         rf"(?P<reason>[\s\S]{{0,500}})",

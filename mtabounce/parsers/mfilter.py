@@ -6,6 +6,7 @@ PARSER = plain_text(
     57,
     ("-------server message", "m-filter"),
     Dialect(
+        robots=True,
         holds=r"^-------server message",
         recipient=rf"^<?(?P<address>{ADDRESS})>?[ \t]*$",
         stops=r"^-------server message",

@@ -34,7 +34,7 @@ _DELAYED = re.compile(
 
 def _read(mail: Mail) -> Findings | None:
     text = mail.text
-    if not mail.is_automatic:
+    if not mail.is_notice:
         return None
     listed, transcript = _LIST.search(text), _TRANSCRIPT.search(text)
     action = (
