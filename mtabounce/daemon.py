@@ -122,7 +122,7 @@ class _Daemon:
         inbox = Inbox(self._connector("inbox"), self._wake.set)
         receiver = Receiver(settings.receiver, inbox.append, _is_ours(settings))
         http = HttpServer(settings.http, application(self._troubles))
-        async with self._working() as workers, asyncio.TaskGroup() as tasks:
+        async with self._working(inbox) as workers, asyncio.TaskGroup() as tasks:
             tasks.create_task(inbox.run())
             upkeep = tasks.create_task(self._upkeep())
             try:
@@ -145,12 +145,13 @@ class _Daemon:
             await self._stop.wait()
 
     @asynccontextmanager
-    async def _working(self) -> AsyncIterator[list[Worker]]:
+    async def _working(self, inbox: Inbox | None = None) -> AsyncIterator[list[Worker]]:
         """Run the workers; when the block is left, let them end the batch under way."""
         self._on(signal.SIGTERM, self._stop.set)
         self._on(signal.SIGINT, self._stop.set)
         count = self._settings.worker.processes or os.cpu_count() or 1
-        workers = [self._worker() for _ in range(count)]
+        is_busy = inbox.is_busy if inbox else bool
+        workers = [self._worker(is_busy=is_busy) for _ in range(count)]
         running = [asyncio.create_task(one.run()) for one in workers]
         try:
             yield workers
@@ -161,7 +162,7 @@ class _Daemon:
             for task in late:
                 task.cancel()  # its inputs go back with the transaction
 
-    def _worker(self, *, until_idle: bool = False) -> Worker:
+    def _worker(self, *, until_idle: bool = False, is_busy: Callable[[], bool] = bool) -> Worker:
         settings = self._settings.worker
         judging = Judging(
             self._settings.judging(),
@@ -176,6 +177,7 @@ class _Daemon:
             ring=self._settings.return_path.ring(),
             batch=settings.batch,
             until_idle=until_idle,
+            is_busy=is_busy,
         )
 
     def _connector(self, part: str) -> Connect:

@@ -27,6 +27,8 @@ BATCH = Histogram(
 MAX_BATCH = 1_000  # inputs; more would only make the last one wait longer
 MAX_BATCH_BYTES = 32 * 2**20
 MAX_WAITING_BYTES = 128 * 2**20
+BUSY_BATCH = 4  # inputs in one COMMIT: so many senders wait for us at a time
+BUSY_FOR = 0.25  # seconds after such a COMMIT
 log = logging.getLogger(__name__)
 
 Connect = Callable[[], Awaitable[AsyncConnection[Any]]]
@@ -51,6 +53,11 @@ class Inbox:
         self._waiting = 0
         self._arrived = asyncio.Event()
         self._closed = False
+        self._busy_until = 0.0  # by the loop's clock
+
+    def is_busy(self) -> bool:
+        """Tell whether many senders wait for us now, so that other work should give way."""
+        return asyncio.get_running_loop().time() < self._busy_until
 
     async def append(self, raw: RawInput) -> None:
         """
@@ -105,6 +112,8 @@ class Inbox:
             self._settle(batch, StoreUnavailable("the inbox cannot be written now"))
         else:
             self._settle(batch, None)
+            if len(batch) >= BUSY_BATCH:
+                self._busy_until = asyncio.get_running_loop().time() + BUSY_FOR
             self._committed()
 
     async def _write(self, batch: list[RawInput]) -> None:

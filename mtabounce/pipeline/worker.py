@@ -32,6 +32,7 @@ FINISHED = Counter(
     "mtabounce_inputs_finished_total", "Inputs that a worker was done with.", ["outcome"]
 )
 SECONDS = Histogram("mtabounce_batch_seconds", "From the claim of a batch to its COMMIT.")
+GIVE_WAY = 10  # tenths of a second that a batch waits while senders do
 ROUNDS = 5  # how often a transaction that met another is tried before the worker pauses
 log = logging.getLogger(__name__)
 
@@ -52,7 +53,8 @@ class Worker:
 
     *wake* is set whenever inputs have arrived here; *pause* (seconds) is how long the worker
     waits for it before it looks for inputs that others put in. *ring* holds the keys of signed
-    return paths; None: there are none. With *until_idle*, it ends where nothing is left to do.
+    return paths; None: there are none. While *is_busy* says that senders wait, batches are put
+    off, but not for ever. With *until_idle*, it ends where nothing is left to do.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Worker:
         batch: int = 100,
         pause: float = 1.0,
         until_idle: bool = False,
+        is_busy: Callable[[], bool] = bool,
     ) -> None:
         self._connect = connect
         self._judging = judging
@@ -75,6 +78,7 @@ class Worker:
         self._batch = batch
         self._pause = pause
         self._until_idle = until_idle
+        self._is_busy = is_busy
         self._stopping = False
 
     async def run(self) -> None:
@@ -109,6 +113,7 @@ class Worker:
 
     async def _drain(self, conn: Connection) -> None:
         while not self._stopping:
+            await self._give_way()
             if await self.work(conn):
                 continue
             if self._until_idle:
@@ -120,6 +125,13 @@ class Worker:
                     await self._wake.wait()
             except TimeoutError:
                 continue
+
+    async def _give_way(self) -> None:
+        """Let senders go first: what they wait for is a COMMIT, what we do can be done later."""
+        for _ in range(GIVE_WAY):
+            if self._stopping or not self._is_busy():
+                return
+            await asyncio.sleep(0.1)
 
     async def work(self, conn: Connection) -> int:
         """Do one batch in one transaction; return how many inputs it had, 0 where none waits."""

@@ -142,3 +142,15 @@ async def test_closed_inbox_commits_what_waits_and_takes_no_more(conn, connectin
     with pytest.raises(StoreUnavailable):
         await inbox.append(raw())
     assert await contents(conn) == [b"last"]
+
+
+async def test_inbox_is_busy_while_many_senders_wait(connecting):
+    async with running(connecting) as inbox:
+        await inbox.append(raw())
+        assert not inbox.is_busy()
+
+        await asyncio.gather(*(inbox.append(raw()) for _ in range(50)))
+        assert inbox.is_busy()
+
+        await asyncio.sleep(module.BUSY_FOR)
+        assert not inbox.is_busy()

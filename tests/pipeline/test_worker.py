@@ -7,6 +7,7 @@ import psycopg
 import pytest
 
 from mtabounce.model import RawInput
+from mtabounce.pipeline import worker as module
 from mtabounce.pipeline.decide import Recorder
 from mtabounce.pipeline.judge_process import JudgeSettings
 from mtabounce.pipeline.judging import Judging
@@ -187,3 +188,14 @@ async def test_worker_wakes_when_inputs_arrive(conn, connecting, judges):
     worker.stop()
     await running
     assert len(found) == 1
+
+
+async def test_worker_gives_way_to_senders_but_not_for_ever(conn, connecting, judges, monkeypatch):
+    monkeypatch.setattr(module, "GIVE_WAY", 2)
+    asked = []
+    await appended(conn, dsn(1))
+
+    await worked(connecting, judges, is_busy=lambda: asked.append(1) or True)
+
+    assert len(await recipients(conn)) == 1
+    assert len(asked) >= 2
