@@ -51,6 +51,7 @@ _NAMED = (
 )
 _MARKS = {"g": "google.com", "n": "naver.com"}
 _ANSWERED = re.compile(r" ?\(in reply to (?:the )?([A-Za-z ]{2,24}?)(?: command)?\)")
+_OTHER = re.compile(r" @[\w.-]{1,255}: (?=[45]\d\d )")  # of another recipient, in the same field
 _COMMANDS = re.compile(
     r"\b(RCPT TO|MAIL FROM|end of data|DATA|initial connection|EHLO|HELO|STARTTLS)\b", re.IGNORECASE
 )
@@ -76,13 +77,16 @@ def read_reply(text: str) -> Reply:
     """Return the reply that *text* is or holds."""
     text = joined(text)
     host, command = "", ""
-    if not text[:3].isdigit():
+    if not (text[:3].isdigit() and text[3:4] in (" ", "-")):
         text, host, command = _unwrapped(text)
     if "(in reply to" in text and (answered := _ANSWERED.search(text)):
         command = answered[1].upper()
         text = text[: answered.start()] + text[answered.end() :]
     code, status = codes(text)
-    return Reply(without_addresses(without_repeats(text, code)), code, status, command, host)
+    text = without_addresses(without_repeats(text, code))
+    if text.count("@") > 1 and (other := _OTHER.search(text)):
+        text = text[: other.start()]
+    return Reply(text, code, status, command, host)
 
 
 def named_host(text: str) -> str:

@@ -96,3 +96,37 @@ def test_reply_code_says_whether_it_is_temporary_and_else_the_status(reply, temp
 
 def test_remote_host_is_taken_from_the_text_where_no_field_names_it():
     assert of_reply("host mx.example.org[192.0.2.1] said: 550 no").host == "mx.example.org"
+
+
+def test_reply_to_another_recipient_in_the_same_field_is_cut_off():
+    seen = of_reply("550 5.1.1 <ann@example.org>: unknown bob@example.org: 552 5.2.2 full")
+
+    assert seen.text == "550 5.1.1 <@example.org>: unknown"
+    assert str(seen.status) == "5.1.1"
+
+
+HOST = "host mx.example.org [192.0.2.1]"
+
+
+@pytest.mark.parametrize(
+    ("wrapped", "text", "command"),
+    [
+        (f"{HOST} said: 550 no (in reply to RCPT TO command)", "550 no", "RCPT TO"),
+        (f"{HOST} refused to talk to me: 554 no", "554 no", "CONNECT"),
+        (f"SMTP error from remote host after end of data: {HOST}: 554 no", "554 no", "END OF DATA"),
+        ("192.0.2.1 does not like recipient. Remote host said: 550 no", "550 no", "RCPT TO"),
+        ("5.1.0 - Unknown address error 550-'5.7.1 no'", "550-'5.7.1 no'", ""),
+        ("Remote Server returned '550 5.7.1 no'", "550 5.7.1 no'", ""),
+    ],
+)
+def test_reply_is_taken_out_of_what_mtas_wrap_around_it(wrapped, text, command):
+    seen = of_reply(wrapped)
+
+    assert seen.text == text
+    assert seen.command == command
+
+
+def test_outermost_of_two_replies_counts():
+    seen = of_reply(f"554 5.1.1 undeliverable: {HOST} said: 450 4.2.2 full")
+
+    assert (seen.reply_code, str(seen.status)) == (554, "5.1.1")
