@@ -3,11 +3,12 @@
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 
 from mtabounce.address import is_address, parse
 from mtabounce.model import Action, Report
 from mtabounce.parsers._dialect import complete, failed_recipients, report_of
-from mtabounce.parsers._mail import Findings, Mail, Parser, findings
+from mtabounce.parsers._mail import RECIPIENT_LIMIT, Findings, Mail, Parser, findings
 
 _STARTS = re.compile(
     r"(?im)^[^\n]*(?:address(?:\(es\)|es)?\s+failed:|following address(?:\(es\)|es)?\s+failed"
@@ -41,7 +42,8 @@ def _read(mail: Mail) -> Findings | None:
     action = Action.DELAYED if _DELAYED.search(text) else Action.FAILED
     host = _REPORTER.search(text)
     reports = _reports(mail, text[begun.end() :], action, host[1] if host else "")
-    return findings({report.final_recipient.lower(): report for report in reports}.values())
+    told = islice(reports, RECIPIENT_LIMIT)
+    return findings({report.final_recipient.lower(): report for report in told}.values())
 
 
 def _reports(mail: Mail, zone: str, action: Action, host: str) -> Iterator[Report]:

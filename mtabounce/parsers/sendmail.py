@@ -7,7 +7,7 @@ from dataclasses import replace
 from mtabounce.address import is_address, parse
 from mtabounce.model import Action, Report
 from mtabounce.parsers._dialect import chunks, complete, report_of
-from mtabounce.parsers._mail import Findings, Mail, Parser, findings
+from mtabounce.parsers._mail import RECIPIENT_LIMIT, Findings, Mail, Parser, findings
 
 _LIST = re.compile(r"(?im)^[ \t>-]*The following address(?:es|\(es\))? had [^\n]*-*\s*$")
 _TRANSCRIPT = re.compile(r"(?im)^[ \t]*-{2,6} ?Transcript of session follows ?-{0,6}")
@@ -19,6 +19,7 @@ _LISTED = re.compile(
     r"(?m)^(?:>>> )?[ \t]*(?:<(?P<a>[^<>\n]+)>|(?P<b>\"[^\n]+\"|[^\s()<>\[]+))[ \t]*(?:\["
     r"(?P<r>[^\]\n]+)\]|<[^<>\n]*>)?[ \t]*$"
 )
+_SESSION_LIMIT = 4096  # characters of a transcript, which is looked at for each recipient
 _EXPANDED = re.compile(r"(?i)\(expanded from:? ?<?([^<>()\s]+)>?\)")
 _DETAIL = re.compile(r"\n[ \t]+\((?:reason|expanded from)")  # what only a recipient has
 _REASON = re.compile(r"\(reason: ([^\n]*(?:\n {3,}[^\n]*)*)\)")
@@ -37,13 +38,13 @@ def _read(mail: Mail) -> Findings | None:
     if not mail.is_notice:
         return None
     listed, transcript = _LIST.search(text), _TRANSCRIPT.search(text)
-    action = (
-        Action.DELAYED if _DELAYED.search(text) or _DELAYED.search(mail.subject) else Action.FAILED
-    )
-    session = _zone(text, transcript)
+    is_delay = _DELAYED.search(f"{mail.subject}\n{text}") is not None
+    action = Action.DELAYED if is_delay else Action.FAILED
+    session = _zone(text, transcript)[:_SESSION_LIMIT]
     if listed:
         end = transcript.start() if transcript else len(_before_end(text))
-        return findings(_of_list(mail, text[listed.end() : end], session, action))
+        told = _of_list(mail, text[listed.end() : end], session, action)
+        return findings({report.final_recipient.lower(): report for report in told}.values())
     return findings(_of_session(mail, session, action)) if transcript else None
 
 
@@ -60,7 +61,7 @@ def _before_end(text: str) -> str:
 
 
 def _of_list(mail: Mail, zone: str, session: str, action: Action) -> Iterator[Report]:
-    hits = list(_LISTED.finditer(zone))
+    hits = list(_LISTED.finditer(zone))[:RECIPIENT_LIMIT]
     for hit, chunk in chunks(hits, zone):
         expanded = _EXPANDED.search(chunk)
         name = hit["a"] or hit["b"]
