@@ -104,9 +104,10 @@ class _Reading:
         scanned = reader.scan(chunk)
         self.lines += scanned.lines
         self.recognized += scanned.recognized
-        for joined in reader.joined(scanned):
-            self._count(joined)
-            yield from joined.deliveries
+        reader.feed(scanned)
+        joined = reader.join.take()
+        self._count(joined)
+        yield from joined.deliveries
 
     def _count(self, joined: Joined) -> None:
         self.attempts += joined.attempts

@@ -16,7 +16,8 @@ from functools import cache
 
 from mtabounce.logs._clock import Clock
 from mtabounce.logs._events import Event, LogFormat, State
-from mtabounce.logs._join import MESSAGES, Bucket, Delivery, Join, Joined, Key
+from mtabounce.logs._join import MESSAGES, Join
+from mtabounce.logs._messages import Bucket, Delivery, Joined, Key
 from mtabounce.logs._report import report_of
 from mtabounce.logs._syslog import from_journal, is_journal
 from mtabounce.registry import discover
@@ -75,7 +76,7 @@ class LogReader:
     def scan(self, chunk: bytes) -> Scanned:
         """Find the lines of *chunk*, which must hold whole lines, that tell of messages."""
         lines = chunk.count(b"\n")
-        if is_journal(chunk.lstrip()):
+        if is_journal(chunk):
             chunk = from_journal(chunk)
         chunk = b"\n" + chunk.replace(b"\0", b"").replace(b"\r\n", b"\n")
         found = Scanned(lines, 0)
@@ -90,10 +91,12 @@ class LogReader:
         """Return the messages of *scanned* of which more may be kept elsewhere."""
         return {key for _, events in scanned.events for key in self.join.missing(events)}
 
-    def joined(self, scanned: Scanned) -> list[Joined]:
-        """Join *scanned* to all that was read before it; one result a format."""
-        return [self.join.feed(events, form) for form, events in scanned.events]
+    def feed(self, scanned: Scanned) -> None:
+        """Join *scanned* to all that was read before it."""
+        for form, events in scanned.events:
+            self.join.feed(events, form)
 
-    def read(self, chunk: bytes) -> list[Joined]:
-        """Scan and join *chunk*."""
-        return self.joined(self.scan(chunk))
+    def read(self, chunk: bytes) -> Joined:
+        """Scan and join *chunk*, and take what came of it."""
+        self.feed(self.scan(chunk))
+        return self.join.take()

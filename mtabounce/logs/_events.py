@@ -1,6 +1,6 @@
 """What formats make of lines: events in the order of the log, the same for every MTA."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum, auto
 from typing import NamedTuple
@@ -9,14 +9,12 @@ from typing import NamedTuple
 class Kind(IntEnum):
     """What an event says of a message in a queue."""
 
-    BORN = auto()  # the queue id is taken, perhaps again
     MESSAGE_ID = auto()  # rest: the Message-ID
     SENDER = auto()  # rest: the reverse path
     RECEIVED = auto()  # rest: all of these at once, for LogFormat.received
     DELIVERY = auto()  # rest: for LogFormat.attempt
     EXPIRED = auto()  # every recipient that is still waiting has failed
     CANCELLED = auto()  # an operator made every recipient that is still waiting fail
-    CHILD = auto()  # rest: queue id of the message that tells the sender
     GONE = auto()  # the queue id is free
 
 
@@ -30,16 +28,10 @@ class State(StrEnum):
     NOTED = "noted"  # an address probe, or an attempt that was put off: nothing happened
 
 
-class Event(NamedTuple):
-    """One line of a log. All bytes are as logged."""
-
-    kind: Kind
-    stamp: bytes
-    host: bytes  # empty where the line has none
-    instance: bytes  # the MTA's own name, where several run on one host; empty: it has none
-    queue_id: bytes
-    rest: bytes = b""
-    times: int = 1  # how often it was logged
+# One line of a log: kind, stamp, host (empty where the line has none), instance (the MTA's own
+# name, where several run on one host; empty: it has none), queue id, rest, how often it was logged.
+# All bytes are as logged. There are millions of these, so they are plain tuples.
+Event = tuple[Kind, bytes, bytes, bytes, bytes, bytes, int]
 
 
 class Attempt(NamedTuple):
@@ -60,8 +52,7 @@ class Received(NamedTuple):
 
     reverse_path: bytes | None
     message_id: bytes
-    parent: bytes  # queue id of the message that this one reports on; empty: it is no report
-    recipients: tuple[bytes, ...] = ()  # empty where the line does not say
+    recipients: frozenset[bytes] = frozenset()  # empty where the line does not say
 
 
 class Explained(NamedTuple):
@@ -78,7 +69,10 @@ class LogFormat:
 
     title: str
     looks_like: Callable[[bytes], bool]  # whether a chunk may hold such lines; must be fast
-    events: Callable[[bytes], Iterator[Event]]  # of a chunk of whole lines that starts with "\n"
+    events: Callable[[bytes], list[Event]]  # of a chunk of whole lines that starts with "\n"
+    # Recipient, relay without address, reverse path (None: not said) of a DELIVERY that was
+    # plainly sent; None for all that must be looked at closely.
+    sent: Callable[[bytes], tuple[bytes, bytes, bytes | None] | None]
     attempt: Callable[[bytes], Attempt | None]  # of the rest of a DELIVERY; None: not understood
     explain: Callable[[Attempt], Explained]
     received: Callable[[bytes], Received | None] = lambda rest: None

@@ -1,7 +1,7 @@
 """From a delivery in a log to the report that a DSN of the same failure would be."""
 
 from mtabounce.logs._events import State
-from mtabounce.logs._join import Delivery
+from mtabounce.logs._messages import Delivery
 from mtabounce.model import Action, EnhancedStatus, Outcome, Report
 
 

@@ -6,7 +6,6 @@ failure_log), src/receive.c, src/log.c (write_syslog cuts long lines), src/strin
 """
 
 import re
-from collections.abc import Iterator
 
 from mtabounce.logs._events import (
     Attempt,
@@ -73,36 +72,40 @@ _ERROR = re.compile(
     re.DOTALL,
 )
 _AFTER = re.compile(r"(?:pipelined )?(initial connection|end of data|[A-Z]{4}(?: (?:TO|FROM))?)")
+# What most lines are: an address without oddities, routed by a router, by a transport.
+_SENT = re.compile(
+    rb"(?:=>|->|>>) ([^\s<>\"\\:|/]+@[^\s<>:]+)(?: F=<[^>\"]*>)?(?: P=<([^>\"]*)>)?"
+    rb" R=[\w.-]+ T=([\w.-]+)(?: S=\d+)?(?: H=(\S+))?(?= |$)"
+)
+_NOT_SAID: frozenset[bytes] = frozenset()
+_MARKS = (b" <= ", b" Completed", b" => ", b" -> ", b" ** ", b" == ")
+_LONG = 64 * 1024  # bytes
 _RECEIVED_SENDER = re.compile(rb'((?:"(?:[^"\\]|\\.)*"[^\s"]*)|[^\s"]\S*)')
-_MESSAGE_ID = re.compile(rb" id=(\S+)")
-_PARENT = re.compile(rb" R=(" + _ID + rb")(?= |$)")
 _FOR = re.compile(rb" for (\S+@\S+(?: \S+@\S+)*)$")
 
 
 def _looks_like(chunk: bytes) -> bool:
-    return any(mark in chunk for mark in (b" <= ", b" => ", b" Completed", b" ** ", b" == "))
+    # A long stretch of an Exim log holds either of these; to look for all takes longer.
+    marks = _MARKS if len(chunk) < _LONG else _MARKS[:2]
+    return any(mark in chunk for mark in marks)
 
 
-def _events(chunk: bytes) -> Iterator[Event]:
+def _events(chunk: bytes) -> list[Event]:
     if b" [1\\" in chunk:
         chunk = _PIECE.sub(_Pieces(), chunk)
+    found: list[Event] = []
+    add = found.append
     for outer, host, inner, message, flag, rest, word in _LINE.findall(chunk):
         stamp = inner or outer
         if not stamp:
             continue
         if flag == b"<=":
-            yield from _arrival(stamp, host, message, rest)
+            add((Kind.RECEIVED, stamp, host, b"", message, rest, 1))
         elif flag:
-            yield Event(Kind.DELIVERY, stamp, host, b"", message, flag + b" " + rest)
+            add((Kind.DELIVERY, stamp, host, b"", message, flag + b" " + rest, 1))
         else:
-            yield Event(_KINDS[word], stamp, host, b"", message)
-
-
-def _arrival(stamp: bytes, host: bytes, message: bytes, rest: bytes) -> Iterator[Event]:
-    yield Event(Kind.RECEIVED, stamp, host, b"", message, rest)
-    parent = _PARENT.search(rest) if rest.startswith(b"<> ") else None
-    if parent:
-        yield Event(Kind.CHILD, stamp, host, b"", parent[1], message)
+            add((_KINDS[word], stamp, host, b"", message, b"", 1))
+    return found
 
 
 class _Pieces:
@@ -127,16 +130,21 @@ def _received(rest: bytes) -> Received | None:
     if sender is None:
         return None
     # The subject (T="…") is the sender's own words: fields are looked for in front of it.
-    fields = rest[sender.end() :].partition(b' T="')[0]
-    message_id, parent = _MESSAGE_ID.search(fields), _PARENT.search(fields)
-    named = _FOR.search(rest)
+    fields, _, _ = rest[sender.end() :].partition(b' T="')
+    _, _, message_id = fields.partition(b" id=")
+    message_id, _, _ = message_id.partition(b" ")
+    named = _FOR.search(rest) if b" for " in rest else None
     path = sender[1]
     return Received(
         b"" if path == b"<>" else path,
-        message_id[1].strip(b"<>") if message_id else b"",
-        parent[1] if parent and path == b"<>" else b"",
-        tuple(named[1].split()) if named else (),
+        message_id.strip(b"<>"),
+        frozenset(named[1].split()) if named else _NOT_SAID,
     )
+
+
+def _sent(rest: bytes) -> tuple[bytes, bytes, bytes | None] | None:
+    found = _SENT.match(rest)
+    return (found[1], found[4] or found[3], found[2]) if found else None
 
 
 def _attempt(rest: bytes) -> Attempt | None:
@@ -223,6 +231,7 @@ FORMAT = LogFormat(
     title="Exim",
     looks_like=_looks_like,
     events=_events,
+    sent=_sent,
     attempt=_attempt,
     explain=_explain,
     received=_received,

@@ -6,22 +6,21 @@ expired, removed), src/cleanup/cleanup_message.c (message-id=), src/bounce/bounc
 """
 
 import re
-from collections.abc import Iterator
 
 from mtabounce.logs._events import Attempt, Event, Explained, Kind, LogFormat, State, decoded
 from mtabounce.logs._syslog import BODY, HEAD, REPEATED, times
 
+_LONG = 64 * 1024  # bytes
 _AGENTS = (b"smtp", b"lmtp", b"local", b"virtual", b"pipe", b"error", b"discard", b"retry")
 _QUEUE_MANAGERS = (b"qmgr", b"nqmgr", b"oqmgr")
-_DAEMONS = b"|".join((*_AGENTS, *_QUEUE_MANAGERS, b"cleanup", b"bounce", b"smtpd", b"pickup"))
+_DAEMONS = b"|".join((*_AGENTS, *_QUEUE_MANAGERS, b"cleanup"))
 
 # The tag is syslog_name, perhaps with the name of a service, and the program. syslog_name can be
 # anything: an address, postfix-out, mta/submission.
 _LINE = re.compile(
     HEAD + rb"((?:[^\s/\[\]]{1,64}/){0,4})(" + _DAEMONS + rb")" + BODY + REPEATED
     # A short queue id is hexadecimal, a long one is not; NOQUEUE has no message.
-    + rb"([0-9A-Za-z]{6,25}): (to=|from=|(?:resent-)?message-id=|removed|client=|uid="
-    rb"|sender (?:non-delivery|delivery status|delay) notification: )([^\n]*)"
+    + rb"([0-9A-Za-z]{6,25}): (to=|from=|(?:resent-)?message-id=|removed)([^\n]*)"
 )  # fmt: skip
 _KINDS = {
     **{agent + b"to=": Kind.DELIVERY for agent in _AGENTS},
@@ -29,9 +28,6 @@ _KINDS = {
     **{manager + b"removed": Kind.GONE for manager in _QUEUE_MANAGERS},
     b"cleanupmessage-id=": Kind.MESSAGE_ID,
     b"cleanupresent-message-id=": Kind.MESSAGE_ID,
-    b"smtpdclient=": Kind.BORN,
-    b"pickupuid=": Kind.BORN,
-    b"bouncesender non-delivery notification: ": Kind.CHILD,
 }
 # A quoted local part is one unit, whatever it holds. Before Postfix 3.5 nothing was quoted, and a
 # ">" could stand in an address: it ends where the next field follows.
@@ -40,6 +36,12 @@ _ATTEMPT = re.compile(
     rb"<" + _PATH + rb">, (?:orig_to=<" + _PATH + rb">, )?relay=([^,\n]*), (?:conn_use=\d+, )?"
     rb"delay=[\d.]+, (?:delays=[\d./]+, )?(?:dsn=(\d\.\d+\.\d+), )?status=([\w-]+)(?: \((.*))?"
 )  # fmt: skip
+# What most lines are: an address without oddities, a remote relay, no content filter here.
+_SENT = re.compile(
+    rb'<([^"<>\\\s]*)>, relay=([^\[,\n]*)\[(?!127\.|::1|IPv6:::1|private)[^,\n]*, '
+    rb"(?:conn_use=\d+, )?"
+    rb"delay=[\d.]+, delays=[\d./]+, dsn=2\.\d+\.\d+, status=sent \("
+)
 _SENDER = re.compile(rb"<" + _PATH + rb">, (size=|status=(?:expired|force-expired)\b)")
 _STATES = {
     b"sent": State.SENT,
@@ -64,24 +66,32 @@ _WHILE = re.compile(r" while (?:sending|receiving the) ([A-Za-z][A-Za-z ]{2,30})
 
 
 def _looks_like(chunk: bytes) -> bool:
-    return any(b"/" + daemon in chunk for daemon in (*_AGENTS, *_QUEUE_MANAGERS, b"cleanup"))
+    # A long stretch of a Postfix log holds each of these; to look for all takes longer.
+    wanted = _AGENTS if len(chunk) < _LONG else (b"qmgr", b"smtp", b"cleanup")
+    return any(b"/" + daemon in chunk for daemon in wanted) or b" qmgr" in chunk
 
 
-def _events(chunk: bytes) -> Iterator[Event]:
+def _events(chunk: bytes) -> list[Event]:
+    found: list[Event] = []
+    kinds, add = _KINDS, found.append
     for stamp, host, tag, daemon, repeated, queue_id, verb, rest in _LINE.findall(chunk):
-        kind = _KINDS.get(daemon + verb)
+        kind = kinds.get(daemon + verb)
         if kind is None or queue_id == b"NOQUEUE":
             continue
-        instance = tag.partition(b"/")[0]
-        if kind is Kind.DELIVERY:
-            if repeated:
-                yield Event(kind, stamp, host, instance, queue_id, rest[:-1], times(repeated))
-                continue
-        elif kind is Kind.SENDER:
-            kind, rest = _sender(rest)
+        instance = tag[: tag.find(b"/")]
+        if kind is Kind.SENDER:
+            path, size, _ = rest.partition(b">, size=")
+            if size and b'"' not in path:
+                rest = path[1:]
+            else:
+                kind, rest = _sender(rest)
         elif kind is Kind.MESSAGE_ID:
             rest = _message_id(rest)
-        yield Event(kind, stamp, host, instance, queue_id, rest)
+        elif repeated:
+            add((kind, stamp, host, instance, queue_id, rest[:-1], times(repeated)))
+            continue
+        add((kind, stamp, host, instance, queue_id, rest, 1))
+    return found
 
 
 def _sender(rest: bytes) -> tuple[Kind, bytes]:
@@ -95,6 +105,11 @@ def _message_id(rest: bytes) -> bytes:
     """Return it without its angle brackets; it may have none, or be anything at all."""
     rest = rest.strip()
     return rest[1:-1] if rest[:1] == b"<" and rest[-1:] == b">" else rest
+
+
+def _sent(rest: bytes) -> tuple[bytes, bytes, bytes | None] | None:
+    found = _SENT.match(rest)
+    return (found[1], found[2], None) if found else None
 
 
 def _attempt(rest: bytes) -> Attempt | None:
@@ -134,6 +149,7 @@ FORMAT = LogFormat(
     title="Postfix",
     looks_like=_looks_like,
     events=_events,
+    sent=_sent,
     attempt=_attempt,
     explain=_explain,
     reporter="double-bounce",

@@ -24,6 +24,6 @@ def read() -> Read:
             line if line.endswith(b"\n") else line + b"\n"
             for line in (one.encode() if isinstance(one, str) else one for one in lines)
         )
-        return [one for joined in reader.read(raw) for one in joined.deliveries]
+        return reader.read(raw).deliveries
 
     return _read

@@ -272,7 +272,7 @@ def test_equal_lines_that_syslog_put_together_are_counted_each(read):
     reader = LogReader(latest=LATEST, zone=UTC)
     text = "\n".join([*before, f"{head}]: message repeated 3 times: [ {message}]", ""])
 
-    (joined,) = reader.read(text.encode())
+    joined = reader.read(text.encode())
 
     assert sum(joined.counts.values()) == 3
     assert [one.diagnostic_code for one in joined.deliveries] == ["550 5.1.1 no"]
