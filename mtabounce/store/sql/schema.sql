@@ -270,6 +270,16 @@ ALTER TABLE mtabounce.decisions ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY
     CACHE 1
 );
 
+CREATE TABLE mtabounce.delivery_stats (
+    hour timestamp with time zone NOT NULL,
+    domain text NOT NULL,
+    relay text NOT NULL,
+    sender_domain text NOT NULL,
+    sent bigint DEFAULT 0 NOT NULL,
+    deferred bigint DEFAULT 0 NOT NULL,
+    bounced bigint DEFAULT 0 NOT NULL
+);
+
 CREATE TABLE mtabounce.inputs (
     id bigint NOT NULL,
     source text NOT NULL,
@@ -290,6 +300,41 @@ CREATE TABLE mtabounce.inputs (
 
 ALTER TABLE mtabounce.inputs ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME mtabounce.inputs_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE mtabounce.log_files (
+    id bigint NOT NULL,
+    name text NOT NULL,
+    path text NOT NULL,
+    reader text NOT NULL,
+    device numeric(20,0) NOT NULL,
+    inode numeric(20,0) NOT NULL,
+    head bytea NOT NULL,
+    head_length integer NOT NULL,
+    "position" bigint NOT NULL,
+    before bytea NOT NULL,
+    skipping boolean DEFAULT false NOT NULL,
+    finished boolean DEFAULT false NOT NULL,
+    state bytea DEFAULT '\x'::bytea NOT NULL,
+    state_position bigint DEFAULT 0 NOT NULL,
+    journal text DEFAULT ''::text NOT NULL,
+    lines bigint DEFAULT 0 NOT NULL,
+    recognized bigint DEFAULT 0 NOT NULL,
+    deliveries bigint DEFAULT 0 NOT NULL,
+    unreadable bigint DEFAULT 0 NOT NULL,
+    skipped bigint DEFAULT 0 NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT log_files_reader_check CHECK ((reader = ANY (ARRAY['tail'::text, 'import'::text])))
+);
+
+ALTER TABLE mtabounce.log_files ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME mtabounce.log_files_id_seq
     START WITH 1
     INCREMENT BY 1
     NO MINVALUE
@@ -370,6 +415,23 @@ CREATE TABLE mtabounce.observations_default (
     CONSTRAINT observations_type_check CHECK ((type = ANY (ARRAY['hard'::text, 'soft'::text, 'complaint'::text])))
 );
 
+CREATE TABLE mtabounce.pending_deliveries (
+    host text NOT NULL,
+    queue_id text NOT NULL,
+    instance text NOT NULL,
+    final_recipient text NOT NULL,
+    original_recipient text NOT NULL,
+    reverse_path text,
+    original_message_id text NOT NULL,
+    status text NOT NULL,
+    diagnostic_code text NOT NULL,
+    command text NOT NULL,
+    remote_mta text NOT NULL,
+    attempts integer NOT NULL,
+    first_deferred_at timestamp with time zone NOT NULL,
+    occurred_at timestamp with time zone NOT NULL
+);
+
 CREATE TABLE mtabounce.recipients (
     id bigint NOT NULL,
     recipient text NOT NULL,
@@ -448,8 +510,14 @@ ALTER TABLE ONLY mtabounce.decisions
 ALTER TABLE ONLY mtabounce.decisions
     ADD CONSTRAINT decisions_recipient_id_key_key UNIQUE (recipient_id, key);
 
+ALTER TABLE ONLY mtabounce.delivery_stats
+    ADD CONSTRAINT delivery_stats_pkey PRIMARY KEY (hour, domain, relay, sender_domain);
+
 ALTER TABLE ONLY mtabounce.inputs
     ADD CONSTRAINT inputs_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY mtabounce.log_files
+    ADD CONSTRAINT log_files_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY mtabounce.migrations
     ADD CONSTRAINT migrations_pkey PRIMARY KEY (migration_hash);
@@ -459,6 +527,9 @@ ALTER TABLE ONLY mtabounce.observations
 
 ALTER TABLE ONLY mtabounce.observations_default
     ADD CONSTRAINT observations_default_pkey PRIMARY KEY (recipient_id, occurred_at, key);
+
+ALTER TABLE ONLY mtabounce.pending_deliveries
+    ADD CONSTRAINT pending_deliveries_pkey PRIMARY KEY (host, queue_id, instance, final_recipient);
 
 ALTER TABLE ONLY mtabounce.recipients
     ADD CONSTRAINT recipients_pkey PRIMARY KEY (id);
@@ -502,6 +573,10 @@ CREATE INDEX inputs_pending ON mtabounce.inputs USING btree (id) WHERE (state = 
 
 CREATE INDEX inputs_received_at ON mtabounce.inputs USING brin (received_at);
 
+CREATE INDEX log_files_head ON mtabounce.log_files USING btree (head, head_length);
+
+CREATE INDEX log_files_name ON mtabounce.log_files USING btree (name);
+
 CREATE INDEX observations_bounce_id ON ONLY mtabounce.observations USING btree (bounce_id) WHERE (bounce_id IS NOT NULL);
 
 CREATE INDEX observations_default_bounce_id_idx ON mtabounce.observations_default USING btree (bounce_id) WHERE (bounce_id IS NOT NULL);
@@ -509,6 +584,8 @@ CREATE INDEX observations_default_bounce_id_idx ON mtabounce.observations_defaul
 CREATE INDEX observations_input_id ON ONLY mtabounce.observations USING btree (input_id) WHERE (input_id IS NOT NULL);
 
 CREATE INDEX observations_default_input_id_idx ON mtabounce.observations_default USING btree (input_id) WHERE (input_id IS NOT NULL);
+
+CREATE INDEX pending_deliveries_occurred_at ON mtabounce.pending_deliveries USING brin (occurred_at);
 
 CREATE INDEX recipients_domain ON mtabounce.recipients USING btree (domain);
 

@@ -7,13 +7,13 @@ the recipient, final or original. Where nothing is known, the report itself is w
 it share.
 """
 
-import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Self
 
 from mtabounce.address import normalize
+from mtabounce.correlate._refs import Ref, digest, queue_of, ref_of
 from mtabounce.model import (
     BounceType,
     Fault,
@@ -28,6 +28,7 @@ from mtabounce.model import (
 QUEUE_ID_LIFE = timedelta(days=10)  # MTAs use their queue ids again
 OLDEST = timedelta(days=45)  # an event's own time is believed so far back …
 LATEST = timedelta(minutes=10)  # … and so far ahead of its arrival
+_UNKNOWN = datetime.fromtimestamp(0, tz=UTC)
 _TRUST = {trust: rank for rank, trust in enumerate(Trust)}
 _TYPES = {BounceType.SOFT: 0, BounceType.HARD: 1, BounceType.COMPLAINT: 2}
 
@@ -41,14 +42,6 @@ META = {  # what a bounce keeps beside its columns, and the field of a report th
     "feedback_type": "feedback_type",
     "native_code": "native_code",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Ref:
-    """One thing that a bounce is known by."""
-
-    key: bytes  # 16 bytes: digest of kind, identifier and recipient
-    kind: str  # return_path, envelope_id, message_id, queue_id or mail
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +116,37 @@ def _proof(paths: Iterable[ReturnPath], report: Report, recipient: str) -> Retur
     return next((path for path in paths if path.mark and path.recipient in names), None)
 
 
+def observe_delivery(report: Report, verdict: Verdict, *, source: str, parser: str) -> Observation:
+    """
+    Return what the log of our own MTA says of one delivery: proven.
+
+    *report* says when it was. The same line, read again from any copy of the log, gives the same
+    observation.
+    """
+    recipient = _recipient(report)
+    at = report.occurred_at or _UNKNOWN
+    said = (queue_of(report), report.final_recipient, str(report.action), str(report.status))
+    told = (*said, report.diagnostic_code, at.isoformat())
+    key = digest(*(part.encode(errors="replace") for part in told))
+    return Observation(
+        recipient=recipient,
+        domain=domain_of(recipient),
+        occurred_at=at,
+        key=key,
+        source=source,
+        parser=parser,
+        trust=Trust.PROVEN,
+        report=report,
+        verdict=verdict,
+        refs=tuple(_refs(_logged(source, report, key), report, recipient)),
+    )
+
+
+def _logged(source: str, report: Report, key: bytes) -> _Context:
+    raw = RawInput(source=source, content=b"", received_at=report.occurred_at or _UNKNOWN)
+    return _Context(raw, Reading(outcome=report.outcome, fingerprint=key), None, None)
+
+
 def _graver(one: Verdict, other: Verdict) -> bool:
     return _gravity(one.type) > _gravity(other.type)
 
@@ -141,7 +165,7 @@ def _observation(
         recipient=recipient,
         domain=domain_of(recipient),
         occurred_at=_believable(report.occurred_at, raw.received_at),
-        key=_digest(reading.fingerprint, recipient.encode(errors="replace")),
+        key=digest(reading.fingerprint, recipient.encode(errors="replace")),
         source=raw.source,
         parser=reading.parser,
         trust=Trust.PROVEN if context.proof else _trust(raw, reading),
@@ -186,27 +210,17 @@ def _refs(context: _Context, report: Report, recipient: str) -> Iterator[Ref]:
     known = {
         "envelope_id": report.original_envelope_id,
         "message_id": report.original_message_id,
-        "queue_id": report.queue_id and f"{report.reporting_mta.lower()} {report.queue_id}",
+        "queue_id": queue_of(report),
     }
     names = {recipient, _key(report.final_recipient)} - {""}
     # Without a campaign, all mails of a day to one recipient may have the same return path.
     if context.proof and (context.proof.campaign or not known["message_id"]):
-        yield _ref("return_path", context.proof.mark, context.proof.recipient)
+        yield ref_of("return_path", context.proof.mark, context.proof.recipient)
     elif not any(known.values()):
-        yield _ref("mail", context.reading.fingerprint.hex(), recipient)
+        yield ref_of("mail", context.reading.fingerprint.hex(), recipient)
     for kind, identifier in known.items():
         for name in sorted(names) if identifier else ():
-            yield _ref(kind, identifier, name)
-
-
-def _ref(kind: str, identifier: str, recipient: str) -> Ref:
-    return Ref(
-        _digest(*(part.encode(errors="replace") for part in (kind, identifier, recipient))), kind
-    )
-
-
-def _digest(*parts: bytes) -> bytes:
-    return hashlib.sha256(b"\0".join(parts)).digest()[:16]
+            yield ref_of(kind, identifier, name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

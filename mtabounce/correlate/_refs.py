@@ -1,0 +1,44 @@
+"""What a bounce is known by."""
+
+import hashlib
+import re
+from dataclasses import dataclass
+
+from mtabounce.model import Report
+
+_EXIM_ID = re.compile(r"\w{6}-(?:\w{6}-\w\w|\w{11}-\w{4})", re.ASCII)
+_ADDRESS = re.compile(r"\[?(?:[\d.]+|[\da-f:.]*:[\da-f:.]*)\]?")
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """One thing that a bounce is known by."""
+
+    key: bytes  # 16 bytes: digest of kind, identifier and recipient
+    kind: str  # return_path, envelope_id, message_id, queue_id or mail
+
+
+def queue_of(report: Report) -> str:
+    """
+    Return what the message is known by in the queue of its host; "" where that is not known.
+
+    A log has the short name of the host where a DSN has the long one. Exim's ids hold the time
+    and the process: there is no second one on another host.
+    """
+    if not report.queue_id or _EXIM_ID.fullmatch(report.queue_id):
+        return report.queue_id
+    host = report.reporting_mta.lower()
+    label = host if _ADDRESS.fullmatch(host) else host.partition(".")[0]
+    return f"{label} {report.queue_id}"
+
+
+def ref_of(kind: str, identifier: str, recipient: str) -> Ref:
+    """Return the ref by which *recipient* has the *identifier* of its *kind*."""
+    return Ref(
+        digest(*(part.encode(errors="replace") for part in (kind, identifier, recipient))), kind
+    )
+
+
+def digest(*parts: bytes) -> bytes:
+    """Return 16 bytes that stand for *parts*."""
+    return hashlib.sha256(b"\0".join(parts)).digest()[:16]

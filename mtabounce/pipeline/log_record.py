@@ -1,0 +1,102 @@
+"""
+From a stretch of a log to rows: bounces, who waits, statistics, and how far it was read.
+
+All of it is one transaction, so that a stretch is in the database whole or not at all; and the
+position moves only from where it was read, so that two readers cannot both write it.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from prometheus_client import Counter
+from psycopg import AsyncConnection
+
+from mtabounce.classify import Classifier
+from mtabounce.correlate import Observation, observe_delivery
+from mtabounce.errors import TryAgainLater
+from mtabounce.logs import Delivery, Joined, Key, State, report_of
+from mtabounce.pipeline.decide import Recorder
+from mtabounce.store import logs as store
+from mtabounce.store.logs import LogFile
+
+OWN_REPORTS = Counter(
+    "mtabounce_log_failed_reports_total",
+    "Failures, in logs, of messages that were bounces themselves: they count against nobody.",
+)
+UNKNOWN_EXPIRIES = Counter(
+    "mtabounce_log_unknown_expiries_total",
+    "Messages that expired in a log of which no recipient was known.",
+)
+
+
+class AnotherReader(TryAgainLater):
+    """Another process has read on in this file: begin again from where it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """How far one file is to be moved: from *old* to *new*."""
+
+    old: LogFile
+    new: LogFile
+
+
+class LogRecorder:
+    """Writes what came of a log named *source*; *host* is that of lines that name none."""
+
+    def __init__(self, classifier: Classifier, recorder: Recorder, source: str, host: str) -> None:
+        self.classifier = classifier
+        self._recorder = recorder
+        self._source = source
+        self._host = host
+
+    async def waiting(self, conn: AsyncConnection[Any], asked: Iterable[Key]) -> list[Delivery]:
+        """Return who waits in the messages *asked* for."""
+        keys = set(asked)
+        if not keys:
+            return []
+        hosts = sorted({_text(host) or self._host for host, _, _ in keys})
+        return await store.waiting(conn, hosts, sorted({_text(one) for _, _, one in keys}))
+
+    async def commit(
+        self, conn: AsyncConnection[Any], joined: Joined, steps: Sequence[Step]
+    ) -> None:
+        """
+        Write *joined* and move each file by its step, in one transaction.
+
+        Raises AnotherReader where a file is not where its step begins, AnotherWasFirst where the
+        transaction must be done again.
+        """
+        observations = list(self._observations(joined.deliveries))
+        async with conn.transaction():
+            for step in steps:
+                if not await store.move(conn, step.old, step.new):
+                    raise AnotherReader(f"{step.new.path}: another process reads it too")
+                if step.new.state_position != step.old.state_position:
+                    await store.keep_state(conn, step.new)
+            await self._recorder.record(conn, observations)
+            if joined.settled:
+                await store.settle(conn, joined.settled)
+            if joined.waiting:
+                await store.put_waiting(conn, joined.waiting.values())
+            if joined.counts:
+                await store.count_deliveries(conn, joined.counts)
+        OWN_REPORTS.inc(sum(one.reports_itself for one in joined.deliveries))
+        UNKNOWN_EXPIRIES.inc(joined.unknown_expiries)
+
+    def _observations(self, deliveries: Iterable[Delivery]) -> Iterator[Observation]:
+        for one in deliveries:
+            if one.state is State.DEFERRED or one.reports_itself:
+                continue
+            report = report_of(one)
+            yield observe_delivery(
+                report,
+                self.classifier.classify(report),
+                source=f"log:{self._source}",
+                parser="log",
+            )
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "replace")

@@ -1,0 +1,120 @@
+"""What is kept of logs; each function is one statement of sql/logs.sql."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from psycopg import AsyncConnection
+from psycopg.rows import class_row, dict_row, scalar_row
+
+from mtabounce.logs import Bucket, Delivery, State
+from mtabounce.store.rows import as_json
+from mtabounce.store.statements import statements
+
+SQL = statements("logs")
+Connection = AsyncConnection[Any]
+Waiting = tuple[str, str, str, str]  # host, instance, queue id, final recipient
+_WAITING = (
+    "host", "instance", "queue_id", "final_recipient", "original_recipient", "reverse_path",
+    "original_message_id", "status", "diagnostic_code", "command", "remote_mta", "attempts",
+    "occurred_at",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogFile:
+    """How far one file of a log was read."""
+
+    id: int = 0  # 0: not stored yet
+    name: str
+    path: str
+    reader: str  # tail or import
+    device: int
+    inode: int
+    head: bytes = b""  # digest of the first bytes
+    head_length: int = 0  # how many bytes that is of
+    position: int = 0  # bytes, uncompressed
+    before: bytes = b""  # the last bytes before position
+    skipping: bool = False  # position is inside a line that is too long
+    finished: bool = False
+    state: bytes = b""
+    state_position: int = 0
+    journal: str = ""
+    lines: int = 0
+    recognized: int = 0
+    deliveries: int = 0
+    unreadable: int = 0
+    skipped: int = 0
+    updated_at: datetime | None = None
+
+
+async def log_files(conn: Connection, name: str | None = None) -> list[LogFile]:
+    """Return the files of the log *name*, or of all logs, the oldest first."""
+    async with conn.cursor(row_factory=class_row(LogFile)) as cursor:
+        await cursor.execute(SQL["log_files"], {"name": name})
+        found = await cursor.fetchall()
+    return [replace(one, device=int(one.device), inode=int(one.inode)) for one in found]
+
+
+async def add_log_file(conn: Connection, file: LogFile) -> LogFile:
+    """Begin to keep how far *file* is read; return it with its id."""
+    async with conn.cursor(row_factory=scalar_row) as cursor:
+        await cursor.execute(SQL["add_log_file"], asdict(file))
+        return replace(file, id=await cursor.fetchone() or 0)
+
+
+async def move(conn: Connection, old: LogFile, new: LogFile) -> bool:
+    """Note that *old* was read up to *new*; return False where it was not at *old* any more."""
+    where = {"old_position": old.position, "old_journal": old.journal}
+    cursor = await conn.execute(SQL["move"], asdict(new) | where)
+    return cursor.rowcount == 1
+
+
+async def keep_state(conn: Connection, file: LogFile) -> None:
+    """Keep the state of *file*, and where it was noted."""
+    await conn.execute(SQL["keep_state"], asdict(file))
+
+
+async def waiting(
+    conn: Connection, hosts: Sequence[str], queue_ids: Sequence[str]
+) -> list[Delivery]:
+    """Return who waits in the messages *queue_ids* of *hosts*."""
+    async with conn.cursor(row_factory=dict_row) as cursor:
+        args = {"hosts": list(hosts), "queue_ids": list(queue_ids)}
+        await cursor.execute(SQL["waiting"], args, prepare=False)
+        return [
+            Delivery(**row, state=State.DEFERRED, reports_itself=row["reverse_path"] == "")
+            for row in await cursor.fetchall()
+        ]
+
+
+async def put_waiting(conn: Connection, deliveries: Iterable[Delivery]) -> None:
+    """Note that the recipients of *deliveries* wait for another attempt."""
+    rows = [
+        {name: getattr(one, name) for name in _WAITING}
+        | {"first_deferred_at": one.first_deferred_at or one.occurred_at}
+        for one in deliveries
+    ]
+    await conn.execute(SQL["put_waiting"], {"rows": as_json(rows)})
+
+
+async def settle(conn: Connection, keys: Iterable[Waiting]) -> None:
+    """Note that those known by *keys* wait no more."""
+    names = ("host", "instance", "queue_id", "final_recipient")
+    rows = [dict(zip(names, key, strict=True)) for key in keys]
+    await conn.execute(SQL["settle"], {"rows": as_json(rows)})
+
+
+async def forget_waiting(conn: Connection, age: timedelta) -> int:
+    """Forget those for whom nothing was attempted for *age*; return how many."""
+    return (await conn.execute(SQL["forget_waiting"], {"age": age})).rowcount
+
+
+async def count_deliveries(conn: Connection, counts: Mapping[tuple[Bucket, State], int]) -> None:
+    """Add *counts* to the statistics."""
+    rows = [
+        {**bucket._asdict(), "sent": 0, "deferred": 0, "bounced": 0, state.value: count}
+        for (bucket, state), count in counts.items()
+    ]
+    await conn.execute(SQL["count_deliveries"], {"rows": as_json(rows)})

@@ -1,0 +1,81 @@
+-- Logs: how far they were read, who waits, how deliveries went.
+
+-- name: log_files
+SELECT id, name, path, reader, device, inode, head, head_length, position, before, skipping, finished,
+       state, state_position, journal, lines, recognized, deliveries, unreadable, skipped, updated_at
+  FROM mtabounce.log_files
+ WHERE %(name)s::text IS NULL OR name = %(name)s
+ ORDER BY id;
+
+-- name: add_log_file
+INSERT INTO mtabounce.log_files (name, path, reader, device, inode, head, head_length, position, before, journal)
+VALUES (%(name)s, %(path)s, %(reader)s, %(device)s, %(inode)s, %(head)s, %(head_length)s, %(position)s,
+        %(before)s, %(journal)s)
+RETURNING id;
+
+-- name: move
+-- Only from where we believe it is: another reader may have been here.
+UPDATE mtabounce.log_files
+   SET path = %(path)s, device = %(device)s, inode = %(inode)s, head = %(head)s,
+       head_length = %(head_length)s, position = %(position)s, before = %(before)s,
+       skipping = %(skipping)s, finished = %(finished)s, journal = %(journal)s,
+       lines = %(lines)s, recognized = %(recognized)s, deliveries = %(deliveries)s,
+       unreadable = %(unreadable)s, skipped = %(skipped)s, updated_at = now()
+ WHERE id = %(id)s AND position = %(old_position)s AND journal = %(old_journal)s;
+
+-- name: keep_state
+UPDATE mtabounce.log_files
+   SET state = %(state)s, state_position = %(state_position)s
+ WHERE id = %(id)s;
+
+-- name: waiting
+SELECT host, instance, queue_id, final_recipient, original_recipient, reverse_path, original_message_id,
+       status, diagnostic_code, command, remote_mta, attempts, first_deferred_at, occurred_at
+  FROM mtabounce.pending_deliveries
+ WHERE host = ANY (%(hosts)s::text[]) AND queue_id = ANY (%(queue_ids)s::text[]);
+
+-- name: put_waiting
+-- An import may tell of an attempt that is older than what is known.
+INSERT INTO mtabounce.pending_deliveries AS p
+       (host, instance, queue_id, final_recipient, original_recipient, reverse_path, original_message_id,
+        status, diagnostic_code, command, remote_mta, attempts, first_deferred_at, occurred_at)
+SELECT DISTINCT ON (r.host, r.queue_id, r.instance, r.final_recipient)
+       r.host, r.instance, r.queue_id, r.final_recipient, r.original_recipient, r.reverse_path,
+       r.original_message_id, r.status, r.diagnostic_code, r.command, r.remote_mta, r.attempts,
+       r.first_deferred_at, r.occurred_at
+  FROM json_to_recordset(%(rows)s::json) AS r
+       (host text, instance text, queue_id text, final_recipient text, original_recipient text,
+        reverse_path text, original_message_id text, status text, diagnostic_code text, command text,
+        remote_mta text, attempts integer, first_deferred_at timestamptz, occurred_at timestamptz)
+ ORDER BY r.host, r.queue_id, r.instance, r.final_recipient, r.occurred_at DESC
+ON CONFLICT (host, queue_id, instance, final_recipient) DO UPDATE
+   SET original_recipient = excluded.original_recipient, reverse_path = excluded.reverse_path,
+       original_message_id = excluded.original_message_id, status = excluded.status,
+       diagnostic_code = excluded.diagnostic_code, command = excluded.command,
+       remote_mta = excluded.remote_mta, attempts = excluded.attempts,
+       first_deferred_at = excluded.first_deferred_at, occurred_at = excluded.occurred_at
+ WHERE p.occurred_at <= excluded.occurred_at;
+
+-- name: settle
+DELETE FROM mtabounce.pending_deliveries AS p
+ USING json_to_recordset(%(rows)s::json) AS r
+       (host text, instance text, queue_id text, final_recipient text)
+ WHERE p.host = r.host AND p.queue_id = r.queue_id AND p.instance = r.instance
+   AND p.final_recipient = r.final_recipient;
+
+-- name: forget_waiting
+-- No MTA tries for so long: the end of these was never logged, or not read.
+DELETE FROM mtabounce.pending_deliveries
+ WHERE occurred_at < now() - %(age)s::interval;
+
+-- name: count_deliveries
+INSERT INTO mtabounce.delivery_stats AS s (hour, domain, relay, sender_domain, sent, deferred, bounced)
+SELECT r.hour, r.domain, r.relay, r.sender_domain, sum(r.sent), sum(r.deferred), sum(r.bounced)
+  FROM json_to_recordset(%(rows)s::json) AS r
+       (hour timestamptz, domain text, relay text, sender_domain text, sent bigint, deferred bigint,
+        bounced bigint)
+ GROUP BY r.hour, r.domain, r.relay, r.sender_domain
+ ORDER BY r.hour, r.domain, r.relay, r.sender_domain
+ON CONFLICT (hour, domain, relay, sender_domain) DO UPDATE
+   SET sent = s.sent + excluded.sent, deferred = s.deferred + excluded.deferred,
+       bounced = s.bounced + excluded.bounced;
