@@ -32,7 +32,7 @@ def commented(settings: type[BaseModel]) -> str:
 
 
 def _section(header: str, owner: type[BaseModel], inside: list[Key]) -> str:
-    may_be_absent = "NAME" in header or header.startswith("[[")
+    may_be_absent = "*" in inside[0].place  # with what is in it
     lines = [*_comment(purpose(owner)), f"#{header}" if may_be_absent else header]
     for key in inside:
         lines += ["", *_comment(key.description), _assignment(key)]

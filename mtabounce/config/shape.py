@@ -54,7 +54,7 @@ class Key:
     @property
     def environment(self) -> str:
         """The environment variable that sets it; 0 is the first table of a list, and so on."""
-        free = "0" if self.header.startswith("[[") else "NAME"
+        free = "NAME" if "NAME" in self.header else "0"
         return PREFIX + "__".join(free if part == "*" else part.upper() for part in self.place)
 
     @property
