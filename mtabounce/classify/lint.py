@@ -66,9 +66,10 @@ def _shown(example: Example) -> str:
 
 
 def _seconds(pattern: Pattern, text: bytes) -> float:
+    # CPU time of this thread: what else the machine does then counts for nothing.
     rounds = []
     for _ in range(3):
-        start = time.perf_counter()
+        start = time.thread_time()
         pattern.search(text)
-        rounds.append(time.perf_counter() - start)
+        rounds.append(time.thread_time() - start)
     return min(rounds)
