@@ -23,6 +23,7 @@ from mtabounce.pipeline.judging import Judging
 from mtabounce.pipeline.return_paths import signed_with
 from mtabounce.pipeline.worker import Worker
 from mtabounce.settings import Settings, load_settings
+from mtabounce.sources.pipe import Pipe
 from mtabounce.sources.receiver import IsOurs, Receiver, own_addresses
 from mtabounce.store.connection import connect, connect_sync
 from mtabounce.store.embedded import Embedded
@@ -121,19 +122,26 @@ class _Daemon:
         settings = self._settings
         inbox = Inbox(self._connector("inbox"), self._wake.set)
         receiver = Receiver(settings.receiver, inbox.append, _is_ours(settings))
+        pipe = Pipe(
+            settings.pipe,
+            state_directory(settings.state),
+            inbox.append,
+            settings.receiver.max_size,
+        )
         http = HttpServer(settings.http, application(self._troubles))
         async with self._working(inbox) as workers, asyncio.TaskGroup() as tasks:
             tasks.create_task(inbox.run())
             upkeep = tasks.create_task(self._upkeep())
             try:
                 await receiver.start()
+                await pipe.start()
                 await http.start()
                 self._on(signal.SIGHUP, partial(self._reload, workers, receiver))
                 announce(Listening(receiver.addresses, http.address, self._url))
                 await self._stop.wait()
             finally:
                 upkeep.cancel()
-                await receiver.close(GRACE)
+                await asyncio.gather(receiver.close(GRACE), pipe.close(GRACE))
                 inbox.close()
                 await http.close()
 

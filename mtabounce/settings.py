@@ -13,6 +13,7 @@ from mtabounce.pipeline.judge_process import JudgeSettings
 from mtabounce.pipeline.return_paths import ReturnPathSettings
 from mtabounce.pipeline.settings import WorkerSettings
 from mtabounce.policy import PolicySettings
+from mtabounce.sources.pipe import PipeSettings
 from mtabounce.sources.receiver import ReceiverSettings
 from mtabounce.store.connection import DatabaseSettings
 from mtabounce.store.state import StateSettings
@@ -53,6 +54,7 @@ class Settings(Section):
     database: DatabaseSettings = Field(default_factory=DatabaseSettings)
     receiver: ReceiverSettings = Field(default_factory=ReceiverSettings)
     return_path: ReturnPathSettings = Field(default_factory=ReturnPathSettings)
+    pipe: PipeSettings = Field(default_factory=PipeSettings)
     http: HttpSettings = Field(default_factory=HttpSettings)
     worker: WorkerSettings = Field(default_factory=WorkerSettings)
     headers: HeaderSettings = Field(default_factory=HeaderSettings)

@@ -21,7 +21,11 @@ LAYERS = [
     {"cli"},
 ]
 RANKS = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}
-MAY_IMPORT_LATE = {"cli/__init__.py"}  # commands are loaded when they are called
+MAY_IMPORT_LATE = {
+    "cli/__init__.py",  # commands are loaded when they are called
+    "__main__.py",  # and of these, pipe must start quickly
+    "sources/_handover.py",
+}
 
 
 def part_of(path: Path) -> str:

@@ -1,0 +1,77 @@
+"""The socket that ``mtabounce pipe`` hands mails to."""
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+from pydantic import Field
+
+from mtabounce.config import ListenAddress, Section
+from mtabounce.errors import ConfigError
+from mtabounce.model import RawInput
+from mtabounce.sources._handover import NAME, NOBODY
+from mtabounce.sources._session import Accept
+from mtabounce.sources.receiver import Mode, Receiver, ReceiverSettings
+from mtabounce.store.state import make_state_directory
+
+log = logging.getLogger(__name__)
+_CONNECTIONS = 2_000  # bounces at a time
+
+
+class PipeSettings(Section):
+    """Where the command "mtabounce pipe" hands bounces to the daemon."""
+
+    socket: Path | None = Field(
+        default=None,
+        description="The Unix socket. Absent: pipe.sock in the state directory. Whoever may write"
+        " to it is believed to be your own mail server.",
+    )
+    socket_mode: Mode = Field(
+        default=0o600,
+        description='Its permissions: "0660" lets its group in, "0666" all who can reach it.',
+    )
+
+
+class Pipe:
+    """Listens for ``mtabounce pipe``."""
+
+    def __init__(
+        self, settings: PipeSettings, directory: Path, accept: Accept, max_size: int
+    ) -> None:
+        self._is_needed = settings.socket is not None
+        self.path = settings.socket or directory / NAME
+
+        async def accept_as_pipe(raw: RawInput) -> None:
+            known = tuple(path for path in raw.forward_paths if path != NOBODY)
+            await accept(replace(raw, source="pipe", forward_paths=known))
+
+        self._receiver = Receiver(
+            ReceiverSettings(
+                listen=[],
+                lmtp_listen=[ListenAddress(path=self.path)],
+                max_connections=_CONNECTIONS,
+                max_size=max_size,
+            ).model_copy(update={"socket_mode": settings.socket_mode}),
+            accept_as_pipe,
+            lambda _: True,
+        )
+
+    async def start(self) -> None:
+        """
+        Listen.
+
+        Raises ConfigError where the socket that is set cannot be had; without the one in the
+        state directory, ``mtabounce pipe`` writes to the database itself.
+        """
+        try:
+            if not self._is_needed:
+                make_state_directory(self.path.parent)
+            await self._receiver.start()
+        except ConfigError as error:
+            if self._is_needed:
+                raise
+            log.warning("mtabounce pipe will be slow: %s", error)
+
+    async def close(self, grace: float) -> None:
+        """Stop listening, and let mails under way end, for *grace* seconds."""
+        await self._receiver.close(grace)
