@@ -182,5 +182,7 @@ def _tries_of(number: int, rule: Rule) -> list[_Try]:
 
 def _words_at(original: str, folded: bytes, start: int, end: int) -> str:
     """Return the matched words as they were written, where folding kept their place."""
+    if original.isascii():
+        return original[start:end]
     encoded = original.encode(errors="replace")
     return (encoded if len(encoded) == len(folded) else folded)[start:end].decode(errors="replace")

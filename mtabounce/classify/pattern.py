@@ -12,7 +12,8 @@ from functools import cached_property
 from itertools import takewhile
 from typing import Any
 
-import re2
+# Not re2.compile: what it wraps around each search costs more than many of the searches.
+from re2 import _re2
 
 SHORTEST = 3  # letters that a word needs to be worth looking for
 
@@ -25,7 +26,8 @@ _FOREIGN = re.compile(r"\\[^\W_bBdDsSwW]|(?<!\\)\(\?(?!:)")
 _META = frozenset(r"\.^$*+?{}[]|()")
 _ESCAPED = re.compile(r"\\([^\w\s])")
 _OUTLINE = re.compile(r"\\.|\[\^?\]?[^\]\\]*(?:\\.[^\]\\]*)*\]|[()|]")  # skips escapes, [classes]
-_OPTIONS = re2.Options()
+_UNANCHORED = _re2.RE2.Anchor.UNANCHORED
+_OPTIONS = _re2.RE2.Options()
 _OPTIONS.case_sensitive = False
 _OPTIONS.log_errors = False
 _OPTIONS.never_capture = True  # finding submatches costs more than finding the match
@@ -44,22 +46,19 @@ class Pattern:
         if self._plain is not None:
             start = text.find(self._plain)
             return None if start < 0 else (start, start + len(self._plain))
-        found = self._compiled.search(text)
-        return found.span() if found else None
+        ((start, end),) = self._compiled.Match(_UNANCHORED, text, 0, len(text))
+        return None if start < 0 else (start, end)
 
     def check(self) -> None:
         """Compile the pattern now. Raises ValueError where it is none that we take."""
         if foreign := _FOREIGN.search(self.source):
             raise ValueError(f"'{foreign[0]}' is not supported in patterns")
-        try:
-            _ = self._compiled
-        except re2.error as error:
-            said = error.args[0] if error.args else ""
-            raise ValueError(said.decode() if isinstance(said, bytes) else str(said)) from None
+        if not self._compiled.ok():
+            raise ValueError(self._compiled.error().decode(errors="replace"))
 
     @cached_property
     def _compiled(self) -> Any:
-        return re2.compile(self.source.encode(), _OPTIONS)
+        return _re2.RE2(self.source.encode(), _OPTIONS)
 
 
 def needs_of(source: str) -> tuple[Needs, ...]:

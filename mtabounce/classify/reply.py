@@ -170,6 +170,8 @@ def _coded(text: str) -> Iterator[tuple[str, EnhancedStatus | None]]:
 
 
 def _loose_status(text: str) -> EnhancedStatus | None:
+    if "5." not in text and "4." not in text:
+        return None
     found = _STATUS.search(text)
     return _status(found[1]) if found else None
 
