@@ -7,7 +7,7 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from psycopg import AsyncConnection
 from psycopg.errors import InsufficientPrivilege
 
 from mtabounce.errors import ConfigError, StoreUnavailable
-from mtabounce.pipeline.decide import Recorder
+from mtabounce.pipeline.decide import Recorder, lift_ended
 from mtabounce.pipeline.inbox import Inbox
 from mtabounce.pipeline.judging import Judging
 from mtabounce.pipeline.return_paths import signed_with
@@ -31,10 +31,12 @@ from mtabounce.store.migrate import prepare
 from mtabounce.store.partitions import ensure_partitions
 from mtabounce.store.return_paths import put_keys
 from mtabounce.store.state import state_directory
+from mtabounce.store.unavailable import unavailable
 from mtabounce.web.app import application
 from mtabounce.web.server import HttpServer
 
 UPKEEP = 3600.0  # seconds between looks at the partitions
+SWEEP = 60.0  # seconds between looks for suppressions that are over
 GRACE = 10.0  # seconds that work under way gets when we stop
 IDLE_IN_TRANSACTION = timedelta(minutes=15)  # a worker holds its claim while it parses
 log = logging.getLogger(__name__)
@@ -131,7 +133,10 @@ class _Daemon:
         http = HttpServer(settings.http, application(self._troubles))
         async with self._working(inbox) as workers, asyncio.TaskGroup() as tasks:
             tasks.create_task(inbox.run())
-            upkeep = tasks.create_task(self._upkeep())
+            upkeep = [
+                tasks.create_task(self._again_and_again(UPKEEP, ensure_partitions)),
+                tasks.create_task(self._again_and_again(SWEEP, self._lift_ended)),
+            ]
             try:
                 await receiver.start()
                 await pipe.start()
@@ -140,7 +145,8 @@ class _Daemon:
                 announce(Listening(receiver.addresses, http.address, self._url))
                 await self._stop.wait()
             finally:
-                upkeep.cancel()
+                for task in upkeep:
+                    task.cancel()
                 await asyncio.gather(receiver.close(GRACE), pipe.close(GRACE))
                 inbox.close()
                 await http.close()
@@ -197,14 +203,20 @@ class _Daemon:
     def _on(self, number: signal.Signals, action: Callable[[], None]) -> None:
         asyncio.get_running_loop().add_signal_handler(number, action)
 
-    async def _upkeep(self) -> None:
+    async def _again_and_again(
+        self, pause: float, work: Callable[[AsyncConnection[Any]], Awaitable[int]]
+    ) -> None:
         while True:
             try:
                 async with await self._connector("upkeep")() as conn:
-                    await ensure_partitions(conn)
+                    with unavailable():
+                        await work(conn)
             except StoreUnavailable as error:
                 log.warning("upkeep: %s", error)
-            await asyncio.sleep(UPKEEP)
+            await asyncio.sleep(pause)
+
+    async def _lift_ended(self, conn: AsyncConnection[Any]) -> int:
+        return await lift_ended(conn, self._settings.policy, datetime.now(UTC))
 
     async def _troubles(self) -> dict[str, str]:
         try:

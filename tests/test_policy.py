@@ -159,6 +159,25 @@ def test_operator_suppresses_and_forgives():
     assert is_suppressed(operator(EventKind.REMOVED, 2), bounce(HARD, 3))
 
 
+def test_operator_forgives_the_named_bounces_only():
+    first, second = bounce(HARD, 1), bounce(HARD, 3)
+
+    one = operator(EventKind.REMOVED, 4, forgives=(first.id,))
+    both = operator(EventKind.REMOVED, 4, forgives=(first.id, second.id))
+
+    assert standing(first, second, one).suppressions[EVERYWHERE].bounce_id == second.id
+    assert not is_suppressed(first, second, both)
+    assert is_suppressed(first, second, both, bounce(COMPLAINT, 2))
+
+
+def test_addition_that_is_taken_back_lets_the_evidence_stand():
+    added = operator(EventKind.ADDED, 2, id=5)
+    back = operator(EventKind.REMOVED, 3, undoes=(5,))
+
+    assert not is_suppressed(added, back)
+    assert standing(bounce(HARD, 1), added, back).suppressions[EVERYWHERE].cause == "hard"
+
+
 def test_incident_holds_a_bounce_back():
     assert not is_suppressed(bounce(HARD, 1, incident=7))
 

@@ -1,6 +1,6 @@
 """``mtabounce why``: why a bounce is what it is, or what is known of an address."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from mtabounce.cli._rules import classifier_for
 from mtabounce.cli._story import recipient_key, tell_bounce
 from mtabounce.errors import UsageError
 from mtabounce.store import bounces as store
+from mtabounce.store import suppressions
 
 
 @click.command()
@@ -71,12 +72,24 @@ def _why_address(conn: Connection[Any], address: str, limit: int, *, as_json: bo
     if recipient is None:
         raise UsageError(f"nothing was ever reported about {address}")
     story = store.story_of(conn, recipient.id, limit)
+    against = suppressions.check_addresses(conn, [address])
+    decisions = suppressions.decisions_on(conn, recipient.id, limit)
     if as_json:
-        print_json(asdict(recipient) | {"story": [asdict(episode) for episode in story]})
+        print_json(
+            asdict(recipient)
+            | {
+                "suppressions": [asdict(one) for one in against],
+                "decisions": [asdict(one) for one in decisions],
+                "story": [asdict(episode) for episode in story],
+            }
+        )
         return
     counts = f"{recipient.hard} hard, {recipient.soft} soft, {recipient.complaints} complaints"
     click.echo(f"{address}: {counts}")
     print_fields({"last bounce": recipient.last_bounce_at, "known since": recipient.created_at}, 2)
+    _tell_standing(against, decisions)
+    if not story:
+        return
     print_table(
         ("WHEN", "BOUNCE", "WHAT", "REASON", "STATUS", "TRUST", "SOURCE", "RULE", "SAID"),
         [
@@ -85,3 +98,22 @@ def _why_address(conn: Connection[Any], address: str, limit: int, *, as_json: bo
             for one in story
         ],
     )  # fmt: skip
+
+
+def _tell_standing(
+    against: Sequence[suppressions.StoredSuppression],
+    decisions: Sequence[suppressions.StoredDecision],
+) -> None:
+    click.echo("\nSuppressed:" if against else "\nNot suppressed.")
+    for one in against:
+        facts = {"scope": one.scope, "since": one.since, "until": one.until or "for good"}
+        behind = {"cause": one.cause, "reason": one.reason, "bounce": one.bounce_id}
+        print_fields(facts | behind | {"why": one.why}, 2)
+    if decisions:
+        print_table(
+            ("WHEN", "WHO", "DECIDED", "SCOPE", "BOUNCES", "WHY"),
+            [
+                (one.decided_at, one.actor, one.action, one.scope, one.bounces, one.why)
+                for one in decisions
+            ],
+        )

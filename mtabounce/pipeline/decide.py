@@ -17,6 +17,7 @@ from mtabounce.correlate import Observation, domain_of
 from mtabounce.pipeline.record import record
 from mtabounce.policy import Decision, PolicySettings, Suppression, judge
 from mtabounce.store import policy as store
+from mtabounce.store.record import recipient_ids
 
 SUPPRESSED = Counter("mtabounce_suppressions_total", "Suppressions begun, by cause.", ["cause"])
 LIFTED = Counter("mtabounce_suppressions_lifted_total", "Suppressions that ended.")
@@ -37,6 +38,28 @@ class Recorder:
         """
         touched = await record(conn, observations)
         await decide(conn, self.policy, touched, datetime.now(UTC))
+
+
+async def lift_ended(
+    conn: AsyncConnection[Any], settings: PolicySettings, now: datetime, batch: int = 1000
+) -> int:
+    """
+    Look again at the addresses of whom a suppression is over; return how many there were.
+
+    They are not refused in the meantime: whoever asks looks at the time. What is written here is
+    that it is over.
+    """
+    seen = 0
+    while True:
+        async with conn.transaction():
+            recipients = await store.ended(conn, batch)
+            if not recipients:
+                return seen
+            locked = await recipient_ids(conn, {name: domain_of(name) for name in recipients})
+            await decide(conn, settings, locked, now)
+        seen += len(recipients)
+        if len(recipients) < batch:
+            return seen
 
 
 async def decide(
@@ -81,8 +104,14 @@ def _decision_row(who: dict[str, Any], decision: Decision) -> dict[str, Any]:
         "until": None,
         "decided_at": decision.at,
     }
-    told = "\0".join(str(row[name]) for name in ("action", "why", "scope", "bounces", "decided_at"))
-    return row | {"key": hashlib.sha256(told.encode()).digest()[:16]}
+    return row | {"key": decision_key(row)}
+
+
+def decision_key(row: Mapping[str, Any]) -> bytes:
+    """Return what tells a decision from another on the same address."""
+    names = ("action", "why", "scope", "bounces", "decided_at")
+    told = "\0".join(str(row[name]) for name in names)
+    return hashlib.sha256(told.encode()).digest()[:16]
 
 
 def _suppression_row(who: dict[str, Any], one: Suppression) -> dict[str, Any]:

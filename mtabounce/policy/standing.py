@@ -38,7 +38,7 @@ class EventKind(StrEnum):
     BOUNCE = "bounce"
     DELIVERED = "delivered"
     ADDED = "added"  # by an operator or an import
-    REMOVED = "removed"  # by an operator: whatever happened before is forgiven
+    REMOVED = "removed"  # by an operator: what happened before is forgiven, or what is named
 
 
 _KINDS = {kind: rank for rank, kind in enumerate(EventKind)}
@@ -61,6 +61,8 @@ class Event:
     sender: str = ""  # domain that the message was from
     incident: int | None = None  # that holds it back
     until: datetime | None = None  # of what an operator added; None: for good
+    forgives: tuple[int, ...] = ()  # bounces that an operator named
+    undoes: tuple[int, ...] = ()  # additions that an operator named
 
     @property
     def scope(self) -> str:
@@ -172,7 +174,10 @@ class Standing:
 def judge(history: Iterable[Event], policy: Policy, now: datetime) -> Standing:
     """Return where an address stands at *now* after *history*, in whatever order it is given."""
     past = {event for event in history if event.at <= now}
-    fold = _Fold(policy)
+    words = [event for event in past if event.kind is EventKind.REMOVED]
+    forgiven = {number for word in words for number in word.forgives}
+    undone = {number for word in words for number in word.undoes}
+    fold = _Fold(policy, forgiven, undone)
     for event in sorted(past, key=_order):
         fold.pass_time(event.at)
         fold.take(event)
@@ -187,6 +192,8 @@ def _order(event: Event) -> tuple[datetime, int, int, str]:
 @dataclass(slots=True)
 class _Fold:
     policy: Policy
+    forgiven: set[int]
+    undone: set[int]
     suppressions: dict[str, Suppression] = field(default_factory=dict)
     decisions: list[Decision] = field(default_factory=list)
     _counted: dict[BounceType, list[Event]] = field(default_factory=dict)
@@ -207,13 +214,20 @@ class _Fold:
             case EventKind.DELIVERED:
                 self._delivered(event)
             case EventKind.ADDED:
-                self._suppress(event, _manual(event), "an operator added it", [event])
+                self._added(event)
             case EventKind.REMOVED:
                 self._removed(event)
 
+    def _added(self, event: Event) -> None:
+        if event.id in self.undone:
+            self._decide(event.at, "none", "an operator took it back", event.scope, event=event)
+            return
+        self._suppress(event, _manual(event), "an operator added it", [event])
+
     def _bounce(self, event: Event) -> None:
         rules = self.policy.rules_for(event)
-        if why := _not_counted(event, rules):
+        why = "an operator forgave it" if event.id in self.forgiven else _not_counted(event, rules)
+        if why:
             self._decide(event.at, "none", why, event=event)
             return
         if event.type is None:
@@ -274,6 +288,8 @@ class _Fold:
                 self._decide(event.at, "lift", "a delivery shows that it works", scope, event=event)
 
     def _removed(self, event: Event) -> None:
+        if event.forgives or event.undoes:
+            return  # what it names never counted
         self._counted.clear()
         self._due.clear()
         for scope in list(self.suppressions):

@@ -57,6 +57,8 @@ def _word(row: Mapping[str, Any]) -> Event:
         type=row["type"] and BounceType(row["type"]),
         reason=row["reason"],
         until=row["until"],
+        forgives=tuple(row["bounces"]),
+        undoes=tuple(row["undoes"]),
         list_id=name if kind == "list" else "",
         campaign=name if kind == "campaign" else "",
     )

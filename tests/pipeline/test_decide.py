@@ -17,7 +17,7 @@ from mtabounce.model import (
     Report,
     Verdict,
 )
-from mtabounce.pipeline.decide import Recorder, decide
+from mtabounce.pipeline.decide import Recorder, decide, lift_ended
 from mtabounce.policy import PolicySettings
 
 NOW = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
@@ -145,3 +145,20 @@ async def test_bulk_check_gives_back_the_addresses_as_they_were_given(conn):
     )
 
     assert [(one["email"], one["cause"]) for one in found] == [("ANN@example.org ", "hard")]
+
+
+async def test_suppression_that_is_over_is_lifted_and_that_is_written(conn):
+    for days_ago in (50, 45, 40):
+        await recorded(conn, *observed(SOFT, f"{days_ago}@lists", days_ago))
+    await conn.execute(
+        "INSERT INTO suppressions (recipient, cause, action, since, until)"
+        " VALUES ('ann@example.org', 'soft', 'blocklist', %s, %s)",
+        [NOW - timedelta(days=40), NOW - timedelta(days=10)],
+    )
+
+    assert await lift_ended(conn, PolicySettings(), NOW) == 1
+
+    assert await rows(conn, "SELECT * FROM suppressions") == []
+    lifts = await rows(conn, "SELECT * FROM decisions WHERE action = 'lift'")
+    assert len(lifts) == 1
+    assert await lift_ended(conn, PolicySettings(), NOW) == 0

@@ -16,7 +16,7 @@ SELECT id AS recipient_id, last_delivered_at
    AND last_delivered_at IS NOT NULL;
 
 -- name: words_of_operators
-SELECT recipient_id, id, action, scope, type, reason, until, decided_at
+SELECT recipient_id, id, action, scope, type, reason, bounces, undoes, until, decided_at
   FROM mtabounce.decisions
  WHERE recipient_id = ANY (%(ids)s::bigint[])
    AND action IN ('add', 'remove');
@@ -28,12 +28,13 @@ SELECT recipient, type, reason, cause, scope, action, since, until, bounce_id
 
 -- name: add_decisions
 INSERT INTO mtabounce.decisions
-       (recipient_id, recipient, key, actor, action, why, scope, type, reason, bounces, until, decided_at)
+       (recipient_id, recipient, key, actor, action, why, scope, type, reason, bounces, undoes, until,
+        decided_at)
 SELECT r.recipient_id, r.recipient, decode(r.key, 'hex'), r.actor, r.action, r.why, r.scope, r.type,
-       r.reason, r.bounces, r.until, r.decided_at
+       r.reason, r.bounces, coalesce(r.undoes, '{}'), r.until, r.decided_at
   FROM json_to_recordset(%(rows)s::json) AS r
        (recipient_id bigint, recipient text, key text, actor text, action text, why text, scope text,
-        type text, reason text, bounces bigint[], until timestamptz, decided_at timestamptz)
+        type text, reason text, bounces bigint[], undoes bigint[], until timestamptz, decided_at timestamptz)
  ORDER BY r.decided_at
 ON CONFLICT (recipient_id, key) DO NOTHING;
 

@@ -77,6 +77,19 @@ CREATE FUNCTION mtabounce.is_suppressed(email text, scope text DEFAULT 'all'::te
     )
 $_$;
 
+CREATE FUNCTION mtabounce.refusal(email text) RETURNS SETOF text
+    LANGUAGE sql STABLE ROWS 1 PARALLEL SAFE
+    AS $_$
+    SELECT 'recipient is suppressed by mtabounce: '
+           || CASE WHEN s.type IS NULL THEN 'added by an operator' ELSE s.reason END
+           || to_char(s.since AT TIME ZONE 'UTC', '" since "YYYY-MM-DD')
+           || coalesce(to_char(s.until AT TIME ZONE 'UTC', '" until "YYYY-MM-DD'), '')
+      FROM mtabounce.suppressions AS s
+     WHERE s.recipient = lower(btrim($1))
+       AND s.scope = 'all'
+       AND (s.until IS NULL OR s.until > now())
+$_$;
+
 CREATE FUNCTION mtabounce.return_path(email text, campaign text DEFAULT NULL::text) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -257,6 +270,7 @@ CREATE TABLE mtabounce.decisions (
     until timestamp with time zone,
     decided_at timestamp with time zone NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
+    undoes bigint[] DEFAULT '{}'::bigint[] NOT NULL,
     CONSTRAINT decisions_action_check CHECK ((action = ANY (ARRAY['suppress'::text, 'lift'::text, 'clear'::text, 'none'::text, 'add'::text, 'remove'::text]))),
     CONSTRAINT decisions_type_check CHECK ((type = ANY (ARRAY['hard'::text, 'soft'::text, 'complaint'::text])))
 );
@@ -592,6 +606,8 @@ CREATE INDEX recipients_domain ON mtabounce.recipients USING btree (domain);
 CREATE UNIQUE INDEX return_path_keys_signs ON mtabounce.return_path_keys USING btree (signs) WHERE signs;
 
 CREATE INDEX return_paths_made_at ON mtabounce.return_paths USING brin (made_at);
+
+CREATE INDEX suppressions_since ON mtabounce.suppressions USING btree (since);
 
 CREATE INDEX suppressions_until ON mtabounce.suppressions USING btree (until) WHERE (until IS NOT NULL);
 

@@ -1,0 +1,190 @@
+"""Lists of addresses in files: read line by line, and written as others read them."""
+
+import csv
+import io
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO
+
+from mtabounce.address import normalize
+from mtabounce.errors import UsageError
+from mtabounce.policy import EVERYWHERE
+from mtabounce.store.suppressions import Suppressed
+
+_ADDRESS_COLUMNS = ("recipient", "email", "address", "e-mail", "email address", "email_address")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would calculate
+_COLUMNS = ("recipient", "type", "reason", "cause", "scope", "action", "since", "until")
+_LONGEST = 10_000  # characters of a line
+_TEXT = "recipient is suppressed by mtabounce"
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An address of a file."""
+
+    line: int
+    recipient: str  # normalized
+    why: str = ""
+    scope: str = EVERYWHERE
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A line of a file that cannot be used, and why."""
+
+    line: int
+    why: str
+
+
+def read_list(file: BinaryIO) -> Iterator[Listed | Broken]:
+    """
+    Give the addresses of *file*: one a line, or CSV with a header that names its columns.
+
+    Known columns are recipient (or email, address), reason, scope and until. Each line is taken
+    alone, so that an open quote breaks one line only. Empty lines and those after "#" are left out.
+    """
+    columns: list[str] | None = None
+    delimiter = ","
+    for number, raw in enumerate(file, 1):
+        line = raw.decode("utf-8-sig", "surrogateescape").strip("\r\n\x00 ")
+        if not line or line.startswith("#"):
+            continue
+        if columns is None:
+            delimiter = max(",;\t", key=line.count)
+            columns = _header(line, delimiter)
+            if columns != ["recipient"] or line.lower() in _ADDRESS_COLUMNS:
+                continue
+        yield _listed(number, line, columns, delimiter)
+
+
+def _header(line: str, delimiter: str) -> list[str]:
+    """Return the columns that *line* names; where it names none, it is an address itself."""
+    names = [name.strip(' "').lower() for name in line.split(delimiter)]
+    if not any(name in _ADDRESS_COLUMNS for name in names):
+        return ["recipient"]
+    return ["recipient" if name in _ADDRESS_COLUMNS else name for name in names]
+
+
+def _listed(number: int, line: str, columns: Sequence[str], delimiter: str) -> Listed | Broken:
+    if len(line) > _LONGEST:
+        return Broken(number, f"longer than {_LONGEST} characters")
+    try:
+        (cells,) = csv.reader([line], delimiter=delimiter)
+        told = dict(zip(columns, map(_unquoted, cells), strict=False))
+        until, scope = told.get("until", ""), told.get("scope", "") or EVERYWHERE
+        if not is_scope(scope):
+            return Broken(number, f"{scope!r} is no scope: all, list:ID or campaign:NAME")
+        return Listed(
+            line=number,
+            recipient=normalize(told.get("recipient", "")),
+            why=told.get("reason", ""),
+            scope=scope,
+            until=datetime.fromisoformat(until).astimezone() if until else None,
+        )
+    except (ValueError, OverflowError, csv.Error) as error:
+        return Broken(number, str(error))
+
+
+def _unquoted(cell: str) -> str:
+    """Return *cell* without the mark that an export puts before what looks like a formula."""
+    cell = cell.strip()
+    return cell[1:] if cell.startswith("'") and cell[1:].startswith(_FORMULA) else cell
+
+
+def as_csv(rows: Iterable[Suppressed]) -> Iterator[str]:
+    """Give *rows* as CSV (RFC 4180); what a spreadsheet would calculate is marked as text."""
+    yield _csv_line(_COLUMNS)
+    for row in rows:
+        yield _csv_line([_safe(_shown(getattr(row, name))) for name in _COLUMNS])
+
+
+def as_json_lines(rows: Iterable[Suppressed]) -> Iterator[str]:
+    """Give *rows* as one JSON object a line."""
+    for row in rows:
+        yield json.dumps(asdict(row), default=datetime.isoformat, ensure_ascii=False) + "\n"
+
+
+def as_postfix_access(rows: Iterable[Suppressed]) -> Iterator[str]:
+    """Give *rows* as an access(5) table for check_recipient_access, to be read by postmap(1)."""
+    for row in _for_servers(rows):
+        yield f"{row.recipient} 550 5.7.1 {_TEXT}: {_why(row)}\n"
+
+
+def as_postfix_transport(rows: Iterable[Suppressed]) -> Iterator[str]:
+    """Give *rows* as a transport(5) table, to be read by postmap(1)."""
+    for row in _for_servers(rows):
+        yield f"{row.recipient} error:5.7.1 {_TEXT}: {_why(row)}\n"
+
+
+def as_exim(rows: Iterable[Suppressed]) -> Iterator[str]:
+    """Give *rows* as a file for Exim's lsearch, or exim_dbmbuild."""
+    for row in _for_servers(rows):
+        yield f'"{row.recipient}": {_TEXT}: {_why(row)}\n'
+
+
+FORMATS: dict[str, Callable[[Iterable[Suppressed]], Iterator[str]]] = {
+    "csv": as_csv,
+    "json": as_json_lines,
+    "postfix": as_postfix_access,
+    "postfix-transport": as_postfix_transport,
+    "exim": as_exim,
+}
+FOR_SERVERS = {"postfix", "postfix-transport", "exim"}
+
+
+def _for_servers(rows: Iterable[Suppressed]) -> Iterator[Suppressed]:
+    """Leave out the few addresses that the files of mail servers have no way to write."""
+    for row in rows:
+        if not any(sign in row.recipient for sign in ' "\\#'):
+            yield row
+
+
+def _why(row: Suppressed) -> str:
+    reason = row.reason if row.type else "added by an operator"
+    until = f" until {row.until:%Y-%m-%d}" if row.until else ""
+    return f"{reason} since {row.since:%Y-%m-%d}{until}"
+
+
+def _csv_line(cells: Iterable[str]) -> str:
+    line = io.StringIO()
+    csv.writer(line).writerow(cells)
+    return line.getvalue()
+
+
+def _safe(cell: str) -> str:
+    return f"'{cell}" if cell.startswith(_FORMULA) else cell
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return ""
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+def is_scope(text: str) -> bool:
+    """Tell whether *text* is all, list:ID or campaign:NAME."""
+    kind, _, name = text.partition(":")
+    return text == EVERYWHERE or (kind in {"list", "campaign"} and bool(name))
+
+
+def replace_file(path: Path, lines: Iterable[str]) -> None:
+    """
+    Write *lines* to a file beside *path*, and put it in its place.
+
+    Raises UsageError where it cannot be written.
+    """
+    beside = path.with_name(f".{path.name}.new")
+    try:
+        with beside.open("w", encoding="utf-8") as file:
+            file.writelines(lines)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise UsageError(f"cannot write {path}: {error.strerror}") from None

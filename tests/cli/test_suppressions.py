@@ -1,0 +1,283 @@
+"""suppressions: list, add, remove, check, import, export, undo; and what why says of them."""
+
+import csv
+import io
+import json
+
+import psycopg
+import pytest
+
+from mtabounce.errors import InputRejected, UsageError
+
+from .test_looking import lines
+
+
+def listed(cli):
+    return {one["recipient"]: one for one in lines(cli("suppressions", "list", "--json"))}
+
+
+@pytest.fixture
+def trusting(tmp_path, cli):
+    """The same, where claims count: the samples come from no server of ours."""
+    with (tmp_path / "mtabounce.toml").open("a") as config:
+        config.write('[policy]\nmin_trust = "claimed"\n')
+    return cli
+
+
+@pytest.fixture
+def suppressed(trusting):
+    """A database in which ann is suppressed by her bounce."""
+    assert trusting("reprocess", "--since", "1h").output == "Nothing changes.\n"
+    trusting("suppressions", "add", "dan@example.org", "--why", "asked by phone")
+    trusting("suppressions", "remove", "dan@example.org")
+    trusting("suppressions", "add", "ann@example.org")
+    trusting("suppressions", "undo", "--cause", "manual", "--yes")
+    assert set(listed(trusting)) == {"ann@example.org"}
+    return trusting
+
+
+def test_added_address_is_suppressed_with_the_words_and_name_of_who_said_so(cli, monkeypatch):
+    monkeypatch.setenv("SUDO_USER", "olga")
+    cli("suppressions", "add", "Dan@Example.org", "--why", "asked by phone")
+
+    one = listed(cli)["dan@example.org"]
+    (told,) = lines(cli("why", "--json", "dan@example.org"))
+    assert (one["cause"], one["reason"], one["until"]) == ("manual", "asked by phone", None)
+    assert [(word["actor"], word["action"]) for word in told["decisions"]][-1] == ("olga", "add")
+
+
+def test_check_exits_by_what_it_finds(cli):
+    cli("suppressions", "add", "dan@example.org", "--for", "30d")
+
+    found = cli("suppressions", "check", "DAN@example.org", "eva@example.org")
+    assert found.exit_code == 1
+    assert "dan@example.org: suppressed since" in found.output
+    assert "eva@example.org: not suppressed" in found.output
+    assert cli("suppressions", "check", "eva@example.org").exit_code == 0
+
+
+def test_removed_address_is_mailed_again(cli):
+    cli("suppressions", "add", "dan@example.org")
+
+    assert cli("suppressions", "remove", "dan@example.org").stdout == "1 removed.\n"
+    assert listed(cli) == {}
+
+
+def test_address_that_is_not_suppressed_is_said_to_be_not(cli):
+    result = cli("suppressions", "remove", "eva@example.org")
+
+    assert result.stdout == "0 removed.\n"
+    assert "eva@example.org is not suppressed" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["add", "no address"],
+        ["check", "a@b@c"],
+        ["add", "a@example.org", "--scope", "everything"],
+        ["undo"],
+    ],
+)
+def test_what_cannot_be_used_is_refused_in_one_line(cli, words):
+    error = cli("suppressions", *words).exception
+
+    assert isinstance(error, UsageError)
+    assert "\n" not in str(error)
+
+
+def test_suppression_for_a_list_does_not_hold_elsewhere(cli, database_url):
+    cli("suppressions", "add", "dan@example.org", "--scope", "list:news")
+
+    with psycopg.connect(database_url) as conn:
+        query = (
+            "SELECT mtabounce.is_suppressed('dan@example.org'),"
+            " mtabounce.is_suppressed('dan@example.org', 'list:news')"
+        )
+        assert conn.execute(query).fetchone() == (False, True)
+
+
+def test_bounce_suppresses_by_the_settings_of_today(suppressed):
+    one = listed(suppressed)["ann@example.org"]
+
+    assert (one["cause"], one["reason"]) == ("hard", "user_unknown")
+
+
+def test_undo_by_rule_forgives_the_bounces_of_that_rule(suppressed):
+    (bounce,) = lines(suppressed("bounces", "list", "--json", "--type", "hard"))
+
+    nothing = suppressed("suppressions", "undo", "--rule", "no-such-rule", "--yes")
+    asked = suppressed("suppressions", "undo", "--rule", bounce["rule"])
+    assert nothing.output == "No suppression fits.\n"
+    assert isinstance(asked.exception, UsageError)
+    assert listed(suppressed)
+
+    done = suppressed("suppressions", "undo", "--rule", bounce["rule"], "--yes")
+    assert "1 undone; 0 stay" in done.output
+    assert listed(suppressed) == {}
+    assert "an operator forgave it" in suppressed("why", "ann@example.org").output
+
+
+@pytest.mark.parametrize(
+    ("when", "left"),
+    [
+        (["--since", "1h"], 0),
+        (["--until", "1h"], 1),
+        (["--since", "2h", "--until", "1h"], 1),
+        (["--cause", "soft"], 1),
+        (["--cause", "hard", "--since", "1h"], 0),
+    ],
+)
+def test_undo_by_time_and_cause_takes_what_fits_all(suppressed, when, left):
+    suppressed("suppressions", "undo", *when, "--yes")
+
+    assert len(listed(suppressed)) == left
+
+
+def test_undo_by_time_leaves_what_was_added_by_hand(cli):
+    cli("suppressions", "add", "dan@example.org")
+
+    assert cli("suppressions", "undo", "--since", "1h", "--yes").output == "No suppression fits.\n"
+    assert "1 undone" in cli("suppressions", "undo", "dan@example.org", "--yes").output
+
+
+def test_dry_run_of_undo_changes_nothing(suppressed):
+    assert (
+        "ann@example.org" in suppressed("suppressions", "undo", "--since", "1h", "--dry-run").output
+    )
+    assert listed(suppressed)
+
+
+def test_why_tells_since_when_and_why_an_address_is_suppressed(suppressed):
+    output = suppressed("why", "ann@example.org").output
+
+    assert "Suppressed:" in output
+    assert "hard: 1 of 1 messages, the last for user_unknown: for good" in output
+
+
+def test_why_knows_an_address_of_which_only_an_operator_spoke(cli):
+    cli("suppressions", "add", "dan@example.org")
+
+    assert "an operator added it" in cli("why", "dan@example.org").output
+
+
+LIST = b"""\xef\xbb\xbf# from the old system
+eva@example.org
+
+not an address
+Fay@Example.org\r
+"open@example.org
+\xff@example.org\x00
+"""
+
+
+@pytest.fixture
+def file(tmp_path):
+    def write(content):
+        path = tmp_path / "list.txt"
+        path.write_bytes(content)
+        return str(path)
+
+    return write
+
+
+def test_import_names_broken_lines_and_takes_the_rest(cli, file):
+    result = cli("suppressions", "import", file(LIST))
+
+    assert [line.partition(":")[0] for line in result.stderr.splitlines()] == ["line 4", "line 7"]
+    assert set(listed(cli)) == {"eva@example.org", "fay@example.org", "open@example.org"}
+    assert result.stdout == "3 suppressed, 0 were already, 2 lines broken.\n"
+
+
+def test_strict_import_takes_nothing_where_a_line_is_broken(cli, file):
+    result = cli("suppressions", "import", file(LIST), "--strict")
+
+    assert isinstance(result.exception, InputRejected)
+    assert listed(cli) == {}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"email,reason,until,scope\neva@example.org,moved away,2126-01-01,list:news\n",
+        b"Email;Reason;Until;Scope\r\neva@example.org;moved away;2126-01-01;list:news\r\n",
+        b"-\taddress\treason\tuntil\tscope\nE\teva@example.org\tmoved away\t2126-01-01\tlist:news",
+    ],
+)
+def test_import_reads_tables_by_their_header(cli, file, content):
+    assert cli("suppressions", "import", file(content)).exception is None
+
+    one = listed(cli)["eva@example.org"]
+    assert (one["reason"], one["until"][:4], one["scope"]) == ("moved away", "2126", "list:news")
+
+
+@pytest.mark.parametrize(
+    "row",
+    ["eva@example.org,,never,", "eva@example.org,,99999-01-01,", "eva@example.org,,,all over"],
+)
+def test_import_refuses_what_it_does_not_understand(cli, file, row):
+    content = f"email,reason,until,scope\n{row}\n".encode()
+
+    assert cli("suppressions", "import", file(content)).stderr.startswith("line 2: ")
+    assert listed(cli) == {}
+
+
+def test_import_of_the_same_again_changes_nothing(cli, file):
+    path = file(b"eva@example.org\neva@example.org\n")
+    cli("suppressions", "import", path)
+
+    assert cli("suppressions", "import", path).stdout.startswith("0 suppressed, 1 were already")
+
+
+def test_what_is_exported_can_be_imported(cli, file, tmp_path):
+    cli("suppressions", "add", "+eva@example.org", "--why", "=1+1", "--for", "3d")
+    cli("suppressions", "export", "--output", str(tmp_path / "out.csv"))
+    before = listed(cli)
+    cli("suppressions", "undo", "--cause", "manual", "--yes")
+
+    cli("suppressions", "import", str(tmp_path / "out.csv"))
+
+    after = listed(cli)
+    assert after.keys() == before.keys()
+    assert after["+eva@example.org"]["reason"] == "=1+1"
+    assert after["+eva@example.org"]["until"] == before["+eva@example.org"]["until"]
+
+
+def test_exported_table_calculates_nothing(cli):
+    cli("suppressions", "add", "+eva@example.org", "--why", '=HYPERLINK("x")')
+
+    header, row = csv.reader(io.StringIO(cli("suppressions", "export").output))
+    told = dict(zip(header, row, strict=True))
+    assert (told["recipient"], told["reason"]) == ("'+eva@example.org", '\'=HYPERLINK("x")')
+
+
+@pytest.mark.parametrize(
+    ("form", "begins"),
+    [
+        ("postfix", "ann@example.org 550 5.7.1 recipient is suppressed by mtabounce: user_unknown"),
+        ("postfix-transport", "ann@example.org error:5.7.1 recipient is suppressed by mtabounce: "),
+        ("exim", '"ann@example.org": recipient is suppressed by mtabounce: user_unknown since '),
+    ],
+)
+def test_table_for_a_mail_server_has_only_what_holds_everywhere(suppressed, form, begins):
+    suppressed("suppressions", "add", "eva@example.org", "--scope", "list:news")
+    suppressed("suppressions", "add", '"a b"@example.org')
+
+    (line,) = suppressed("suppressions", "export", "--format", form).output.splitlines()
+
+    assert line.startswith(begins)
+
+
+def test_export_as_json_has_all_scopes(cli):
+    cli("suppressions", "add", "eva@example.org", "--scope", "list:news")
+
+    (one,) = map(json.loads, cli("suppressions", "export", "--format", "json").output.splitlines())
+    assert one["scope"] == "list:news"
+
+
+def test_mail_server_is_told_why(suppressed, database_url):
+    with psycopg.connect(database_url) as conn:
+        query = "SELECT * FROM mtabounce.refusal(%s)"
+        ((told,),) = conn.execute(query, ["ANN@example.org"]).fetchall()
+        assert told.startswith("recipient is suppressed by mtabounce: user_unknown since 20")
+        assert conn.execute(query, ["eva@example.org"]).fetchall() == []
