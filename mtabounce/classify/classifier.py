@@ -1,6 +1,7 @@
 """The classifier: reports in, verdicts out."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from mtabounce.classify import evidence as evidence_of
@@ -14,6 +15,7 @@ from mtabounce.model import BounceType, Outcome, Report, Verdict
 
 SHIPPED = Path(__file__).parent.parent / "rules"
 
+_NO_CAUSES = {"undetermined", "expired", "delayed"}
 _FAILURES = (Outcome.BOUNCE, Outcome.COMPLAINT)
 
 
@@ -41,7 +43,7 @@ class Classifier:
         return list(self._index.all(evidence_of.of_report(report)))
 
     def _judge(self, seen: Evidence) -> Verdict:
-        found = self._index.first(seen)
+        found = self._cause_of_delay(seen) or self._index.first(seen)
         rule, words = found or (_NO_RULE, "")
         reason = self.reasons[rule.reason]
         return Verdict(
@@ -53,6 +55,15 @@ class Classifier:
             reply_code=seen.reply_code,
             matched=words,
         )
+
+    def _cause_of_delay(self, seen: Evidence) -> Found | None:
+        """Return what a delay would be, had it failed; None where that says no more."""
+        if seen.outcome is not Outcome.DELAYED:
+            return None
+        found = self._index.first(replace(seen, outcome=Outcome.BOUNCE))
+        if found is None or self.reasons[found[0].reason].name in _NO_CAUSES:
+            return None
+        return found
 
 
 def load(local: Path | None = None, types: Mapping[str, str] | None = None) -> Classifier:

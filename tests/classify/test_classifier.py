@@ -90,7 +90,6 @@ def test_status_field_is_the_last_to_be_believed(status, said, reason):
 @pytest.mark.parametrize(
     ("outcome", "reason"),
     [
-        (Outcome.DELAYED, "delayed"),
         (Outcome.DELIVERED, "delivered"),
         (Outcome.AUTO_REPLY, "auto_reply"),
         (Outcome.CHALLENGE, "challenge"),
@@ -100,6 +99,21 @@ def test_what_is_no_failure_has_no_type_whatever_it_says(outcome, reason):
     verdict = classify("550 5.1.1 no such user", status="5.1.1", outcome=outcome)
 
     assert (verdict.type, verdict.reason, verdict.fault) == (None, reason, None)
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ("452 4.2.2 mailbox full", "mailbox_full"),
+        ("", "delayed"),
+        ("the queue is waiting", "delayed"),
+        ("message expired in the queue", "delayed"),
+    ],
+)
+def test_delay_has_no_type_but_the_reason_that_it_gives(said, reason):
+    verdict = classify(said, outcome=Outcome.DELAYED)
+
+    assert (verdict.type, verdict.reason) == (None, reason)
 
 
 def test_complaint_is_a_complaint():

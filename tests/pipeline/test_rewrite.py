@@ -134,7 +134,7 @@ async def test_what_is_no_bounce_any_more_takes_its_bounce_with_it(conn, connect
     await conn.execute("UPDATE inputs SET content = %s", [mail(action=b"delayed")])
 
     assert await again(connecting, None, write=True) == [
-        ("hard user_unknown 5.1.1", "delayed 5.1.1", "outcome-delayed")
+        ("hard user_unknown 5.1.1", "user_unknown 5.1.1", "status-user-unknown")
     ]
 
     cursor = await conn.execute("SELECT hard, soft FROM recipients")
