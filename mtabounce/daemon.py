@@ -20,11 +20,13 @@ from mtabounce.errors import ConfigError, StoreUnavailable
 from mtabounce.pipeline.decide import Recorder, lift_ended
 from mtabounce.pipeline.inbox import Inbox
 from mtabounce.pipeline.judging import Judging
+from mtabounce.pipeline.log_record import LogRecorder
 from mtabounce.pipeline.return_paths import signed_with
 from mtabounce.pipeline.worker import Worker
 from mtabounce.settings import Settings, load_settings
 from mtabounce.sources.pipe import Pipe
 from mtabounce.sources.receiver import IsOurs, Receiver, own_addresses
+from mtabounce.sources.tailer import Tailer
 from mtabounce.store.connection import connect, connect_sync
 from mtabounce.store.embedded import Embedded
 from mtabounce.store.migrate import prepare
@@ -42,6 +44,7 @@ IDLE_IN_TRANSACTION = timedelta(minutes=15)  # a worker holds its claim while it
 log = logging.getLogger(__name__)
 
 Connect = Callable[[], Awaitable[AsyncConnection[Any]]]
+_Running = list[asyncio.Task[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,15 @@ def work(settings: Settings, url: str, *, until_idle: bool) -> None:
     uvloop.run(_Daemon(settings, None, url).work(until_idle=until_idle))
 
 
+def tail(settings: Settings, url: str, *, until_idle: bool) -> None:
+    """
+    Follow the logs alone, until SIGTERM or SIGINT.
+
+    With *until_idle*, only until nothing more is in them.
+    """
+    uvloop.run(_Daemon(settings, None, url).tail(until_idle=until_idle))
+
+
 def _hand_over_keys(settings: Settings, url: str) -> None:
     """Let SQL sign return paths, too, where keys are set; where none is, it keeps what it has."""
     ring = settings.return_path.ring()
@@ -112,6 +124,10 @@ def _is_ours(settings: Settings) -> IsOurs:
     return lambda path: is_own(path) or is_signed(path)
 
 
+async def _all(running: _Running) -> None:
+    await asyncio.gather(*running)
+
+
 class _Daemon:
     def __init__(self, settings: Settings, config: Path | None, url: str) -> None:
         self._settings = settings
@@ -119,6 +135,7 @@ class _Daemon:
         self._url = url
         self._stop = asyncio.Event()
         self._wake = asyncio.Event()
+        self._logs: list[LogRecorder] = []
 
     async def serve(self, announce: Callable[[Listening], None]) -> None:
         settings = self._settings
@@ -131,7 +148,11 @@ class _Daemon:
             settings.receiver.max_size,
         )
         http = HttpServer(settings.http, application(self._troubles))
-        async with self._working(inbox) as workers, asyncio.TaskGroup() as tasks:
+        async with (
+            self._working(inbox) as workers,
+            self._tailing(),
+            asyncio.TaskGroup() as tasks,
+        ):
             tasks.create_task(inbox.run())
             upkeep = [
                 tasks.create_task(self._again_and_again(UPKEEP, ensure_partitions)),
@@ -157,6 +178,44 @@ class _Daemon:
             return
         async with self._working():
             await self._stop.wait()
+
+    async def tail(self, *, until_idle: bool) -> None:
+        self._on(signal.SIGTERM, self._stop.set)
+        self._on(signal.SIGINT, self._stop.set)
+        async with self._tailing(until_idle=until_idle) as running:
+            stop = asyncio.create_task(self._stop.wait())
+            over = asyncio.create_task(_all(running))
+            await asyncio.wait([stop, over], return_when=asyncio.FIRST_COMPLETED)
+            stop.cancel()
+
+    @asynccontextmanager
+    async def _tailing(self, *, until_idle: bool = False) -> AsyncIterator[_Running]:
+        """Follow the logs; when the block is left, let the batch under way be committed."""
+        tailers = list(self._tailers())
+        running = [asyncio.create_task(one.run(until_idle=until_idle)) for one in tailers]
+        try:
+            yield running
+        finally:
+            for one in tailers:
+                one.stop()
+            if running:
+                _, late = await asyncio.wait(running, timeout=GRACE)
+                for task in late:
+                    task.cancel()
+
+    def _tailers(self) -> Iterator[Tailer]:
+        if not self._settings.log:
+            return
+        classifier = self._settings.judging().judge().classifier
+        for settings in self._settings.log:
+            recorder = LogRecorder(
+                classifier,
+                Recorder(self._settings.policy),
+                str(settings.path),
+                settings.own_host,
+            )
+            self._logs.append(recorder)
+            yield Tailer(settings, self._connector("tail"), recorder)
 
     @asynccontextmanager
     async def _working(self, inbox: Inbox | None = None) -> AsyncIterator[list[Worker]]:
@@ -233,7 +292,7 @@ class _Daemon:
         try:
             settings = load_settings(self._config)
             fresh = settings.judging()
-            fresh.judge()  # a rule that is wrong is found here
+            judge = fresh.judge()  # a rule that is wrong is found here
             _hand_over_keys(settings, self._url)
             receiver.reload(_is_ours(settings))
         except (ConfigError, StoreUnavailable) as error:
@@ -241,4 +300,6 @@ class _Daemon:
             return
         for worker in workers:
             worker.reload(fresh, settings.return_path.ring())
+        for recorder in self._logs:
+            recorder.classifier = judge.classifier
         log.info("reloaded")

@@ -13,6 +13,7 @@ from mtabounce.pipeline.judge_process import JudgeSettings
 from mtabounce.pipeline.return_paths import ReturnPathSettings
 from mtabounce.pipeline.settings import WorkerSettings
 from mtabounce.policy import PolicySettings
+from mtabounce.sources._log_settings import LogSettings
 from mtabounce.sources.pipe import PipeSettings
 from mtabounce.sources.receiver import ReceiverSettings
 from mtabounce.store.connection import DatabaseSettings
@@ -60,6 +61,9 @@ class Settings(Section):
     headers: HeaderSettings = Field(default_factory=HeaderSettings)
     rules: RuleSettings = Field(default_factory=RuleSettings)
     policy: PolicySettings = Field(default_factory=PolicySettings)
+    log: tuple[LogSettings, ...] = Field(
+        default=(), description="Logs of mail servers to follow, each a table of its own."
+    )
 
     def judging(self) -> JudgeSettings:
         """Return what the parsers and the classifier need to know."""

@@ -24,6 +24,10 @@ class Clock:
         self._hours: dict[bytes, datetime] = {}
         self._last = _NEVER
 
+    def move(self, latest: datetime) -> None:
+        """Note that the log was written to at *latest* (aware)."""
+        self._limit = latest + _AHEAD
+
     def at(self, stamp: bytes) -> datetime:
         """Return the moment, in UTC, that *stamp* says; 1970 where there is no such day."""
         found = self._known.get(stamp)

@@ -90,6 +90,11 @@ class Join:
             del self._messages[key]
             self._partial.discard(key)
 
+    @property
+    def attempts(self) -> int:
+        """How many delivery lines were fed since the last `take`."""
+        return self._out.attempts
+
     def take(self) -> Joined:
         """Return what came of all that was fed since the last time."""
         out, self._out = self._out, Joined()

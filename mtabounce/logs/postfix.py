@@ -13,7 +13,10 @@ from mtabounce.logs._syslog import BODY, HEAD, REPEATED, times
 _LONG = 64 * 1024  # bytes
 _AGENTS = (b"smtp", b"lmtp", b"local", b"virtual", b"pipe", b"error", b"discard", b"retry")
 _QUEUE_MANAGERS = (b"qmgr", b"nqmgr", b"oqmgr")
-_DAEMONS = b"|".join((*_AGENTS, *_QUEUE_MANAGERS, b"cleanup"))
+_PROGRAMS = (*_AGENTS, *_QUEUE_MANAGERS, b"cleanup")
+_MARKS = tuple(before + program for program in _PROGRAMS for before in (b"/", b" "))
+_COMMON = (b"/qmgr", b"/smtp", b"/cleanup", b" qmgr")
+_DAEMONS = b"|".join(_PROGRAMS)
 
 # The tag is syslog_name, perhaps with the name of a service, and the program. syslog_name can be
 # anything: an address, postfix-out, mta/submission.
@@ -67,8 +70,8 @@ _WHILE = re.compile(r" while (?:sending|receiving the) ([A-Za-z][A-Za-z ]{2,30})
 
 def _looks_like(chunk: bytes) -> bool:
     # A long stretch of a Postfix log holds each of these; to look for all takes longer.
-    wanted = _AGENTS if len(chunk) < _LONG else (b"qmgr", b"smtp", b"cleanup")
-    return any(b"/" + daemon in chunk for daemon in wanted) or b" qmgr" in chunk
+    marks = _MARKS if len(chunk) < _LONG else _COMMON
+    return any(mark in chunk for mark in marks)
 
 
 def _events(chunk: bytes) -> list[Event]:

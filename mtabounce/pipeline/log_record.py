@@ -40,6 +40,7 @@ class Step:
 
     old: LogFile
     new: LogFile
+    keeps_state: bool = False
 
 
 class LogRecorder:
@@ -73,7 +74,7 @@ class LogRecorder:
             for step in steps:
                 if not await store.move(conn, step.old, step.new):
                     raise AnotherReader(f"{step.new.path}: another process reads it too")
-                if step.new.state_position != step.old.state_position:
+                if step.keeps_state:
                     await store.keep_state(conn, step.new)
             await self._recorder.record(conn, observations)
             if joined.settled:

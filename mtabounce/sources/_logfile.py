@@ -2,21 +2,76 @@
 
 import bz2
 import gzip
+import io
 import lzma
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import BinaryIO, cast
 
 import zstandard
+from typing_extensions import Buffer  # Python has it from 3.12 on
 
 CHUNK = 1 << 20  # bytes read at a time
 LONGEST_LINE = 64 * 1024  # bytes; Postfix cuts at 2 KiB, Exim at 8, rsyslog at 8 by default
+
+
+class _Zstandard(io.RawIOBase):
+    """A .zst file that can be read again from its start, which zstandard's own cannot."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._file = path.open("rb")
+        self._rewind()
+
+    def _rewind(self) -> None:
+        self._file.seek(0)
+        reader = zstandard.ZstdDecompressor()
+        self._stream = reader.stream_reader(self._file, read_across_frames=True, closefd=False)
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Buffer) -> int:
+        view = memoryview(buffer)
+        data = self._stream.read(len(view))
+        view[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        if whence == io.SEEK_CUR:
+            offset += self._at
+        if offset < self._at:
+            self._rewind()
+        while self._at < offset and (data := self._stream.read(min(CHUNK, offset - self._at))):
+            self._at += len(data)
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def fileno(self) -> int:
+        return self._file.fileno()
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+def is_plain(file: BinaryIO) -> bool:
+    """Tell whether *file* is read as it is, not decompressed."""
+    return isinstance(file, io.BufferedReader) and isinstance(file.raw, io.FileIO)
+
+
 _MAGIC: dict[bytes, Callable[[Path], object]] = {
     b"\x1f\x8b": gzip.open,
     b"\xfd7zXZ\0": lzma.open,
     b"BZh": bz2.open,
-    b"\x28\xb5\x2f\xfd": partial(zstandard.open, mode="rb"),
+    b"\x28\xb5\x2f\xfd": lambda path: io.BufferedReader(_Zstandard(path)),
 }
 DAMAGED = (EOFError, lzma.LZMAError, zstandard.ZstdError, gzip.BadGzipFile)
 

@@ -57,6 +57,13 @@ async def log_files(conn: Connection, name: str | None = None) -> list[LogFile]:
     return [replace(one, device=int(one.device), inode=int(one.inode)) for one in found]
 
 
+async def own(conn: Connection, name: str) -> bool:
+    """Become the one reader of the log *name* until *conn* closes; False: another one is."""
+    async with conn.cursor(row_factory=scalar_row) as cursor:
+        await cursor.execute(SQL["own"], {"name": name})
+        return bool(await cursor.fetchone())
+
+
 async def add_log_file(conn: Connection, file: LogFile) -> LogFile:
     """Begin to keep how far *file* is read; return it with its id."""
     async with conn.cursor(row_factory=scalar_row) as cursor:

@@ -178,6 +178,14 @@ def test_expiry_fails_each_recipient_that_still_waits(read, word):
     assert report_of(expired).action is Action.FAILED
 
 
+def test_lines_that_come_one_by_one_are_joined_too():
+    reader = LogReader(latest=LATEST, zone=UTC)
+
+    found = [one for line in lines() for one in reader.read(f"{line}\n".encode()).deliveries]
+
+    assert [one.original_message_id for one in found] == ["one@sender.test"]
+
+
 def test_removed_message_lets_nobody_wait(read):
     waiting = lines(status="deferred", text="452 4.2.2 full")
     removed = at("Nov 23 04:00:00", "4A00112233: removed", "postfix/qmgr")

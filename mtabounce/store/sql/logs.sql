@@ -28,6 +28,10 @@ UPDATE mtabounce.log_files
    SET state = %(state)s, state_position = %(state_position)s
  WHERE id = %(id)s;
 
+-- name: own
+-- One reader a log; the lock ends with the connection.
+SELECT pg_try_advisory_lock(hashtextextended('mtabounce log ' || %(name)s, 0));
+
 -- name: waiting
 SELECT host, instance, queue_id, final_recipient, original_recipient, reverse_path, original_message_id,
        status, diagnostic_code, command, remote_mta, attempts, first_deferred_at, occurred_at

@@ -1,0 +1,154 @@
+"""One file of a log that is being read: how far, and what comes next."""
+
+import os
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import BinaryIO
+
+from mtabounce.sources._logfile import CHUNK, LONGEST_LINE, is_plain, open_log
+from mtabounce.sources._rotation import BEFORE, HEAD, head_of
+from mtabounce.store.logs import LogFile
+
+
+def begin(name: str, path: Path, reader: str) -> "OpenLog":
+    """Open *path*, of which nothing was read yet, as a part of the log *name*. Raises OSError."""
+    file = open_log(path)
+    seen = os.fstat(file.fileno())
+    return OpenLog(
+        LogFile(name=name, path=str(path), reader=reader, device=seen.st_dev, inode=seen.st_ino),
+        file,
+    )
+
+
+class OpenLog:
+    """
+    A file, held open: whatever becomes of its name, what was written to it can be read.
+
+    *known* is how far it was read and committed; *reached* is how far it was read.
+    """
+
+    def __init__(self, known: LogFile, file: BinaryIO) -> None:
+        self.known = known
+        self.reached = known
+        self._file = file
+        self.is_plain = is_plain(file)
+        self.quiet_since = time.monotonic()
+        self._rest = b""  # of a compressed file: the start of a line, already read
+        if not self.is_plain:
+            file.seek(known.position)
+
+    @property
+    def inode(self) -> tuple[int, int]:
+        """Device and inode of the file itself."""
+        seen = os.fstat(self._file.fileno())
+        return seen.st_dev, seen.st_ino
+
+    @property
+    def size(self) -> int:
+        """How many bytes it has now; of a compressed one, compressed."""
+        return os.fstat(self._file.fileno()).st_size
+
+    @property
+    def modified_at(self) -> int:
+        """When it was last written to, in nanoseconds."""
+        return os.fstat(self._file.fileno()).st_mtime_ns
+
+    @property
+    def behind(self) -> int:
+        """How many bytes were written and not read; 0 for a compressed file."""
+        return max(0, self.size - self.reached.position) if self.is_plain else 0
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
+
+    def return_to(self, known: LogFile) -> None:
+        """Forget what was read after *known*."""
+        self.known = self.reached = known
+        if not self.is_plain:
+            self._file.seek(known.position)
+            self._rest = b""
+
+    def skip_to_end(self) -> None:
+        """Pass over the whole lines that are there now."""
+        while self.read():
+            pass
+
+    def is_other(self) -> bool:
+        """Tell whether the file was truncated, or written anew, since it was last committed."""
+        if not self.is_plain:
+            return False
+        before, position = self.known.before, self.known.position
+        if self.size < self.reached.position:
+            return True
+        return os.pread(self._file.fileno(), len(before), position - len(before)) != before
+
+    def at(self, position: int, limit: int) -> bytes:
+        """Return what stands at *position*, at most *limit* bytes, without moving on."""
+        if self.is_plain:
+            return os.pread(self._file.fileno(), limit, position)
+        here = self._file.tell()
+        self._file.seek(position)
+        data = self._file.read(limit)
+        self._file.seek(here)
+        return data
+
+    def read(self, limit: int = CHUNK, *, to_end: bool = False) -> bytes:
+        """
+        Return the whole lines that come next, and move on; b"" where there is none now.
+
+        With *to_end*, also the last line that lacks its end. Raises OSError and DAMAGED.
+        """
+        while data := self._data(limit):
+            lines, used = self._lines(data, to_end=to_end and len(data) < limit)
+            if not used:
+                break
+            if lines:
+                return lines
+        return b""
+
+    def _data(self, limit: int) -> bytes:
+        if self.is_plain:
+            return os.pread(self._file.fileno(), limit, self.reached.position)
+        self._rest += self._file.read(limit - len(self._rest))
+        return self._rest
+
+    def _lines(self, data: bytes, *, to_end: bool) -> tuple[bytes, int]:
+        """Return the whole lines of *data*, and how much of it is done with."""
+        start = 0
+        if self.reached.skipping:
+            start = data.find(b"\n") + 1
+            if not start:
+                return b"", self._move(data, len(data))
+            self.reached = replace(self.reached, skipping=False)
+        end = data.rfind(b"\n") + 1
+        if end > start:
+            return data[start:end], self._move(data, end)
+        if start:
+            return b"", self._move(data, start)
+        if to_end:
+            return data + b"\n", self._move(data, len(data))
+        return b"", self._too_long(data)
+
+    def _too_long(self, data: bytes) -> int:
+        """Move on in a line without end: over a hole of NULs, or into a line nobody wrote."""
+        if len(data) <= LONGEST_LINE:
+            return 0
+        hole = len(data) - len(data.lstrip(b"\0"))
+        if hole:
+            return self._move(data, hole)
+        self.reached = replace(self.reached, skipping=True, skipped=self.reached.skipped + 1)
+        return self._move(data, len(data))
+
+    def _move(self, data: bytes, count: int) -> int:
+        old = self.reached
+        position = old.position + count
+        head, length = old.head, old.head_length
+        if length < HEAD:
+            length = min(HEAD, position)
+            head = head_of(self.at(0, length))
+        before = (old.before + data[max(0, count - BEFORE) : count])[-BEFORE:]
+        self.reached = replace(old, position=position, head=head, head_length=length, before=before)
+        self._rest = self._rest[count:]
+        return count

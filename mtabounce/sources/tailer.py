@@ -1,0 +1,271 @@
+"""
+Follows logs: a delivery that failed is a row moments after its line was written, exactly once.
+
+A log file is its own inbox: what was read and how far is one transaction. Whatever goes wrong in
+between, the reader begins again from what the database says; the files stay open meanwhile, so
+that a rotation does not take them away.
+"""
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from prometheus_client import Counter, Gauge
+from psycopg import AsyncConnection
+
+from mtabounce.errors import TryAgainLater
+from mtabounce.pipeline.log_record import AnotherReader, LogRecorder
+from mtabounce.sources._log_run import BATCH, LogRun
+from mtabounce.sources._log_settings import LogSettings
+from mtabounce.sources._logfile import DAMAGED
+from mtabounce.sources._reading import OpenLog, begin
+from mtabounce.sources._rotation import find, knows, siblings
+from mtabounce.sources._watch import Watch
+from mtabounce.store import logs as store
+from mtabounce.store.logs import LogFile
+
+log = logging.getLogger(__name__)
+
+LOST = Counter(
+    "mtabounce_log_lost_files_total",
+    "Files of logs that were gone, or cut off, before they were read to their end.",
+    ["log"],
+)
+BEHIND = Gauge("mtabounce_log_behind_bytes", "Bytes that are written and not read yet.", ["log"])
+
+LINGER = 120.0  # seconds that a writer may keep a renamed file open and silent
+QUICK, SLOW = 0.05, 1.0  # seconds between two looks at a log that is busy, and that is not
+BUSY = 30.0  # seconds after its last line that a log counts as busy
+PAUSE = 1.0  # seconds before the next try where something is away
+
+Connection = AsyncConnection[Any]
+Connect = Callable[[], Awaitable[Connection]]
+
+
+class Tailer:
+    """
+    Follows one log. Start run() in a task; it ends some time after stop().
+
+    *linger* (seconds) is how long a renamed file may be silent before it is done with.
+    """
+
+    def __init__(
+        self,
+        settings: LogSettings,
+        connect: Connect,
+        recorder: LogRecorder,
+        *,
+        linger: float = LINGER,
+    ) -> None:
+        self._settings = settings
+        self._path = settings.path
+        self._label = str(settings.path)
+        self._connect = connect
+        self._linger = linger
+        self._run = LogRun(settings, recorder)
+        self._wake = asyncio.Event()
+        self._stopping = False
+        self._open: list[OpenLog] = []  # the oldest first
+        self._busy_at = time.monotonic()
+        self._complaint = ""
+
+    def stop(self) -> None:
+        """Read no further; run() returns when what was read is committed."""
+        self._stopping = True
+        self._wake.set()
+
+    async def run(self, *, until_idle: bool = False) -> None:
+        """Follow the log until stop(); with *until_idle*, until nothing more is in it."""
+        watch = Watch([self._path], self._wake)
+        try:
+            while not self._stopping:
+                try:
+                    async with await self._connect() as conn:
+                        await self._follow(conn, watch, until_idle=until_idle)
+                        return
+                except (psycopg.Error, TryAgainLater, OSError, *DAMAGED) as error:
+                    self._complain(str(error).partition("\n")[0] or type(error).__name__)
+                    await self._wait(PAUSE)
+        finally:
+            watch.close()
+            for one in self._open:
+                one.close()
+
+    async def _follow(self, conn: Connection, watch: Watch, *, until_idle: bool) -> None:
+        if not await store.own(conn, self._settings.name):
+            raise AnotherReader(f"{self._path}: another process follows it")
+        await self._find(conn)
+        while True:
+            watch.refresh()
+            progress = await self._round(conn)
+            if self._stopping or (until_idle and not progress):
+                await self._run.commit(conn, self._open, keep=True)
+                return
+            if not progress:
+                busy = time.monotonic() - self._busy_at < BUSY
+                await self._wait(QUICK if busy else SLOW)
+
+    async def _wait(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+        if not self._stopping:
+            self._wake.clear()
+
+    def _complain(self, text: str) -> None:
+        """Log what is wrong, once until it is well again."""
+        if text != self._complaint:
+            self._complaint = text
+            log.warning("log %s: %s", self._path, text)
+
+    async def _round(self, conn: Connection) -> bool:
+        """Read what there is, at most one batch; return whether there was anything."""
+        self._run.move_clock(datetime.now(UTC))
+        if await self._lose_others(conn):
+            return True
+        begun = [one.reached for one in self._open]
+        used = 0
+        for one in self._open:
+            read = await self._run.read(conn, one, BATCH - used)
+            if read:
+                one.quiet_since = time.monotonic()
+            used += read
+        if [one.reached for one in self._open] != begun:
+            if any(one.is_other() for one in self._open):
+                raise TryAgainLater("it was truncated while it was read")
+            await self._run.commit(conn, self._open)
+            self._busy_at, self._complaint = time.monotonic(), ""
+        BEHIND.labels(self._label).set(sum(one.behind for one in self._open))
+        return await self._look_around(conn) or bool(used)
+
+    async def _find(self, conn: Connection) -> None:
+        """Open what the database says was being read, wherever it is now, and what came since."""
+        self._run.reset()
+        held = {one.known.id: one for one in self._open}
+        rows = await store.log_files(conn, self._settings.name)
+        self._open = []
+        for row in rows:
+            if row.finished:
+                continue
+            one = held.pop(row.id, None)
+            if one is not None:
+                one.return_to(row)
+            else:
+                one = self._located(row)
+            if one is None:
+                await self._lose(conn, row)
+            else:
+                self._open.append(one)
+        for left in held.values():
+            left.close()
+        self._run.restore(rows, self._open)
+        for place in self._missed(rows):
+            await self._begin(conn, place)
+
+    def _located(self, row: LogFile) -> OpenLog | None:
+        found = find(row, [self._path, *siblings(self._path)])
+        if found is None:
+            return None
+        place, file = found
+        one = OpenLog(row, file)
+        device, inode = one.inode
+        one.reached = replace(row, path=str(place), device=device, inode=inode)
+        return one
+
+    def _missed(self, rows: Iterable[LogFile]) -> list[Path]:
+        """Return the rotated files that are newer than what was read, and unknown."""
+        rows = list(rows)
+        if not rows:
+            return []
+        newest = max((one.modified_at for one in self._open), default=None)
+        if newest is None:
+            last = find(rows[-1], [self._path, *siblings(self._path)])
+            if last is None:
+                return []
+            with last[1] as file:
+                newest = os.fstat(file.fileno()).st_mtime_ns
+        inodes = {one.inode for one in self._open}
+        return [
+            place
+            for place in siblings(self._path)
+            if (seen := place.stat()).st_mtime_ns >= newest
+            and seen.st_size
+            and (seen.st_dev, seen.st_ino) not in inodes
+            and not any(knows(place, row) for row in rows)
+        ]
+
+    async def _begin(self, conn: Connection, place: Path, *, at_end: bool = False) -> None:
+        one = begin(self._settings.name, place, "tail")
+        if at_end:
+            one.skip_to_end()
+        one.return_to(await store.add_log_file(conn, one.reached))
+        self._open.append(one)
+
+    async def _look_around(self, conn: Connection) -> bool:
+        """Open what has taken the path, and be done with what has not been written to for long."""
+        try:
+            seen = self._path.stat()
+            inode = (seen.st_dev, seen.st_ino)
+            if not any(one.inode == inode for one in self._open):
+                await self._open_new(conn)
+                return True
+        except OSError as error:
+            inode = None
+            self._complain(error.strerror or str(error))
+        return await self._end_old(conn, inode)
+
+    async def _open_new(self, conn: Connection) -> None:
+        rows = await store.log_files(conn, self._settings.name)
+        for place in self._missed(rows):  # it was rotated more than once since the last look
+            await self._begin(conn, place)
+        await self._begin(conn, self._path, at_end=not rows and self._settings.start == "end")
+
+    async def _end_old(self, conn: Connection, inode: tuple[int, int] | None) -> bool:
+        now = time.monotonic()
+        over = [
+            one
+            for one in self._open
+            if one.inode != inode
+            and (not one.is_plain or now - one.quiet_since > self._linger)
+            and len(self._open) > 1
+        ]
+        for one in over:
+            await self._run.read(conn, one, to_end=True)
+            one.reached = replace(one.reached, finished=True)
+            await self._run.commit(conn, self._open, keep=True)
+            self._open.remove(one)
+            one.close()
+        return bool(over)
+
+    async def _lose_others(self, conn: Connection) -> bool:
+        """Give up a file that was truncated: what was left of it may be in a copy."""
+        for one in self._open:
+            if one.is_other():
+                self._open.remove(one)
+                one.close()
+                copy = self._located(one.known)
+                if copy is None:
+                    await self._lose(conn, one.known)
+                else:
+                    self._open.insert(0, copy)
+                return True
+        return False
+
+    async def _lose(self, conn: Connection, row: LogFile) -> None:
+        LOST.labels(self._label).inc()
+        log.error(
+            "log %s: what was read up to byte %d is gone or was cut off:"
+            " lines may have been lost; rotate by rename, not by copytruncate",
+            self._path,
+            row.position,
+        )
+        await store.move(conn, row, replace(row, finished=True))
