@@ -20,6 +20,9 @@ _CONFIG = """
 [state]
 directory = "{folder}/state"
 
+[pipe]
+socket_mode = "0666"
+
 [http]
 listen = "127.0.0.1:{http_port}"
 
@@ -38,17 +41,17 @@ class Service:
         self.port = free_port()
         self.lmtp = folder / "lmtp"
         self._http_port = free_port()
-        self._folder = folder
+        self.folder = folder
         self._command = [sys.executable, "-m", "mtabounce", "--config", str(folder / "config.toml")]
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: psycopg.Connection[Any] | None = None
 
     def __enter__(self) -> Self:
-        self._folder.mkdir(parents=True)
+        self.folder.mkdir(parents=True)
         text = _CONFIG.format(
-            folder=self._folder, port=self.port, http_port=self._http_port, lmtp=self.lmtp
+            folder=self.folder, port=self.port, http_port=self._http_port, lmtp=self.lmtp
         )
-        (self._folder / "config.toml").write_text(text)
+        (self.folder / "config.toml").write_text(text)
         self.start()
         return self
 
@@ -62,7 +65,7 @@ class Service:
 
     def start(self) -> None:
         """Start it, and wait until it is ready."""
-        with (self._folder / "log").open("ab") as log:
+        with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [*self._command, "serve"], stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
@@ -117,10 +120,10 @@ class Service:
         return self._connection.execute(sql).fetchall()
 
     def log(self) -> str:
-        return (self._folder / "log").read_text(errors="replace")
+        return (self.folder / "log").read_text(errors="replace")
 
     def _postmaster(self) -> int:
-        file = self._folder / "state" / "postgres" / "data" / "postmaster.pid"
+        file = self.folder / "state" / "postgres" / "data" / "postmaster.pid"
         return int(file.read_text().split()[0])
 
     def _is_ready(self) -> bool:

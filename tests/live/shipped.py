@@ -1,8 +1,9 @@
 """Postfix and Exim with what contrib/ ships in them, but for the port and the socket's path."""
 
+import sys
 from pathlib import Path
 
-from tests.live.exim import Exim
+from tests.live.exim import USER, Exim
 from tests.live.failures import ANSWERS
 from tests.live.fake_mx import FakeMX
 from tests.live.postfix import Postfix
@@ -27,6 +28,20 @@ def exim_over_lmtp(folder: Path, mx: FakeMX, service: Service) -> Exim:
     return _exim(".lmtp", folder, mx, service)
 
 
+def postfix_by_pipe(folder: Path, mx: FakeMX, service: Service) -> Postfix:
+    _command(folder / "mtabounce-pipe", "postfix/mtabounce-pipe", service)
+    return _postfix("mtabounce_transport.pipe", folder, mx, service, "4s")
+
+
+def exim_by_pipe(folder: Path, mx: FakeMX, service: Service) -> Exim:
+    return _exim(".pipe", folder, mx, service)
+
+
+def _command(path: Path, name: str, service: Service) -> None:
+    path.write_text(_shipped(name, service))
+    path.chmod(0o755)
+
+
 def _postfix(transport: str, folder: Path, mx: FakeMX, service: Service, lifetime: str) -> Postfix:
     routes = "".join(f"{domain} smtp:[127.0.0.1]:{mx.port}\n" for domain in ANSWERS)
     return Postfix(
@@ -40,14 +55,30 @@ def _postfix(transport: str, folder: Path, mx: FakeMX, service: Service, lifetim
 
 def _exim(suffix: str, folder: Path, mx: FakeMX, service: Service) -> Exim:
     sections = {
-        "routers": _shipped(f"exim/router{suffix}", service),
+        "routers": _shipped(f"exim/router{suffix.replace('.pipe', '.lmtp')}", service),
         "transports": _shipped(f"exim/transport{suffix}", service),
         "retry": _shipped("exim/retry", service),
     }
     return Exim(folder / "exim", domains=ANSWERS, mx_port=mx.port, sections=sections)
 
 
+def _python() -> str:
+    """Return a Python that any user can run, as a user's own may lie in a closed folder."""
+    system = Path("/usr/bin/python3")
+    return str(system) if system.exists() else sys.executable
+
+
 def _shipped(name: str, service: Service) -> str:
     text = (CONTRIB / name).read_text()
     text = text.replace(" 2525", f" {service.port}").replace("]:2525", f"]:{service.port}")
-    return text.replace("/run/mtabounce/lmtp", str(service.lmtp))
+    text = text.replace("/run/mtabounce/lmtp", str(service.lmtp))
+    text = text.replace(
+        "/etc/postfix/mtabounce-pipe", str(service.folder.parent / "mtabounce-pipe")
+    )
+    text = text.replace("/etc/mtabounce/mtabounce.toml", str(service.folder / "config.toml"))
+    # As a user that the daemon's is not: it runs as root here, as which no server runs a command.
+    text = text.replace("user=mtabounce", "user=nobody").replace(
+        "user = mtabounce", f"user = {USER}"
+    )
+    python = f"/usr/bin/env PYTHONPATH={CONTRIB.parent} {_python()} -m mtabounce"
+    return text.replace("/opt/mtabounce/.venv/bin/mtabounce", python)

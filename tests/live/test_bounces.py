@@ -14,6 +14,8 @@ from tests.live.service import Service
     [
         (shipped.postfix_over_smtp, 200, JUDGED),
         (shipped.postfix_over_lmtp, 16, JUDGED),
+        (shipped.postfix_by_pipe, 40, JUDGED),
+        (shipped.exim_by_pipe, 16, JUDGED_OF_EXIM),
         (shipped.exim_over_smtp, 200, JUDGED_OF_EXIM),
         (shipped.exim_over_lmtp, 16, JUDGED_OF_EXIM),
     ],
@@ -31,16 +33,21 @@ def test_every_mail_that_failed_is_one_row_that_says_why(folder, server, count, 
         wait_for_inputs(service, count, mta.log)
         rows = bounces(service)
 
+        senders = service.query("SELECT DISTINCT reverse_path AS sender FROM mtabounce.inputs")
         assert mta.queue() == []
-    assert rows == sorted((expected(mail, judged) for mail in sent), key=lambda row: row.recipient)
+        assert [row.sender for row in senders] == [""]
+    source = "pipe" if "pipe" in server.__name__ else "receiver"
+    assert rows == sorted(
+        (expected(mail, judged, source) for mail in sent), key=lambda row: row.recipient
+    )
 
 
-def expected(mail, judged):
+def expected(mail, judged, source):
     return Row(
         mail.to,
         *judged[mail.domain],
         original_message_id=mail.message_id,
         campaign=CAMPAIGN,
         trust="proven",  # the server wrote the bounce itself, and handed it over itself
-        sources=("receiver",),
+        sources=(source,),
     )
