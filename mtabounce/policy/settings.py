@@ -116,7 +116,7 @@ class PolicySettings(Section):
 
     @model_validator(mode="after")
     def _can_all_be_reached(self) -> Self:
-        for rules in (self._rules(), *map(self._rules, self.override)):
+        for rules in (self.rules_of(), *map(self.rules_of, self.override)):
             for kind, threshold in rules.thresholds.items():
                 if threshold.window is not None and threshold.span > threshold.window:
                     raise ValueError(
@@ -134,16 +134,17 @@ class PolicySettings(Section):
         fitting = [one for one in self.override if one.destination.lower() in {"", domain}]
         overrides = [
             Override(
-                rules=self._rules(one),
+                rules=self.rules_of(one),
                 campaign=one.campaign,
                 list_id=one.list_id,
                 sender=one.sender.lower(),
             )
             for one in fitting
         ]
-        return Policy(rules=self._rules(), overrides=overrides)
+        return Policy(rules=self.rules_of(), overrides=overrides)
 
-    def _rules(self, override: OverrideSettings | None = None) -> Rules:
+    def rules_of(self, override: OverrideSettings | None = None) -> Rules:
+        """Return the thresholds for what *override* is for; None: for all else."""
         layers = [self, override] if override else [self]
         thresholds = dict(PRESETS[self.preset])
         for layer in layers:

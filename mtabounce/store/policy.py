@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from psycopg import AsyncConnection
@@ -100,3 +101,16 @@ async def ended(conn: Connection, limit: int) -> dict[str, int]:
     """Return up to *limit* recipients, with their ids, of whom a suppression is over."""
     cursor = await conn.execute(SQL["ended"], {"limit": limit})
     return {recipient: number for number, recipient in await cursor.fetchall()}
+
+
+async def recipients_since(
+    conn: Connection, since: datetime | None, after: int, limit: int
+) -> dict[int, str]:
+    """
+    Return up to *limit* recipients, by ids above *after*, of whom something was said since *since*.
+
+    None: all.
+    """
+    args = {"since": since, "after": after, "limit": limit}
+    cursor = await conn.execute(SQL["recipients_since"], args)
+    return dict(await cursor.fetchall())

@@ -70,3 +70,15 @@ SELECT DISTINCT r.id, r.recipient
  WHERE s.until <= now()
  ORDER BY r.recipient
  LIMIT %(limit)s;
+
+-- name: recipients_since
+-- Recipients of whom something was reported since, in parts by id.
+SELECT r.id, r.recipient
+  FROM mtabounce.recipients AS r
+ WHERE r.id > %(after)s
+   AND (%(since)s::timestamptz IS NULL OR r.last_bounce_at >= %(since)s
+        OR EXISTS (SELECT 1
+                     FROM mtabounce.decisions AS d
+                    WHERE d.recipient_id = r.id AND d.decided_at >= %(since)s))
+ ORDER BY r.id
+ LIMIT %(limit)s;
