@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from functools import cached_property
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -131,17 +132,27 @@ class PolicySettings(Section):
 
     def policy_for(self, domain: str) -> Policy:
         """Return the policy for addresses in *domain*."""
-        fitting = [one for one in self.override if one.destination.lower() in {"", domain}]
-        overrides = [
-            Override(
-                rules=self.rules_of(one),
-                campaign=one.campaign,
-                list_id=one.list_id,
-                sender=one.sender.lower(),
+        fitting = [one for given, one in self._overrides if given in {"", domain}]
+        return Policy(rules=self._for_all, overrides=fitting)
+
+    @cached_property
+    def _for_all(self) -> Rules:
+        return self.rules_of()
+
+    @cached_property
+    def _overrides(self) -> list[tuple[str, Override]]:
+        return [
+            (
+                one.destination.lower(),
+                Override(
+                    rules=self.rules_of(one),
+                    campaign=one.campaign,
+                    list_id=one.list_id,
+                    sender=one.sender.lower(),
+                ),
             )
-            for one in fitting
+            for one in self.override
         ]
-        return Policy(rules=self.rules_of(), overrides=overrides)
 
     def rules_of(self, override: OverrideSettings | None = None) -> Rules:
         """Return the thresholds for what *override* is for; None: for all else."""
