@@ -92,7 +92,8 @@ class Service:
         self._end(signal.SIGKILL)
 
     def kill_postgres(self) -> None:
-        """End the main process of its PostgreSQL as a crash would."""
+        """End the main process of its PostgreSQL as a crash would, once it is there."""
+        wait_until(self._is_ready, "mtabounce is ready", details=self.log)
         os.kill(self._postmaster(), signal.SIGKILL)
 
     @contextmanager
