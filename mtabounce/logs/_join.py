@@ -56,11 +56,11 @@ class Join:
 
     def missing(self, events: Collection[Event]) -> set[Key]:
         """Return the messages of *events* of which more may be kept elsewhere: see `adopt`."""
+        known, partial = self._messages, self._partial
         found = {event[2:5] for event in events}
-        partial = found & self._partial
-        found -= self._messages.keys()
-        found -= {event[2:5] for event in events if event[0] in _BIRTHS}
-        return {key for key in found if self._look(key)[1] is None} | partial
+        found = {key for key in found if key not in known or key in partial}
+        born = {event[2:5] for event in events if event[0] in _BIRTHS} - partial
+        return {key for key in found - born if key in partial or self._look(key)[1] is None}
 
     def adopt(self, waiting: Iterable[Delivery], asked: set[Key]) -> None:
         """Take back what is *waiting*, all there is of the messages *asked* for."""
@@ -105,10 +105,11 @@ class Join:
         return out
 
     def dump(self) -> bytes:
-        """Return what is in memory, without those who wait, for `load`."""
+        """Return the messages in memory for which nobody waits, for `load`."""
         rows = [
-            _row(key, one, whole=not one.waiting and key not in self._partial)
+            _row(key, one, whole=key not in self._partial)
             for key, one in self._messages.items()
+            if not one.waiting  # the others are asked for again
         ]
         return zlib.compress(json.dumps(rows, separators=(",", ":")).encode(), 1)
 

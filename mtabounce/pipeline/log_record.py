@@ -48,6 +48,7 @@ class LogRecorder:
 
     def __init__(self, classifier: Classifier, recorder: Recorder, source: str, host: str) -> None:
         self.classifier = classifier
+        self.failures = 0  # committed so far
         self._recorder = recorder
         self._source = source
         self._host = host
@@ -83,6 +84,7 @@ class LogRecorder:
                 await store.put_waiting(conn, joined.waiting.values())
             if joined.counts:
                 await store.count_deliveries(conn, joined.counts)
+        self.failures += len(observations)
         OWN_REPORTS.inc(sum(one.reports_itself for one in joined.deliveries))
         UNKNOWN_EXPIRIES.inc(joined.unknown_expiries)
 

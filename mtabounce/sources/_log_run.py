@@ -88,7 +88,8 @@ class LogRun:
         """Read and join lines of *one*, about *limit* bytes at most; return how many."""
         used = 0
         while used < limit and (chunk := one.read(BLOCK, to_end=to_end)):
-            scanned = await asyncio.to_thread(self._reader.scan, chunk)
+            await asyncio.sleep(0)  # a block takes milliseconds: let others in between
+            scanned = self._reader.scan(chunk)
             asked = self._reader.missing(scanned)
             if asked:
                 self._reader.join.adopt(await self._recorder.waiting(conn, asked), asked)

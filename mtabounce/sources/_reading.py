@@ -59,6 +59,13 @@ class OpenLog:
         """How many bytes were written and not read; 0 for a compressed file."""
         return max(0, self.size - self.reached.position) if self.is_plain else 0
 
+    @property
+    def progress(self) -> int:
+        """How many bytes of the file, as it lies on the disk, were read."""
+        if self.is_plain:
+            return self.reached.position
+        return min(self.size, os.lseek(self._file.fileno(), 0, os.SEEK_CUR))
+
     def close(self) -> None:
         """Let go of the file."""
         self._file.close()

@@ -1,0 +1,197 @@
+"""``mtabounce import``: what was there before mtabounce was."""
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import click
+from psycopg import AsyncConnection
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from mtabounce import daemon
+from mtabounce.cli._mails import Mail, mails_of
+from mtabounce.errors import UsageError
+from mtabounce.logs import formats
+from mtabounce.model import RawInput
+from mtabounce.pipeline.decide import Recorder
+from mtabounce.pipeline.log_record import LogRecorder
+from mtabounce.settings import Settings, load_settings
+from mtabounce.sources import archive
+from mtabounce.sources._log_settings import LogSettings
+from mtabounce.sources.archive import Archive
+from mtabounce.store import inputs
+from mtabounce.store.connection import connect
+from mtabounce.store.embedded import database
+from mtabounce.store.migrate import prepare
+
+_MAILS = 200  # that one transaction takes
+
+
+@click.group()
+def command() -> None:
+    """Read old logs and mailboxes. What is in the database already is not counted again."""
+
+
+@command.command()
+@click.argument(
+    "paths",
+    nargs=-1,
+    required=True,
+    type=click.Path(path_type=Path, exists=True),
+    metavar="PATH...",
+)
+@click.option("--format", "form", type=click.Choice(["auto", *formats()]), default="auto")
+@click.option("--host", default="", help="Host of lines that name none.  [default: this host]")
+@click.option("--timezone", help='Zone of times without one, such as "Europe/Berlin".')
+@click.pass_obj
+def logs(
+    config: Path | None, paths: tuple[Path, ...], form: str, host: str, timezone: str | None
+) -> None:
+    """
+    Read the logs PATH, or all files of a folder: rotated ones, and compressed ones.
+
+    Stop it with Ctrl-C and start it again: it goes on where it was. Files that serve or tail have
+    read, or follow now, are left out, also under another name.
+
+    \b
+    Example:
+      mtabounce import logs /var/log/mail.log.*
+      mtabounce import logs --timezone Europe/Berlin /backup/logs
+    """
+    settings = load_settings(config)
+    wanted = {"format": form, "host": host, "timezone": timezone, "path": Path("import")}
+    log = LogSettings.model_validate(wanted)
+    with database(settings.database, settings.state) as url:
+        prepare(url)
+        asyncio.run(_logs(settings, url, log, list(_files(paths))))
+
+
+def _files(paths: Iterable[Path]) -> Iterator[Path]:
+    for path in paths:
+        if path.is_dir():
+            yield from sorted(one.absolute() for one in path.iterdir() if one.is_file())
+        else:
+            yield path.absolute()
+
+
+async def _logs(settings: Settings, url: str, log: LogSettings, paths: list[Path]) -> None:
+    classifier = settings.judging().judge().classifier
+    recorder = LogRecorder(classifier, Recorder(settings.policy), "import", log.own_host)
+    with _bar() as bar:
+        shown = _Shown(bar, paths)
+        reader = Archive(log, recorder, shown.tell, shown.skip)
+        async with await connect(url, application_name="mtabounce import") as conn:
+            await reader.read(conn, paths)
+    click.echo(
+        f"{shown.lines} lines read, {recorder.failures} failed deliveries found,"
+        f" {shown.skipped} of {len(paths)} files left out"
+    )
+    if shown.lines and not recorder.failures:
+        click.echo("Nothing failed in them. Are these logs of Postfix or Exim?", err=True)
+
+
+class _Shown:
+    """What the user sees of an import."""
+
+    def __init__(self, bar: Progress, paths: Iterable[Path]) -> None:
+        self._bar = bar
+        self._sizes = {path: path.stat().st_size for path in paths}
+        self._over = 0  # bytes of files that are done with
+        self._current: Path | None = None
+        self._begun = datetime.now(UTC)
+        self._task: TaskID = bar.add_task("", total=sum(self._sizes.values()), told="")
+        self.lines = 0
+        self.skipped = 0
+
+    def tell(self, now: archive.Progress) -> None:
+        """Show how far the import is."""
+        self._turn_to(now.path)
+        self.lines = now.lines
+        seconds = (datetime.now(UTC) - self._begun).total_seconds() or 1.0
+        told = f"{now.lines / seconds:,.0f} lines/s, {now.bounces:,} failed"
+        self._bar.update(
+            self._task, completed=self._over + now.octets, description=now.path.name, told=told
+        )
+
+    def skip(self, path: Path, why: str) -> None:
+        """Say why nothing of *path* is read."""
+        self._turn_to(path)
+        self.skipped += 1
+        self._bar.console.print(f"{path}: left out: {why}", highlight=False)
+
+    def _turn_to(self, path: Path) -> None:
+        if self._current is not None and self._current != path:
+            self._over += self._sizes[self._current]
+        self._current = path
+
+
+def _bar() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TextColumn("{task.fields[told]}"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True, highlight=False),
+    )
+
+
+@command.command()
+@click.argument(
+    "paths",
+    nargs=-1,
+    required=True,
+    type=click.Path(path_type=Path, exists=True),
+    metavar="PATH...",
+)
+@click.option("--drain", is_flag=True, help="Read them at once, not when serve or worker runs.")
+@click.pass_obj
+def mail(config: Path | None, paths: tuple[Path, ...], drain: bool) -> None:
+    """
+    Put the mails PATH into the inbox: files, mboxes, Maildirs.
+
+    A mail that is there already is kept twice as an input, but counts once.
+
+    \b
+    Example:
+      mtabounce import mail --drain /var/mail/bounces
+      mtabounce import mail ~/Maildir
+    """
+    settings = load_settings(config)
+    with database(settings.database, settings.state) as url:
+        prepare(url)
+        count = asyncio.run(_mails(url, paths))
+        click.echo(f"{count} mails are in the inbox")
+        if drain:
+            daemon.work(settings, url, until_idle=True)
+
+
+async def _mails(url: str, paths: Iterable[Path]) -> int:
+    count = 0
+    mails = mails_of(paths)
+    async with await connect(url, application_name="mtabounce import") as conn:
+        while batch := list(islice(mails, _MAILS)):
+            await _append(conn, batch)
+            count += len(batch)
+    return count
+
+
+async def _append(conn: AsyncConnection[Any], mails: Iterable[Mail]) -> None:
+    """Put *mails* into the inbox. Raises UsageError where one cannot be read."""
+    raw = []
+    for one in mails:
+        if one.error:
+            raise UsageError(f"{one.name}: {one.error}")
+        raw.append(RawInput(source="import", content=one.content, received_at=datetime.now(UTC)))
+    await inputs.append(conn, raw)

@@ -1,0 +1,171 @@
+"""``mtabounce import``: archives become rows once, also where the tailer was there before."""
+
+import gzip
+import lzma
+import mailbox
+import os
+import signal
+import subprocess
+import sys
+
+import psycopg
+import pytest
+from click.testing import CliRunner
+
+from mtabounce.cli import mtabounce
+
+from .conftest import LOGS
+
+SHORT = LOGS / "postfix" / "3.7-short-ids.log"
+EXIM = LOGS / "exim" / "4.96-default.log"
+
+
+@pytest.fixture
+def config(tmp_path, database_url):
+    path = tmp_path / "mtabounce.toml"
+    path.write_text(
+        f'[database]\nurl = "{database_url}"\n[[log]]\npath = "{tmp_path}/mail.log"\n'
+        'host = "mail"\ntimezone = "UTC"\n'
+    )
+    return path
+
+
+@pytest.fixture
+def run(config):
+    def _run(*args):
+        result = CliRunner().invoke(mtabounce, ["--config", str(config), *map(str, args)])
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    return _run
+
+
+@pytest.fixture
+def query(database_url):
+    def _query(text):
+        with psycopg.connect(database_url) as conn:
+            return conn.execute(text).fetchall()
+
+    return _query
+
+
+@pytest.fixture
+def state(query):
+    """All that must be the same however often, and in how many pieces, the logs were read."""
+    return lambda: (
+        query("SELECT count(*), count(DISTINCT key) FROM mtabounce.observations"),
+        query("SELECT sum(sent), sum(deferred), sum(bounced) FROM mtabounce.delivery_stats"),
+        query("SELECT count(*), sum(observations) FROM mtabounce.bounces"),
+        query("SELECT count(*) FROM mtabounce.pending_deliveries"),
+    )
+
+
+def rotated(folder, path, parts, compress=lambda data: data, suffix=""):
+    lines = path.read_bytes().splitlines(keepends=True)
+    size = len(lines) // parts + 1
+    names = []
+    for number in range(parts):
+        content = b"".join(lines[number * size : (number + 1) * size])
+        name = folder / f"mail.log.{parts - number}{suffix}"
+        name.write_bytes(compress(content))
+        os.utime(name, (1_795_400_000 + number, 1_795_400_000 + number))
+        names.append(name)
+    return names
+
+
+def test_archive_is_read_once(run, state, tmp_path):
+    names = rotated(tmp_path, SHORT, 4)
+
+    first = run("import", "logs", "--host", "mail", "--timezone", "UTC", *reversed(names))
+    before = state()
+    second = run("import", "logs", "--host", "mail", "--timezone", "UTC", tmp_path)
+
+    assert "1118 lines read" in first
+    assert before[0] == [(65, 65)]  # and three of bounces, which count against nobody
+    assert state() == before
+    assert "read before" in second
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, lzma.compress])
+def test_compressed_archive_is_the_same_archive(run, state, tmp_path, compress):
+    plain, packed = tmp_path / "plain", tmp_path / "packed"
+    plain.mkdir()
+    packed.mkdir()
+    rotated(plain, EXIM, 3)
+    rotated(packed, EXIM, 3, compress, ".gz")
+
+    run("import", "logs", "--host", "mail", "--timezone", "UTC", plain)
+    before = state()
+    run("import", "logs", "--host", "mail", "--timezone", "UTC", packed)
+
+    assert state() == before
+
+
+def test_what_the_tailer_read_is_not_read_again(run, state, tmp_path):
+    log = tmp_path / "mail.log"
+    content = SHORT.read_bytes()
+    log.write_bytes(content[:80_000])
+    run("tail", "--until-idle")
+    log.write_bytes(content)
+    log.rename(tmp_path / "mail.log.1")
+    log.write_bytes(b"")
+    run("tail", "--until-idle")
+    before = state()
+
+    output = run("import", "logs", "--host", "mail", tmp_path / "mail.log.1")
+
+    assert before[0] == [(65, 65)]  # and three of bounces, which count against nobody
+    assert state() == before
+    assert "left out" in output
+
+
+def test_import_that_was_killed_goes_on(config, run, state, tmp_path):
+    archive = tmp_path / "archive"
+    archive.mkdir()
+    lines = SHORT.read_bytes() * 60  # queue ids come again, and so do the very same failures
+    (archive / "mail.log.1").write_bytes(lines)
+    command = [sys.executable, "-m", "mtabounce", "--config", str(config), "import", "logs"]
+    command += ["--host", "mail", "--timezone", "UTC", str(archive)]
+
+    for seconds in (1.2, 1.6, 2.0):
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        try:
+            process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.communicate()
+    run(*command[5:])
+
+    ((sent, deferred, bounced),) = state()[1]
+    run("import", "logs", "--host", "mail", "--timezone", "UTC", archive)
+    assert (sent % 60, deferred % 60, bounced % 60) == (0, 0, 0)
+    assert state()[1] == [(sent, deferred, bounced)]
+
+
+def test_damaged_archive_is_named(config, tmp_path):
+    path = tmp_path / "cut.gz"
+    path.write_bytes(gzip.compress(SHORT.read_bytes())[:5000])
+
+    result = CliRunner().invoke(mtabounce, ["--config", str(config), "import", "logs", str(path)])
+
+    assert result.exit_code != 0
+    assert "cut.gz" in str(result.exception)
+
+
+def test_mails_of_an_mbox_are_rows(run, query, tmp_path):
+    box = mailbox.mbox(tmp_path / "box")
+    for number in range(3):
+        message = mailbox.mboxMessage(
+            "Content-Type: multipart/report; report-type=delivery-status; boundary=b\n\n"
+            "--b\nContent-Type: message/delivery-status\n\n"
+            "Reporting-MTA: dns; mx.example.org\n\n"
+            f"Final-Recipient: rfc822; u{number}@x.example\nAction: failed\nStatus: 5.1.1\n\n"
+            "--b--\n"
+        )
+        box.add(message)
+    box.close()
+
+    run("import", "mail", "--drain", tmp_path / "box")
+    run("import", "mail", "--drain", tmp_path / "box")
+
+    assert query("SELECT count(*) FROM mtabounce.bounces") == [(3,)]
