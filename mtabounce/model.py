@@ -50,6 +50,9 @@ class Outcome(StrEnum):
     DELIVERED = "delivered"
     AUTO_REPLY = "auto_reply"
     CHALLENGE = "challenge"
+    UNSUBSCRIBE = "unsubscribe"
+    SUPPRESSED = "suppressed"  # an ESP did not even try
+    IGNORED = "ignored"  # understood, and not about delivery: an open, a click
     UNRECOGNIZED = "unrecognized"
 
 
@@ -129,6 +132,10 @@ class Report:
     feedback_id: str = ""
     feedback_type: str = ""  # RFC 5965 §3.1
     native_code: str = ""  # the provider's own word, verbatim
+    hint: str = ""  # the reason that the ESP's word stands for; a reply that says why is better
+    source: str = ""  # what the poster calls itself, where a program posted the event
+    meta: str = ""  # JSON that the poster attached
+    mark: bytes = b""  # 16 bytes, the same for two copies of one event; empty: of one input
     occurred_at: datetime | None = None  # None: the input does not say
 
 
@@ -140,6 +147,7 @@ class Reading:
     reports: tuple[Report, ...] = ()
     parser: str = ""  # the parser that recognized it; "" where none did
     fingerprint: bytes = b""  # 16 bytes; the same for two copies that took different ways
+    note: str = ""  # what of it could not be used, and why; one line
     relayed: bool = True  # whether some other host handed it to the MTA that we had it from
 
 

@@ -11,11 +11,14 @@ from mtabounce.classify.operators import Operators
 from mtabounce.classify.reasons import Reason, load_reasons
 from mtabounce.classify.rule import Rule, RuleFile, rule_files
 from mtabounce.errors import ConfigError
-from mtabounce.model import BounceType, Outcome, Report, Verdict
+from mtabounce.model import BounceType, Fault, Outcome, Report, Verdict
 
 SHIPPED = Path(__file__).parent.parent / "rules"
 
 _NO_CAUSES = {"undetermined", "expired", "delayed"}
+PROVIDER_RULE = "provider"  # in place of a rule, where an ESP's word decided
+_VAGUE = "80-vague.toml"
+_OUR_FAULTS = (Fault.SENDER, Fault.CONTENT)
 _FAILURES = (Outcome.BOUNCE, Outcome.COMPLAINT)
 
 
@@ -29,10 +32,14 @@ class Classifier:
         self.reasons = reasons
         self.operators = operators
         self._index = Index(rules, operators)
+        self._vague = {_NO_RULE.id} | {rule.id for rule in rules if rule.file.endswith(_VAGUE)}
 
     def classify(self, report: Report) -> Verdict:
         """Return the verdict on *report*; its status and reply code are the effective ones."""
-        return self._judge(evidence_of.of_report(report))
+        seen = evidence_of.of_report(report)
+        verdict = self._judge(seen)
+        hint = self.reasons.get(report.hint)
+        return self._hinted(verdict, hint, seen) if hint else verdict
 
     def classify_reply(self, text: str) -> Verdict:
         """Return the verdict on an SMTP reply, of which no more than the *text* is known."""
@@ -41,6 +48,24 @@ class Classifier:
     def matches(self, report: Report) -> list[Found]:
         """Return every rule that fits *report*, the deciding one first."""
         return list(self._index.all(evidence_of.of_report(report)))
+
+    def _hinted(self, verdict: Verdict, hint: Reason, seen: Evidence) -> Verdict:
+        """
+        Let an ESP's word decide where the reply leaves it open.
+
+        That it is our fault, or the content's, it knows better in any case: it suppresses nobody.
+        """
+        ours = verdict.fault in _OUR_FAULTS
+        if ours or (hint.fault not in _OUR_FAULTS and verdict.rule not in self._vague):
+            return verdict
+        return replace(
+            verdict,
+            type=_type(hint, seen),
+            reason=hint.name,
+            fault=hint.fault,
+            rule=PROVIDER_RULE,
+            matched="",
+        )
 
     def _judge(self, seen: Evidence) -> Verdict:
         found = self._cause_of_delay(seen) or self._index.first(seen)

@@ -41,6 +41,8 @@ META = {  # what a bounce keeps beside its columns, and the field of a report th
     "feedback_id": "feedback_id",
     "feedback_type": "feedback_type",
     "native_code": "native_code",
+    "source": "source",
+    "meta": "meta",
 }
 
 
@@ -82,19 +84,21 @@ def observe(
     paths: Sequence[ReturnPath] = (),
 ) -> list[Observation]:
     """
-    Return what *raw* says, one observation for each recipient that it names.
+    Return what *raw* says, one observation for each recipient that it names, and each event.
 
-    Of two reports on one recipient the graver counts. A report that names nobody is on whom
-    *paths*, the return paths that *raw* came to, name; where they name nobody, it is left out.
+    Of two reports on one recipient, in one event, the graver counts. A report that names nobody
+    is on whom *paths*, the return paths that *raw* came to, name; where they name nobody, it is
+    left out.
     """
-    found: dict[str, Observation] = {}
+    found: dict[tuple[str, bytes], Observation] = {}
     for report, verdict in zip(judged.reading.reports, judged.verdicts, strict=True):
         recipient = _recipient(report) or _only_one(path.recipient for path in paths)
         if not recipient:
             continue
-        if recipient not in found or _graver(verdict, found[recipient].verdict):
+        one = (recipient, report.mark)
+        if one not in found or _graver(verdict, found[one].verdict):
             context = _Context(raw, judged.reading, input_id, _proof(paths, report, recipient))
-            found[recipient] = _observation(context, report, verdict, recipient)
+            found[one] = _observation(context, report, verdict, recipient)
     return list(found.values())
 
 
@@ -165,7 +169,7 @@ def _observation(
         recipient=recipient,
         domain=domain_of(recipient),
         occurred_at=_believable(report.occurred_at, raw.received_at),
-        key=digest(reading.fingerprint, recipient.encode(errors="replace")),
+        key=digest(report.mark or reading.fingerprint, recipient.encode(errors="replace")),
         source=raw.source,
         parser=reading.parser,
         trust=Trust.PROVEN if context.proof else _trust(raw, reading),
@@ -217,7 +221,7 @@ def _refs(context: _Context, report: Report, recipient: str) -> Iterator[Ref]:
     if context.proof and (context.proof.campaign or not known["message_id"]):
         yield ref_of("return_path", context.proof.mark, context.proof.recipient)
     elif not any(known.values()):
-        yield ref_of("mail", context.reading.fingerprint.hex(), recipient)
+        yield ref_of("mail", (report.mark or context.reading.fingerprint).hex(), recipient)
     for kind, identifier in known.items():
         for name in sorted(names) if identifier else ():
             yield ref_of(kind, identifier, name)

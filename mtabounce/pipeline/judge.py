@@ -1,21 +1,53 @@
-"""Bytes to a judged reading: what workers and ``mtabounce classify`` do with each mail. Pure."""
+"""Bytes to a judged reading: what workers and ``mtabounce classify`` do with each input. Pure."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from mtabounce.classify import Classifier
-from mtabounce.model import Judged
-from mtabounce.parsers import HeaderNames, read
+from mtabounce.errors import ConfigError
+from mtabounce.model import Judged, Outcome, Reading
+from mtabounce.parsers import HeaderNames
+from mtabounce.parsers import read as read_mail
+from mtabounce.providers import Names, Provider, provider
+from mtabounce.providers import read as read_webhook
+from mtabounce.providers.request import unpack
+
+WEBHOOK = "webhook:"  # how the source of a webhook's input begins; its name follows
+API = "api"  # the source of what programs post to our own API
+_API_PROVIDER = "api"
 
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """Reads a mail and judges each of its reports."""
+    """Reads an input and judges each of its reports."""
 
     classifier: Classifier
     names: HeaderNames = field(default_factory=HeaderNames)
+    providers: Mapping[str, Provider] = field(default_factory=dict)  # by the webhook's name
 
-    def judge(self, content: bytes) -> Judged:
-        """Return what *content* says, with a verdict for each report. Total, as parsing is."""
-        reading = read(content, self.names)
+    def judge(self, content: bytes, source: str = "") -> Judged:
+        """
+        Return what *content* says, with a verdict for each report. Total, as parsing is.
+
+        What came from a webhook (by *source*) is read as its provider writes; all else is a mail.
+        """
+        reading = self._reading(content, source)
         verdicts = tuple(map(self.classifier.classify, reading.reports))
         return Judged(reading=reading, verdicts=verdicts)
+
+    def _reading(self, content: bytes, source: str) -> Reading:
+        if source == API:
+            return self._webhook(content, provider(_API_PROVIDER))
+        if not source.startswith(WEBHOOK):
+            return read_mail(content, self.names)
+        name = source.removeprefix(WEBHOOK)
+        try:
+            return self._webhook(content, self.providers.get(name) or provider(name))
+        except ConfigError:
+            note = f"no [webhooks.{name}] says whose it is"[:200]
+            return Reading(outcome=Outcome.UNRECOGNIZED, note=note, fingerprint=b"")
+
+    def _webhook(self, content: bytes, whose: Provider) -> Reading:
+        headers, body = unpack(content)
+        names = Names(campaign=self.names.campaign, subscriber=self.names.subscriber)
+        return read_webhook(whose, body, headers, names).reading(whose.name, content)

@@ -21,6 +21,7 @@ from mtabounce import classify
 from mtabounce.model import Judged
 from mtabounce.parsers import HeaderNames
 from mtabounce.pipeline.judge import Judge
+from mtabounce.providers import Provider
 
 LENGTH = struct.Struct(">Q")
 READY = "ready"  # the first answer: from now on deadlines count
@@ -35,10 +36,11 @@ class JudgeSettings:
     names: HeaderNames = field(default_factory=HeaderNames)
     rules: Path | None = None  # folder of the user's own rules; None: there are none
     types: Mapping[str, str] = field(default_factory=dict)  # reason → type, over the shipped ones
+    providers: Mapping[str, Provider] = field(default_factory=dict)  # by the webhook's name
 
     def judge(self) -> Judge:
         """Load the rules. Raises ConfigError where one of them is wrong."""
-        return Judge(classify.load(self.rules, self.types), self.names)
+        return Judge(classify.load(self.rules, self.types), self.names, self.providers)
 
 
 def frame(value: object) -> bytes:
@@ -62,7 +64,7 @@ def main() -> None:
     sink.flush()
     try:
         while True:
-            sink.write(frame(_judged(judge, _receive(source))))
+            sink.write(frame(_judged(judge, *_receive(source))))
             sink.flush()
     except EOFError:
         return
@@ -75,9 +77,9 @@ def _receive(source: BinaryIO) -> Any:
     return pickle.loads(source.read(LENGTH.unpack(head)[0]))  # noqa: S301 (from our parent)
 
 
-def _judged(judge: Judge, content: bytes) -> Judged | str:
+def _judged(judge: Judge, source: str, content: bytes) -> Judged | str:
     try:
-        return judge.judge(content)
+        return judge.judge(content, source)
     except MemoryError:
         return "too much memory"
     except Exception as error:  # noqa: BLE001 (the input is hostile; the process must live)

@@ -27,6 +27,9 @@ START = 30.0  # seconds that a process gets to load its rules
 log = logging.getLogger(__name__)
 
 
+Content = tuple[str, bytes]  # the source of an input, and the input
+
+
 class _CasualtyError(Exception):
     """The process died, or had to be ended; the text says why in one line."""
 
@@ -50,7 +53,7 @@ class Judging:
         """Start the process now, so that the first input need not wait for it."""
         await self._running()
 
-    async def judge(self, contents: Sequence[bytes]) -> list[Judged | str]:
+    async def judge(self, contents: Sequence[Content]) -> list[Judged | str]:
         """Return a judgement for each of *contents*, or in one line why there is none."""
         if self._stale:
             await self.close()
@@ -80,7 +83,7 @@ class Judging:
                 process.kill()
             await process.wait()
 
-    async def _once_more(self, content: bytes) -> Judged | str:
+    async def _once_more(self, content: Content) -> Judged | str:
         judged: list[Judged | str] = []
         try:
             await self._ask([content], judged)
@@ -88,7 +91,7 @@ class Judging:
             return str(casualty)
         return judged[0]
 
-    async def _ask(self, contents: Sequence[bytes], judged: list[Judged | str]) -> None:
+    async def _ask(self, contents: Sequence[Content], judged: list[Judged | str]) -> None:
         """Append to *judged*, one by one. Raises _CasualtyError at the first that fails."""
         process = await self._running()
         feeding = asyncio.create_task(_feed(process, contents))
@@ -127,7 +130,7 @@ class Judging:
             raise TryAgainLater("the judging process does not start") from error
 
 
-async def _feed(process: Process, contents: Sequence[bytes]) -> None:
+async def _feed(process: Process, contents: Sequence[Content]) -> None:
     with suppress(OSError):  # whoever waits for the answers finds out why
         for content in contents:
             _stdin(process).write(frame(content))

@@ -34,7 +34,7 @@ _COUNTS = {BounceType.HARD: "hard", BounceType.SOFT: "soft", BounceType.COMPLAIN
 _OWN_COLUMNS = {  # the fields of a report that observations have a column for
     "outcome", "final_recipient", "original_recipient", "action", "status", "reply_code",
     "diagnostic_code", "remote_mta", "reporting_mta", "original_message_id", "queue_id",
-    "campaign", "occurred_at",
+    "campaign", "occurred_at", "mark",
 }  # fmt: skip
 
 

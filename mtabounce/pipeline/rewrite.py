@@ -5,11 +5,11 @@ What changes can be shown before it is changed. Bounces keep their numbers as lo
 evidence of theirs is left.
 """
 
-from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from psycopg import AsyncConnection
 
@@ -36,6 +36,7 @@ from mtabounce.store.inputs import ClaimedInput
 from mtabounce.store.rewrite import Said, Selection
 from mtabounce.verp import Keyring
 
+T = TypeVar("T")
 Connection = AsyncConnection[Any]
 Work = Sequence[tuple[ClaimedInput, Judged | str, tuple[ReturnPath, ...]]]
 Connect = Callable[[], Awaitable[Connection]]
@@ -61,10 +62,20 @@ async def differences(conn: Connection, work: Work) -> list[Difference]:
     fresh = await _without_copies(conn, list(_observed(work)))
     readable = [one.id for one, judged, _ in work if not isinstance(judged, str)]
     said = await before.said_by_inputs(conn, readable)
-    was = {(one.input_id, one.recipient): one for one in said}
-    now = {(one.input_id or 0, one.recipient): one for one in fresh}
-    pairs = [(*mark, was.get(mark), now.get(mark)) for mark in sorted({*was, *now})]
+    was = _numbered((one.input_id, one.recipient, one.key, one) for one in said)
+    now = _numbered((one.input_id or 0, one.recipient, one.key, one) for one in fresh)
+    pairs = [(*mark[:2], was.get(mark), now.get(mark)) for mark in sorted({*was, *now})]
     return [_difference(*pair) for pair in pairs if _differ(pair[2], pair[3])]
+
+
+def _numbered(rows: Iterable[tuple[int, str, bytes, T]]) -> dict[tuple[int, str, int], T]:
+    """Count what one input says about a recipient: a webhook may tell of several events."""
+    found: dict[tuple[int, str, int], T] = {}
+    seen: Counter[tuple[int, str]] = Counter()
+    for number, recipient, _, one in sorted(rows, key=lambda row: row[:3]):
+        found[number, recipient, seen[number, recipient]] = one
+        seen[number, recipient] += 1
+    return found
 
 
 async def rewrite(conn: Connection, work: Work, policy: PolicySettings) -> list[Difference]:
@@ -101,7 +112,7 @@ async def judged_again(
     after = 0
     async with await connect() as conn:
         while batch := await before.inputs_to_judge(conn, selection, after, BATCH):
-            judged = await judging.judge([one.content for one in batch])
+            judged = await judging.judge([(one.source, one.content) for one in batch])
             paths = await look_up(conn, ring, batch)
             work = list(zip(batch, judged, paths, strict=True))
             if write:

@@ -93,15 +93,13 @@ class LogRun:
             asked = self._reader.missing(scanned)
             if asked:
                 self._reader.join.adopt(await self._recorder.waiting(conn, asked), asked)
-            attempts, unreadable = self._reader.join.attempts
+            before = self._reader.join.attempts
             self._reader.feed(scanned)
-            now = self._reader.join.attempts
             one.reached = replace(
                 one.reached,
                 lines=one.reached.lines + scanned.lines,
                 recognized=one.reached.recognized + scanned.recognized,
-                deliveries=one.reached.deliveries + now[0] - attempts,
-                unreadable=one.reached.unreadable + now[1] - unreadable,
+                deliveries=one.reached.deliveries + self._reader.join.attempts - before,
             )
             used += len(chunk)
         self._since_kept += used

@@ -29,7 +29,7 @@ class Finished:
     id: int
     outcome: Outcome | None  # None: it failed
     parser: str = ""
-    error: str = ""  # one line; why it failed
+    error: str = ""  # one line; why it failed, or what of it could not be used
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -308,7 +308,7 @@ CREATE TABLE mtabounce.inputs (
     parser text DEFAULT ''::text NOT NULL,
     error text DEFAULT ''::text NOT NULL,
     processed_at timestamp with time zone,
-    CONSTRAINT inputs_outcome_check CHECK ((outcome = ANY (ARRAY['bounce'::text, 'complaint'::text, 'delayed'::text, 'delivered'::text, 'auto_reply'::text, 'challenge'::text, 'unrecognized'::text]))),
+    CONSTRAINT inputs_outcome_check CHECK ((outcome = ANY (ARRAY['bounce'::text, 'complaint'::text, 'delayed'::text, 'delivered'::text, 'auto_reply'::text, 'challenge'::text, 'unsubscribe'::text, 'suppressed'::text, 'ignored'::text, 'unrecognized'::text]))),
     CONSTRAINT inputs_state_check CHECK ((state = ANY (ARRAY['pending'::text, 'done'::text, 'failed'::text])))
 );
 

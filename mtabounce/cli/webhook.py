@@ -1,0 +1,117 @@
+"""``mtabounce webhook``: what ESPs post, without a database."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mtabounce.cli._output import print_json
+from mtabounce.cli._rules import judge_for
+from mtabounce.errors import UsageError
+from mtabounce.model import Report, Verdict
+from mtabounce.providers import Names, discover, provider, read
+
+
+@click.group()
+def command() -> None:
+    """
+    Read and test the webhooks of ESPs.
+
+    \b
+    Example:
+      mtabounce webhook parse ses notification.json
+    """
+
+
+@command.command()
+@click.argument("name", metavar="PROVIDER")
+@click.argument("body", type=click.Path(path_type=Path))
+@click.option(
+    "--headers",
+    "headers_file",
+    type=click.Path(path_type=Path),
+    help="A file with the request's headers, as a JSON object.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.pass_obj
+def parse(
+    config: Path | None, name: str, body: Path, headers_file: Path | None, as_json: bool
+) -> None:
+    """
+    Say what BODY, the body of a request of PROVIDER, holds. Signatures are not checked.
+
+    Uses neither database nor network.
+
+    \b
+    Example:
+      mtabounce webhook parse sendgrid --json events.json
+    """
+    judge = judge_for(config)
+    whose = judge.providers.get(name) or provider(name)
+    names = Names(campaign=judge.names.campaign, subscriber=judge.names.subscriber)
+    said = read(whose, _content(body), _headers(headers_file), names)
+    rows = [_row(report, judge.classifier.classify(report)) for report in said.reports]
+    ignored = [{"event": one.event, "why": one.why} for one in said.ignored]
+    if as_json:
+        print_json({"reports": rows, "ignored": ignored})
+        return
+    for row in rows:
+        about = row["reason"] if row["type"] is None else f"{row['type']}, {row['reason']}"
+        click.echo(f"{row['final_recipient']}: {about}  ({row['native_code']})")
+    for one in said.ignored:
+        click.echo(f"not used: {one.event or '(no kind)'}: {one.why}")
+
+
+@command.command("list")
+def list_() -> None:
+    """
+    List the providers whose webhooks are understood.
+
+    \b
+    Example:
+      mtabounce webhook list
+    """
+    for name in discover():
+        click.echo(f"{name:<14} {provider(name).title}")
+
+
+def _row(report: Report, verdict: Verdict) -> dict[str, Any]:
+    return {
+        "outcome": report.outcome,
+        "final_recipient": report.final_recipient,
+        "type": verdict.type,
+        "reason": verdict.reason,
+        "fault": verdict.fault,
+        "rule": verdict.rule,
+        "status": str(verdict.status) if verdict.status else None,
+        "reply_code": verdict.reply_code,
+        "diagnostic_code": report.diagnostic_code,
+        "remote_mta": report.remote_mta,
+        "message_id": report.queue_id,
+        "original_message_id": report.original_message_id,
+        "campaign": report.campaign,
+        "subscriber": report.subscriber,
+        "native_code": report.native_code,
+        "occurred_at": report.occurred_at,
+    }
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from None
+
+
+def _headers(path: Path | None) -> dict[str, str]:
+    if path is None:
+        return {}
+    try:
+        found = json.loads(_content(path))
+    except ValueError:
+        raise UsageError(f"{path}: is no JSON") from None
+    if not isinstance(found, dict):
+        raise UsageError(f"{path}: is no JSON object")
+    return {str(name).lower(): str(value) for name, value in found.items()}

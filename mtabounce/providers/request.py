@@ -1,0 +1,32 @@
+"""A webhook request as the inbox keeps it: a few headers, an empty line, the body. No secrets."""
+
+from collections.abc import Mapping
+
+_KEPT = ("content-type", "user-agent", "idempotency-key")
+_KEPT_ENDS = ("-id", "-kid", "-attempt")  # svix-id, webhook-id, x-messagesystems-batch-id, …
+_MAX = 500  # characters of one value
+
+
+def pack(headers: Mapping[str, str], body: bytes) -> bytes:
+    """Return the request as one text; of *headers* (lower-case names) what helps to read it."""
+    kept = [
+        f"{name}: {_on_a_line(value)}\r\n"
+        for name, value in headers.items()
+        if name in _KEPT or name.endswith(_KEPT_ENDS) or name.startswith("x-amz-sns-")
+    ]
+    return "".join(kept).encode("utf-8", "replace") + b"\r\n" + body
+
+
+def unpack(content: bytes) -> tuple[dict[str, str], bytes]:
+    """Return the headers and the body of what pack() made. Total on any bytes."""
+    if content.startswith(b"\r\n"):
+        return {}, content[2:]
+    head, found, body = content.partition(b"\r\n\r\n")
+    if not found:
+        return {}, content
+    lines = (line.partition(": ") for line in head.decode("utf-8", "replace").split("\r\n"))
+    return {name.lower(): value for name, colon, value in lines if colon}, body
+
+
+def _on_a_line(value: str) -> str:
+    return "".join(letter if letter.isprintable() else " " for letter in value)[:_MAX]

@@ -1,0 +1,202 @@
+"""What each ESP posts, as its documents show it; and what nobody should post."""
+
+import json
+import random
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from mtabounce.classify import load
+from mtabounce.errors import ConfigError
+from mtabounce.model import Outcome
+from mtabounce.providers import Names, discover, provider, read
+from mtabounce.providers.request import pack, unpack
+
+CLASSIFIER = load()
+NAMES = Names(campaign=("X-Listmonk-Campaign",), subscriber=("X-Listmonk-Subscriber",))
+FOLDER = Path(__file__).parents[2] / "fixtures" / "webhooks"
+CASES = [
+    pytest.param(path.stem, case, id=f"{path.stem}-{number}")
+    for path in sorted(FOLDER.glob("*.toml"))
+    for number, case in enumerate(tomllib.loads(path.read_text())["case"])
+]
+
+
+JSON_CASES = [case for case in CASES if case.values[1]["body"].startswith(("{", "["))]
+
+
+def said_by(name, body, headers=None):
+    content = body if isinstance(body, bytes) else body.encode()
+    return read(provider(name), content, headers or {}, NAMES)
+
+
+def verdicts(said):
+    return [
+        " ".join(
+            filter(None, [one.final_recipient, verdict.type or str(one.outcome), verdict.reason])
+        )
+        for one in said.reports
+        for verdict in [CLASSIFIER.classify(one)]
+    ]
+
+
+@pytest.mark.parametrize(("name", "case"), CASES)
+def test_what_a_provider_posts_is_understood(name, case):
+    said = said_by(name, case["body"], case.get("headers"))
+
+    assert verdicts(said) == case.get("says", [])
+    assert [f"{one.why}: {one.event}" for one in said.ignored] == case.get("ignored", [])
+    for key, value in case.get("facts", {}).items():
+        assert str(getattr(said.reports[0], key)) == value
+
+
+def test_every_provider_has_a_case():
+    assert set(discover()) - {"api"} == {path.stem for path in FOLDER.glob("*.toml")}
+
+
+@pytest.mark.parametrize("name", discover())
+def test_table_is_whole(name):
+    one = provider(name)
+
+    assert one.paths
+    assert one.key
+    assert one.title
+    assert one.table.docs
+    known = set(CLASSIFIER.reasons) | {"hard", "soft", "block", "delayed", "delivered", "failed"}
+    assert {word for _, word in one.table.events} <= known | {"ignore"}
+
+
+@pytest.mark.parametrize("name", discover())
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"", b"null", b"[]", b"{}", b"[[[[]]]]", b'"x"', b"1e999", b"NaN",
+        b'{"event": NaN}', b"\xff",
+        b"[" * 100_000, b'{"a":' * 50_000, b"1" * 10_000, b'{"event": ["bounce"]}', b"a=b&" * 5_000,
+        b'{"Type": "Notification", "Message": 7}', b'{"Type": "Notification", "Message": "[{"}',
+    ],
+    ids=lambda body: repr(body[:12]),
+)  # fmt: skip
+def test_hostile_body_makes_no_report_and_no_error(name, body):
+    said = said_by(name, body)
+
+    assert said.reports == ()
+
+
+@pytest.mark.parametrize(("name", "case"), CASES)
+def test_mutated_body_never_raises(name, case):
+    chance = random.Random(f"{name}{case['body'][:50]}")  # noqa: S311 (repeatable)
+    for _ in range(40):
+        body = bytearray(case["body"].encode())
+        for _ in range(chance.randint(1, 5)):
+            body[chance.randrange(len(body))] = chance.choice(b'"{}[]:,\\0aZ\xff')
+
+        for report in said_by(name, bytes(body), case.get("headers")).reports:
+            CLASSIFIER.classify(report)
+
+
+@pytest.mark.parametrize("value", [None, 7, [], {}, [{}], "x" * 50, True, [None], {"a": 1}])
+@pytest.mark.parametrize(("name", "case"), JSON_CASES)
+def test_wrong_kind_of_value_anywhere_never_raises(name, case, value):
+    document, _ = json.JSONDecoder().raw_decode(case["body"])
+    event = document[0] if isinstance(document, list) else document
+    for key in event:
+        broken = {**event, key: value}
+        for report in said_by(name, json.dumps(broken), case.get("headers")).reports:
+            CLASSIFIER.classify(report)
+
+
+def test_bad_element_leaves_the_rest_of_a_batch():
+    good = {"event": "bounce", "type": "bounce", "email": "a@example.com", "timestamp": 1}
+    body = [{**good, "email": f"u{n}@example.com"} for n in range(1000)]
+    body[500] = "poison"
+
+    said = said_by("sendgrid", json.dumps(body))
+
+    assert len(said.reports) == 999
+    assert [one.why for one in said.ignored] == ["bad element"]
+    assert said.reading("sendgrid", b"").note == "bad element: str ×1"
+
+
+def test_repeated_event_with_a_new_id_is_the_same_event():
+    event = {"event": "bounce", "type": "bounce", "email": "a@example.com", "timestamp": 1461095250,
+             "sg_message_id": "m.filter", "reason": "550 5.1.1 no such user"}  # fmt: skip
+    again = {**event, "sg_event_id": "other"}
+    later = {**event, "timestamp": 1461095350}
+
+    said = said_by("sendgrid", json.dumps([{**event, "sg_event_id": "one"}, again, later]))
+
+    marks = [one.mark for one in said.reports]
+    assert marks[0] == marks[1] != marks[2]
+
+
+def test_reply_goes_before_the_words_hard_and_soft_of_the_provider():
+    body = {"event": "bounce", "type": "bounce", "email": "a@example.com"}
+    replies = ["550 5.1.1 no such user", "452 4.2.2 mailbox full", "550 5.7.1 listed at spamhaus"]
+
+    said = said_by("sendgrid", json.dumps([{**body, "reason": reply} for reply in replies]))
+
+    assert [CLASSIFIER.classify(one).type for one in said.reports] == ["hard", "soft", "soft"]
+
+
+def test_word_block_of_the_provider_suppresses_nobody_whatever_the_reply():
+    body = {"event": "bounce", "type": "blocked", "email": "a@example.com"}
+
+    (report,) = said_by("sendgrid", json.dumps(body | {"reason": "550 5.1.1 unknown"})).reports
+
+    verdict = CLASSIFIER.classify(report)
+    assert (verdict.type, verdict.fault) == ("soft", "sender")
+
+
+def test_only_listed_recipients_of_an_ses_bounce_count():
+    message = {
+        "notificationType": "Bounce",
+        "bounce": {
+            "bounceType": "Permanent",
+            "bouncedRecipients": [{"emailAddress": "b@x.org"}],
+        },
+        "mail": {"destination": ["a@x.org", "b@x.org"], "messageId": "m"},
+    }
+
+    said = said_by("ses", json.dumps({"Type": "Notification", "Message": json.dumps(message)}))
+
+    assert [one.final_recipient for one in said.reports] == ["b@x.org"]
+
+
+def test_own_table_renames_fields_and_stands_in_for_ours():
+    own = {"key": ["what"], "events": [["gone", "hard"]], "recipient": "who"}
+
+    table = provider("house", own)
+    body = b'{"what": "gone", "who": "A B <a@example.com>"}'
+
+    assert [one.final_recipient for one in read(table, body, {}).reports] == ["a@example.com"]
+    assert provider("mailgun", {"recipient": "to"}).table.items == provider("mailgun").table.items
+
+
+@pytest.mark.parametrize("own", [{"recipent": "x"}, {"recipient": "a["}, {"key": ["%"]}])
+def test_wrong_table_is_refused(own):
+    with pytest.raises(ConfigError, match="provider 'house'"):
+        provider("house", own)
+
+
+def test_unknown_provider_is_refused_with_the_names_there_are():
+    with pytest.raises(ConfigError, match="there is no provider 'sess'; there are ahasend, api"):
+        provider("sess")
+
+
+def test_request_is_kept_without_its_secrets():
+    headers = {"authorization": "Basic c2VjcmV0", "content-type": "a/b", "svix-id": "m\r\nX: y"}
+
+    kept, body = unpack(pack(headers, b"\r\n\r\nbody"))
+
+    assert kept == {"content-type": "a/b", "svix-id": "m  X: y"}
+    assert body == b"\r\n\r\nbody"
+
+
+def test_input_says_what_kind_of_news_it_is():
+    opened = said_by("sendgrid", '[{"event": "open", "email": "a@example.com"}]')
+    unknown = said_by("sendgrid", '[{"event": "foo", "email": "a@example.com"}]')
+
+    assert opened.reading("sendgrid", b"").outcome is Outcome.IGNORED
+    assert unknown.reading("sendgrid", b"").outcome is Outcome.UNRECOGNIZED
