@@ -91,9 +91,9 @@ class Join:
             self._partial.discard(key)
 
     @property
-    def attempts(self) -> int:
-        """How many delivery lines were fed since the last `take`."""
-        return self._out.attempts
+    def attempts(self) -> tuple[int, int]:
+        """How many delivery lines were fed since the last `take`; how many were not understood."""
+        return self._out.attempts, self._out.unreadable
 
     def take(self) -> Joined:
         """Return what came of all that was fed since the last time."""

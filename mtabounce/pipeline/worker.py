@@ -26,6 +26,7 @@ from mtabounce.pipeline.judging import Judging
 from mtabounce.pipeline.record import AnotherWasFirst
 from mtabounce.store import inputs
 from mtabounce.store.inputs import ClaimedInput, Finished
+from mtabounce.store.unavailable import is_passing
 from mtabounce.verp import Keyring
 
 FINISHED = Counter(
@@ -44,7 +45,6 @@ _MET_ANOTHER = (
     psycopg.errors.DeadlockDetected,
     psycopg.errors.SerializationFailure,
 )
-_NOT_STORABLE = (psycopg.DataError, psycopg.IntegrityError, psycopg.ProgrammingError)
 
 
 class Worker:
@@ -93,10 +93,11 @@ class Worker:
                     await self._judging.start()
                     async with await self._connect() as conn:
                         await self._drain(conn)
-                except (psycopg.Error, TryAgainLater, OSError) as error:
+                except Exception as error:  # a worker that ended would be missed by nobody
                     if self._until_idle:
                         raise
-                    log.warning("worker: %s", _brief(error))
+                    is_bug = not isinstance(error, psycopg.Error | TryAgainLater | OSError)
+                    log.warning("worker: %s", _brief(error), exc_info=is_bug)
                     await asyncio.sleep(self._pause)
         finally:
             await self._judging.close()
@@ -158,7 +159,9 @@ class Worker:
         work = list(zip(claimed, judged, paths, strict=True))
         try:
             done = await self._record_all(conn, work)
-        except _NOT_STORABLE as error:
+        except Exception as error:
+            if not _is_of_the_input(error):
+                raise
             log.warning("worker: recording %d inputs one by one: %s", len(work), _brief(error))
             done = [await self._record_alone(conn, one) for one in work]
         await inputs.finish(conn, done)
@@ -176,7 +179,10 @@ class Worker:
         try:
             async with conn.transaction():
                 await self._recorder.record(conn, _observed(work))
-        except _NOT_STORABLE as error:
+        except Exception as error:
+            if not _is_of_the_input(error):
+                raise
+            log.warning("worker: input %d failed", one.id, exc_info=True)
             return Finished(id=one.id, outcome=None, error=f"not storable: {_brief(error)}")
         return finished(one, judged)
 
@@ -198,5 +204,16 @@ def finished(one: ClaimedInput, judged: Judged | str) -> Finished:
     return Finished(id=one.id, outcome=reading.outcome, parser=reading.parser, error=reading.note)
 
 
+def _is_of_the_input(error: Exception) -> bool:
+    """Tell whether recording the same would fail again: by what it is, or by a mistake of ours."""
+    if isinstance(error, psycopg.errors.InsufficientPrivilege):
+        return False  # until somebody grants it
+    if isinstance(error, psycopg.Error):
+        return not is_passing(error)
+    return not isinstance(error, TryAgainLater | OSError)
+
+
 def _brief(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0][:500]
+    said = (str(error).splitlines() or [""])[0]
+    says_it_all = said and isinstance(error, psycopg.Error | TryAgainLater)
+    return (said if says_it_all else f"{type(error).__name__}: {said}")[:500]

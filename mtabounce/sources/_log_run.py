@@ -93,13 +93,15 @@ class LogRun:
             asked = self._reader.missing(scanned)
             if asked:
                 self._reader.join.adopt(await self._recorder.waiting(conn, asked), asked)
-            before = self._reader.join.attempts
+            attempts, unreadable = self._reader.join.attempts
             self._reader.feed(scanned)
+            now = self._reader.join.attempts
             one.reached = replace(
                 one.reached,
                 lines=one.reached.lines + scanned.lines,
                 recognized=one.reached.recognized + scanned.recognized,
-                deliveries=one.reached.deliveries + self._reader.join.attempts - before,
+                deliveries=one.reached.deliveries + now[0] - attempts,
+                unreadable=one.reached.unreadable + now[1] - unreadable,
             )
             used += len(chunk)
         self._since_kept += used

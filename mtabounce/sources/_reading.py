@@ -33,7 +33,8 @@ class OpenLog:
         self.reached = known
         self._file = file
         self.is_plain = is_plain(file)
-        self.quiet_since = time.monotonic()
+        # On the monotonic clock; a file that was not written to for long is quiet from the start.
+        self.quiet_since = time.monotonic() - max(0.0, time.time() - self.modified_at / 1e9)
         self._rest = b""  # of a compressed file: the start of a line, already read
         if not self.is_plain:
             file.seek(known.position)

@@ -40,7 +40,7 @@ LOST = Counter(
 )
 BEHIND = Gauge("mtabounce_log_behind_bytes", "Bytes that are written and not read yet.", ["log"])
 
-LINGER = 120.0  # seconds that a writer may keep a renamed file open and silent
+LINGER = 60.0  # seconds that a writer may keep a renamed file open and silent
 QUICK, SLOW = 0.05, 1.0  # seconds between two looks at a log that is busy, and that is not
 BUSY = 30.0  # seconds after its last line that a log counts as busy
 PAUSE = 1.0  # seconds before the next try where something is away

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from psycopg import AsyncConnection
+from psycopg import Connection as SyncConnection
 from psycopg.rows import class_row, dict_row, scalar_row
 
 from mtabounce.logs import Bucket, Delivery, State
@@ -54,6 +55,13 @@ async def log_files(conn: Connection, name: str | None = None) -> list[LogFile]:
     async with conn.cursor(row_factory=class_row(LogFile)) as cursor:
         await cursor.execute(SQL["log_files"], {"name": name})
         found = await cursor.fetchall()
+    return [replace(one, device=int(one.device), inode=int(one.inode)) for one in found]
+
+
+def log_files_sync(conn: SyncConnection[Any]) -> list[LogFile]:
+    """Return the files of all logs, the oldest first."""
+    with conn.cursor(row_factory=class_row(LogFile)) as cursor:
+        found = cursor.execute(SQL["log_files"], {"name": None}).fetchall()
     return [replace(one, device=int(one.device), inode=int(one.inode)) for one in found]
 
 

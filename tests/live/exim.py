@@ -1,6 +1,7 @@
 """An Exim of our own: private configuration, spool and log, on loopback only."""
 
 import shutil
+import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Self
@@ -8,6 +9,7 @@ from typing import Self
 from tests.live.processes import LOOPBACK, end, find, free_port, is_listening, run, wait_until
 
 USER = "Debian-exim"
+SECTIONS = ("main", "acl", "rcpt", "routers", "transports", "retry")
 
 # As in Debian's package where it matters; times are in seconds where Exim counts in hours. Each
 # queue run comes later than the next try is due: Exim gives up without a last try, and without
@@ -27,9 +29,10 @@ disable_ipv6 = true
 host_lookup =
 rfc1413_query_timeout = 0s
 tls_advertise_hosts =
-acl_smtp_rcpt = accept_all
+acl_smtp_rcpt = check_rcpt
 acl_smtp_data = accept_all
 keep_environment =
+{main}
 never_users =
 queue_run_max = 10
 remote_max_parallel = 10
@@ -37,6 +40,11 @@ smtp_accept_queue_per_connection = 0
 delay_warning = 1d
 
 begin acl
+{acl}
+check_rcpt:
+{rcpt}
+  accept
+
 accept_all:
   accept
 
@@ -69,7 +77,8 @@ class Exim:
     """
     The instance, within ``with``.
 
-    *routers*, *transports* and *retry* come first in their sections; *mx_port* gets the mail
+    *sections* come first in their sections (main, acl, rcpt of the ACL for RCPT, routers,
+    transports, retry); *mx_port* gets the mail
     of *domains*.
     """
 
@@ -85,7 +94,7 @@ class Exim:
             port=self.port,
             domains=" : ".join(domains),
             mx_port=mx_port,
-            **({"routers": "", "transports": "", "retry": ""} | dict(sections)),
+            **(dict.fromkeys(SECTIONS, "") | dict(sections)),
         )
 
     def __enter__(self) -> Self:
@@ -117,6 +126,15 @@ class Exim:
     @property
     def address(self) -> tuple[str, int]:
         return LOOPBACK, self.port
+
+    def sendmail(self, sender: str, recipient: str, content: str) -> None:
+        """Hand a mail over as programs on the machine do."""
+        subprocess.run(
+            [self._folder / "exim4", "-C", self._config, "-f", sender, recipient],
+            input=content.replace("\r\n", "\n"),
+            text=True,
+            check=True,
+        )
 
     def queue(self) -> list[str]:
         """Return the ids of the mails in the spool."""

@@ -1,6 +1,8 @@
 """A Postfix of our own: private configuration, queue and log, on loopback only."""
 
 import shutil
+import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
@@ -70,12 +72,19 @@ class Postfix:
     The instance, within ``with``.
 
     *main* and *master* are appended to its main.cf and master.cf; *transport* is its
-    ``mtabounce_transport``. In all three, ``/etc/postfix`` stands for its own folder. What
-    cannot be delivered within *lifetime* bounces.
+    ``mtabounce_transport``; *files* are others, by their names. In all of them, ``/etc/postfix``
+    stands for its own folder. What cannot be delivered within *lifetime* bounces.
     """
 
     def __init__(
-        self, folder: Path, *, main: str, master: str, transport: str, lifetime: str = "4s"
+        self,
+        folder: Path,
+        *,
+        main: str,
+        master: str,
+        transport: str,
+        lifetime: str = "4s",
+        files: Mapping[str, str] | None = None,
     ) -> None:
         find("postfix")
         self.port = free_port()
@@ -85,6 +94,7 @@ class Postfix:
             "main.cf": _MAIN.format(folder=folder, lifetime=lifetime) + main,
             "master.cf": _MASTER.format(port=self.port) + master,
             "mtabounce_transport": transport,
+            **(files or {}),
         }
 
     def __enter__(self) -> Self:
@@ -107,6 +117,19 @@ class Postfix:
     @property
     def address(self) -> tuple[str, int]:
         return LOOPBACK, self.port
+
+    def sendmail(self, sender: str, recipient: str, content: str) -> None:
+        """Hand a mail over as programs on the machine do."""
+        subprocess.run(
+            ["sendmail", "-C", self._config, "-f", sender, recipient],
+            input=content.replace("\r\n", "\n"),
+            text=True,
+            check=True,
+        )
+
+    def postmap(self, name: str) -> None:
+        """Make a table of the file *name* in its folder."""
+        run("postmap", "-c", self._config, f"hash:{self._config / name}")
 
     def queue(self) -> list[str]:
         """Return the mails in the queue, each as postqueue's JSON."""

@@ -21,7 +21,7 @@ def find(program: str) -> Path:
     """Return where the mail server *program* is; skip the test where it cannot be run."""
     if os.geteuid() != 0:
         pytest.skip("mail servers switch users: run the tests as root")
-    path = f"{os.environ['PATH']}:/usr/sbin:{UNPACKED}"
+    path = f"{UNPACKED}:{os.environ['PATH']}:/usr/sbin"
     if (found := shutil.which(program, path=path)) is None:
         pytest.skip(f"{program} is not here: make test, as root on Debian, sees to it")
     return Path(found)

@@ -124,8 +124,17 @@ class Service:
         return (self.folder / "log").read_text(errors="replace")
 
     def _postmaster(self) -> int:
+        """Return its process id, as soon as it has one: it may be starting again just now."""
         file = self.folder / "state" / "postgres" / "data" / "postmaster.pid"
-        return int(file.read_text().split()[0])
+        found: list[str] = []
+
+        def has_one() -> bool:
+            with suppress(FileNotFoundError):
+                found[:] = file.read_text().split()[:1]
+            return bool(found)
+
+        wait_until(has_one, "PostgreSQL is there", timeout=60, details=self.log)
+        return int(found[0])
 
     def _is_ready(self) -> bool:
         assert self._process is not None

@@ -38,7 +38,7 @@ def exim_by_pipe(folder: Path, mx: FakeMX, service: Service) -> Exim:
 
 
 def _command(path: Path, name: str, service: Service) -> None:
-    path.write_text(_shipped(name, service))
+    path.write_text(shipped(name, service))
     path.chmod(0o755)
 
 
@@ -46,18 +46,18 @@ def _postfix(transport: str, folder: Path, mx: FakeMX, service: Service, lifetim
     routes = "".join(f"{domain} smtp:[127.0.0.1]:{mx.port}\n" for domain in ANSWERS)
     return Postfix(
         folder / "postfix",
-        main=_shipped("postfix/main.cf", service),
-        master=_shipped("postfix/master.cf", service),
-        transport=_shipped(f"postfix/{transport}", service) + routes,
+        main=shipped("postfix/main.cf", service),
+        master=shipped("postfix/master.cf", service),
+        transport=shipped(f"postfix/{transport}", service) + routes,
         lifetime=lifetime,
     )
 
 
 def _exim(suffix: str, folder: Path, mx: FakeMX, service: Service) -> Exim:
     sections = {
-        "routers": _shipped(f"exim/router{suffix.replace('.pipe', '.lmtp')}", service),
-        "transports": _shipped(f"exim/transport{suffix}", service),
-        "retry": _shipped("exim/retry", service),
+        "routers": shipped(f"exim/router{suffix.replace('.pipe', '.lmtp')}", service),
+        "transports": shipped(f"exim/transport{suffix}", service),
+        "retry": shipped("exim/retry", service),
     }
     return Exim(folder / "exim", domains=ANSWERS, mx_port=mx.port, sections=sections)
 
@@ -68,7 +68,7 @@ def _python() -> str:
     return str(system) if system.exists() else sys.executable
 
 
-def _shipped(name: str, service: Service) -> str:
+def shipped(name: str, service: Service) -> str:
     text = (CONTRIB / name).read_text()
     text = text.replace(" 2525", f" {service.port}").replace("]:2525", f"]:{service.port}")
     text = text.replace("/run/mtabounce/lmtp", str(service.lmtp))

@@ -136,6 +136,87 @@ async def test_input_that_takes_too_much_memory_fails_alone(conn, connecting):
     assert found[1][2]
 
 
+class Stumbling(Recorder):
+    """Has a bug that one recipient brings out."""
+
+    async def record(self, conn, observations):
+        if any(one.recipient == "user2@example.org" for one in observations):
+            raise KeyError("user2")
+        await super().record(conn, observations)
+
+
+class Failing(Recorder):
+    """Fails at first for a reason that is not in the inputs."""
+
+    def __init__(self, error):
+        super().__init__(PolicySettings())
+        self.errors = [error]
+
+    async def record(self, conn, observations):
+        if self.errors:
+            raise self.errors.pop()
+        await super().record(conn, observations)
+
+
+async def test_input_that_brings_out_a_bug_fails_alone(conn, connecting, judges):
+    await appended(conn, dsn(1), dsn(2), dsn(3))
+
+    await Worker(
+        connecting, judges, Stumbling(PolicySettings()), asyncio.Event(), until_idle=True
+    ).run()
+
+    found = await states(conn)
+    assert [state for state, _, _ in found] == ["done", "failed", "done"]
+    assert found[1][2] == "not storable: KeyError: 'user2'"
+    assert len(await recipients(conn)) == 2
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        psycopg.errors.InsufficientPrivilege("permission denied for table bounces"),
+        psycopg.errors.DiskFull("no space left on device"),
+        ConnectionResetError("gone"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+async def test_trouble_that_is_not_of_the_input_leaves_it_waiting(conn, connecting, judges, error):
+    await appended(conn, dsn(1))
+    worker = Worker(connecting, judges, Failing(error), asyncio.Event(), pause=0.1)
+    running = asyncio.create_task(worker.run())
+
+    for _ in range(250):
+        if await recipients(conn):
+            break
+        await asyncio.sleep(0.02)
+    worker.stop()
+    await running
+
+    assert await states(conn) == [("done", "bounce", "")]
+
+
+async def test_worker_outlives_a_bug_of_its_own(conn, connecting, judges, caplog):
+    await appended(conn, dsn(1))
+    tries = iter([RuntimeError("a bug"), None])
+
+    async def connecting_at_last():
+        if error := next(tries):
+            raise error
+        return await connecting()
+
+    worker = Worker(connecting_at_last, judges, RECORDER, asyncio.Event(), pause=0.1)
+    running = asyncio.create_task(worker.run())
+    for _ in range(250):
+        if await recipients(conn):
+            break
+        await asyncio.sleep(0.02)
+    worker.stop()
+    await running
+
+    assert await states(conn) == [("done", "bounce", "")]
+    assert "RuntimeError: a bug" in caplog.text
+
+
 async def test_process_that_dies_takes_nothing_with_it(conn, connecting, judges):
     await appended(conn, *(dsn(number) for number in range(50)))
     await judges.start()

@@ -1,0 +1,107 @@
+"""The logs are there, may be read, are understood, and are read as they grow."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from mtabounce.doctor._check import Check, Finding, Level, Patient
+from mtabounce.errors import MtabounceError
+from mtabounce.sources._log_settings import LogSettings
+from mtabounce.store.connection import connect_sync
+from mtabounce.store.logs import LogFile, log_files_sync
+from mtabounce.store.version import status
+
+_TITLE = "logs"
+_FEW = 1000  # lines: of so many one at least must be understood
+_LATE = timedelta(minutes=5)  # a log that grows is read sooner
+_READERS = "usermod --append --groups adm mtabounce, then restart mtabounce"
+
+
+def _run(patient: Patient) -> Iterator[Finding]:
+    logs = patient.given().log
+    if not logs:
+        yield Finding(_TITLE, Level.OK, "no log is followed")
+        return
+    known = _known(patient.url)
+    for log in logs:
+        yield from _of(log, [file for file in known if file.name == log.name])
+
+
+def _known(url: str | None) -> list[LogFile]:
+    try:
+        if url is None or not status(url).is_current:
+            return []
+        with connect_sync(url, application_name="mtabounce doctor") as conn:
+            return log_files_sync(conn)
+    except MtabounceError:
+        return []  # the check of the database tells it
+
+
+def _of(log: LogSettings, files: Sequence[LogFile]) -> Iterator[Finding]:
+    trouble = _unreadable(log.path)
+    if trouble is not None:
+        yield trouble
+        return
+    if not files:
+        yield Finding(
+            _TITLE,
+            Level.WARN,
+            f"{log.path} was never read",
+            "is mtabounce serve (or mtabounce tail) running on this host?",
+        )
+        return
+    yield _understood(log, files)
+    yield from _late(log, files[-1])
+
+
+def _unreadable(path: Path) -> Finding | None:
+    try:
+        with path.open("rb") as file:
+            file.read(1)
+    except FileNotFoundError:
+        return Finding(_TITLE, Level.FAIL, f"{path} is not there", "see path in [[log]]")
+    except PermissionError:
+        return Finding(_TITLE, Level.FAIL, f"{path} may not be read", _READERS)
+    except OSError as error:
+        return Finding(_TITLE, Level.FAIL, f"{path}: {error.strerror}")
+    return None
+
+
+def _understood(log: LogSettings, files: Sequence[LogFile]) -> Finding:
+    lines, recognized, deliveries, unreadable = (
+        sum(getattr(file, name) for file in files)
+        for name in ("lines", "recognized", "deliveries", "unreadable")
+    )
+    text = f"{log.path}: {lines} lines, {recognized} about messages, {deliveries} deliveries"
+    if lines >= _FEW and not deliveries:
+        return Finding(
+            _TITLE, Level.FAIL, text, "is it the log of Postfix or Exim? mtabounce logs parse it"
+        )
+    if unreadable:
+        return Finding(
+            _TITLE,
+            Level.WARN,
+            f"{text}, {unreadable} not understood",
+            "please report such a line: mtabounce logs parse counts them",
+        )
+    return Finding(_TITLE, Level.OK, text)
+
+
+def _late(log: LogSettings, newest: LogFile) -> Iterator[Finding]:
+    seen = log.path.stat()
+    if (seen.st_dev, seen.st_ino) == (newest.device, newest.inode):
+        behind = seen.st_size - newest.position
+    else:
+        behind = seen.st_size
+    read_at = newest.updated_at or datetime.fromtimestamp(0, tz=UTC)
+    written_at = datetime.fromtimestamp(seen.st_mtime, tz=UTC)
+    if behind > 0 and written_at - read_at > _LATE:
+        yield Finding(
+            _TITLE,
+            Level.FAIL,
+            f"{log.path}: {behind} bytes wait; it was last read at {read_at:%Y-%m-%d %H:%M} UTC",
+            "is mtabounce serve (or mtabounce tail) running on this host?",
+        )
+
+
+CHECK = Check(title=_TITLE, rank=55, run=_run)

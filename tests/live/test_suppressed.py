@@ -1,0 +1,188 @@
+"""Mail servers refuse whom mtabounce suppresses, and go on where it cannot be asked."""
+
+import smtplib
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import psycopg
+import pytest
+
+from tests.live.exim import Exim
+from tests.live.failures import RETURN_DOMAIN, Sent, send
+from tests.live.fake_mx import Answer, FakeMX
+from tests.live.postfix import Postfix
+from tests.live.processes import wait_until
+from tests.live.rows import wait_for_inputs
+from tests.live.service import Service
+from tests.live.shipped import CONTRIB, shipped
+
+ANN = "ann@moody.example"
+UNKNOWN = Answer("550 5.1.1 <{to}>: Recipient address rejected: User unknown")
+NOT_OURS = "recipient is suppressed by mtabounce: user_unknown since 20"
+
+
+@pytest.fixture
+def service(folder):
+    with Service(folder / "mtabounce") as service:
+        with psycopg.connect(service.run("db", "url").strip()) as conn:
+            conn.execute("CREATE ROLE mtabounce_mta LOGIN IN ROLE mtabounce_read")
+        yield service
+
+
+@pytest.fixture
+def mx():
+    with FakeMX({"moody.example": UNKNOWN}) as mx:
+        yield mx
+
+
+def socket_folder(service: Service) -> Path:
+    url = urlsplit(service.run("db", "url").strip())
+    folder = Path(parse_qs(url.query)["host"][0])
+    for place in (folder, *folder.parents):
+        if place.stat().st_uid == folder.stat().st_uid and place != Path("/"):
+            place.chmod(place.stat().st_mode | 0o111)
+    return folder
+
+
+def postfix(folder: Path, service: Service, mx: FakeMX, table: str) -> Postfix:
+    names = ("mtabounce_suppressed_access.cf", "mtabounce_suppressed_transport.cf")
+    host = f"hosts = unix:{socket_folder(service)}"
+    files = {
+        name: (CONTRIB / "postfix" / name).read_text().replace("hosts = unix:/run/postgresql", host)
+        for name in names
+    }
+    routes = f"moody.example smtp:[127.0.0.1]:{mx.port}\n"
+    transports = table.format(kind="transport").split()[-1]
+    restrictions = f"""
+smtpd_recipient_restrictions = {table.format(kind="access")}
+transport_maps = texthash:/etc/postfix/mtabounce_transport {transports}
+"""
+    return Postfix(
+        folder / "postfix",
+        main=shipped("postfix/main.cf", service) + restrictions,
+        master=shipped("postfix/master.cf", service),
+        transport=shipped("postfix/mtabounce_transport", service) + routes,
+        lifetime="1h",
+        files={**files, "suppressed_access": "", "suppressed_transport": ""},
+    )
+
+
+def exim(folder: Path, service: Service, mx: FakeMX) -> Exim:
+    server = f"({socket_folder(service)}/.s.PGSQL.5432)/mtabounce/mtabounce_mta/"
+    acl = (CONTRIB / "exim" / "acl.suppressed").read_text()
+    _, _, rcpt = acl.partition("# In the ACL of acl_smtp_rcpt")
+    sections = {
+        "main": f"hide pgsql_servers = {server}\nadd_environment = PGCONNECT_TIMEOUT=2\n",
+        "acl": acl,
+        "rcpt": "\n".join(line[1:] for line in rcpt.splitlines()[2:]),
+        "routers": shipped("exim/router", service) + shipped("exim/router.suppressed", service),
+        "transports": shipped("exim/transport", service),
+        "retry": shipped("exim/retry", service),
+    }
+    return Exim(folder / "exim", domains=["moody.example"], mx_port=mx.port, sections=sections)
+
+
+PGSQL = "check_recipient_access pgsql:/etc/postfix/mtabounce_suppressed_{kind}.cf"
+
+
+@pytest.fixture(params=["postfix", "exim"])
+def server(request, folder, service, mx):
+    made = {"postfix": lambda: postfix(folder, service, mx, PGSQL)}
+    with made.get(request.param, lambda: exim(folder, service, mx))() as server:
+        yield server
+
+
+def mail(number: int) -> Sent:
+    return Sent(number, ANN)
+
+
+def bounce_once(server, service) -> None:
+    send(server.address, [mail(1)])
+    wait_for_inputs(service, 1, server.log)
+    assert len(service.query("SELECT recipient FROM mtabounce.active_suppressions")) == 1
+
+
+def test_send_bounce_suppressed_refused_undone_and_sent(server, service, mx):
+    bounce_once(server, service)
+
+    with pytest.raises(smtplib.SMTPRecipientsRefused) as refused:
+        send(server.address, [mail(2)])
+    ((code, text),) = refused.value.recipients.values()
+    assert code == 550
+    assert b"5.7.1" in text
+    assert NOT_OURS.encode() in text
+
+    service.run("suppressions", "undo", ANN, "--yes")
+    mx.answers = {}
+    send(server.address, [mail(3)])
+    wait_until(lambda: len(mx.mails) == 1, "the mail goes out again", details=server.log)
+
+
+def test_mail_of_a_program_comes_back_to_its_sender_and_counts_for_nothing(server, service, mx):
+    bounce_once(server, service)
+
+    server.sendmail(f"b@{RETURN_DOMAIN}", ANN, mail(2).content)
+    wait_for_inputs(service, 2, server.log)
+
+    assert NOT_OURS in server.log()
+    assert mx.mails == []
+    reasons = service.query("SELECT reason FROM mtabounce.observations ORDER BY created_at")
+    assert [row.reason for row in reasons] == ["user_unknown", "suppressed"]
+
+
+def test_exim_sends_on_while_postgresql_is_away(folder, service, mx):
+    with exim(folder, service, mx) as server:
+        bounce_once(server, service)
+        mx.answers = {}
+        service.stop()
+
+        send(server.address, [mail(2)])
+        server.sendmail(f"b@{RETURN_DOMAIN}", ANN, mail(3).content)
+        wait_until(lambda: len(mx.mails) == 2, "both mails go out", details=server.log)
+
+
+def test_postfix_asks_to_try_again_while_postgresql_is_away(folder, service, mx):
+    with postfix(folder, service, mx, PGSQL) as server:
+        bounce_once(server, service)
+        mx.answers = {}
+        service.stop()
+
+        with pytest.raises(smtplib.SMTPRecipientsRefused) as refused:
+            send(server.address, [mail(2)])
+        ((code, _),) = refused.value.recipients.values()
+        assert code == 451
+        service.start()
+        service.run("suppressions", "undo", ANN, "--yes")
+        wait_until(lambda: is_taken(server), "it is asked again", timeout=90, details=server.log)
+        wait_until(lambda: len(mx.mails) == 1, "the mail goes out", details=server.log)
+
+
+def is_taken(server: Postfix) -> bool:
+    try:
+        send(server.address, [mail(3)])
+    except smtplib.SMTPRecipientsRefused:
+        return False  # Postfix asks a database that was away again after a minute
+    return True
+
+
+def test_postfix_with_exported_tables_needs_no_database(folder, service, mx):
+    table = "check_recipient_access hash:/etc/postfix/suppressed_{kind}"
+    made = postfix(folder, service, mx, table)
+    with made as server:
+        for name in ("suppressed_access", "suppressed_transport"):
+            server.postmap(name)
+        bounce_once(server, service)
+        for name, form in (
+            ("suppressed_access", "postfix"),
+            ("suppressed_transport", "postfix-transport"),
+        ):
+            path = str(folder / "postfix" / "etc" / name)
+            service.run("suppressions", "export", "--format", form, "--output", path)
+            server.postmap(name)
+        mx.answers = {}
+        service.stop()
+
+        with pytest.raises(smtplib.SMTPRecipientsRefused):
+            send(server.address, [mail(2)])
+        send(server.address, [Sent(3, "bob@moody.example")])
+        wait_until(lambda: len(mx.mails) == 1, "others get their mail", details=server.log)
