@@ -39,11 +39,12 @@ class Inbox:
     Makes inputs durable. Start run() in a task of its own; append() from anywhere in the loop.
 
     *connect* gives a connection in autocommit mode; *committed* is called after each COMMIT.
-    *patience* (seconds) is how long one COMMIT may take before senders are told to come again.
+    *patience* (seconds) is how long one COMMIT may take before senders are told to come again;
+    who comes while it is stuck may wait for a second one, 14 s in all.
     """
 
     def __init__(
-        self, connect: Connect, committed: Callable[[], None], patience: float = 10.0
+        self, connect: Connect, committed: Callable[[], None], patience: float = 7.0
     ) -> None:
         self._connect = connect
         self._committed = committed
