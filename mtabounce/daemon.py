@@ -24,6 +24,7 @@ from mtabounce.pipeline.log_record import LogRecorder
 from mtabounce.pipeline.return_paths import signed_with
 from mtabounce.pipeline.worker import Worker
 from mtabounce.settings import Settings, load_settings
+from mtabounce.sources.journal import JournalTailer
 from mtabounce.sources.pipe import Pipe
 from mtabounce.sources.receiver import IsOurs, Receiver, own_addresses
 from mtabounce.sources.tailer import Tailer
@@ -203,7 +204,7 @@ class _Daemon:
                 for task in late:
                     task.cancel()
 
-    def _tailers(self) -> Iterator[Tailer]:
+    def _tailers(self) -> Iterator[Tailer | JournalTailer]:
         if not self._settings.log:
             return
         classifier = self._settings.judging().judge().classifier
@@ -215,7 +216,8 @@ class _Daemon:
                 settings.own_host,
             )
             self._logs.append(recorder)
-            yield Tailer(settings, self._connector("tail"), recorder)
+            kind = JournalTailer if settings.is_journal else Tailer
+            yield kind(settings, self._connector("tail"), recorder)
 
     @asynccontextmanager
     async def _working(self, inbox: Inbox | None = None) -> AsyncIterator[list[Worker]]:

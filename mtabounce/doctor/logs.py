@@ -38,7 +38,7 @@ def _known(url: str | None) -> list[LogFile]:
 
 
 def _of(log: LogSettings, files: Sequence[LogFile]) -> Iterator[Finding]:
-    trouble = _unreadable(log.path)
+    trouble = None if log.is_journal else _unreadable(log.path)
     if trouble is not None:
         yield trouble
         return
@@ -51,7 +51,8 @@ def _of(log: LogSettings, files: Sequence[LogFile]) -> Iterator[Finding]:
         )
         return
     yield _understood(log, files)
-    yield from _late(log, files[-1])
+    if not log.is_journal:
+        yield from _late(log, files[-1])
 
 
 def _unreadable(path: Path) -> Finding | None:

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from prometheus_client import Counter
 from psycopg import AsyncConnection
@@ -16,7 +16,6 @@ from mtabounce.logs import Joined
 from mtabounce.pipeline.log_record import LogRecorder, Step
 from mtabounce.pipeline.record import AnotherWasFirst
 from mtabounce.sources._log_settings import LogSettings
-from mtabounce.sources._reading import OpenLog
 from mtabounce.store.logs import LogFile
 
 log = logging.getLogger(__name__)
@@ -42,6 +41,19 @@ _MET_ANOTHER = (AnotherWasFirst, DeadlockDetected, SerializationFailure)
 Connection = AsyncConnection[Any]
 
 
+class Readable(Protocol):
+    """A log that is being read: *known* is committed, *reached* is read."""
+
+    known: LogFile
+    reached: LogFile
+
+    def read(self, limit: int = ..., *, to_end: bool = ...) -> bytes:
+        """Return the whole lines that come next, and move on; b"" where there is none now."""
+
+    def at(self, position: int, limit: int) -> bytes:
+        """Return what stands at *position*, without moving on."""
+
+
 class LogRun:
     """One reader of one log, and what it did not commit yet."""
 
@@ -58,7 +70,7 @@ class LogRun:
         self._since_kept = 0  # bytes
         self._state_size = 0
 
-    def restore(self, rows: Iterable[LogFile], opened: Iterable[OpenLog]) -> None:
+    def restore(self, rows: Iterable[LogFile], opened: Iterable[Readable]) -> None:
         """Bring back the messages that were under way. Raises OSError and DAMAGED."""
         states = [row.state for row in rows if row.state]
         if states:
@@ -68,7 +80,7 @@ class LogRun:
             self._replay(one)
         self._reader.join.take()  # what came of these lines is in the database
 
-    def _replay(self, one: OpenLog) -> None:
+    def _replay(self, one: Readable) -> None:
         at = one.known.state_position
         while at < one.known.position:
             data = one.at(at, min(BLOCK, one.known.position - at))
@@ -83,7 +95,7 @@ class LogRun:
         self._reader.join.clock.move(latest)
 
     async def read(
-        self, conn: Connection, one: OpenLog, limit: int = BATCH, *, to_end: bool = False
+        self, conn: Connection, one: Readable, limit: int = BATCH, *, to_end: bool = False
     ) -> int:
         """Read and join lines of *one*, about *limit* bytes at most; return how many."""
         used = 0
@@ -108,7 +120,7 @@ class LogRun:
         return used
 
     async def commit(
-        self, conn: Connection, opened: Sequence[OpenLog], *, keep: bool = False
+        self, conn: Connection, opened: Sequence[Readable], *, keep: bool = False
     ) -> None:
         """
         Write what was read of *opened*, the newest last, and how far; with *keep* also the state.
@@ -138,7 +150,7 @@ class LogRun:
                 return
         raise StoreUnavailable(f"{self._label}: a batch met others {_ROUNDS} times")
 
-    def _steps(self, opened: Sequence[OpenLog], *, keep: bool) -> list[Step]:
+    def _steps(self, opened: Sequence[Readable], *, keep: bool) -> list[Step]:
         """Return how far each is to move; the newest has the state, all say where it was noted."""
         if keep:
             state = self._reader.join.dump()

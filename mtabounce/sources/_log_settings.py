@@ -15,7 +15,9 @@ from mtabounce.logs import LogReader
 class LogSettings(Section):
     """One log of a mail server, to be followed."""
 
-    path: Path = Field(description="The file. Rotated ones are found beside it.")
+    path: Path = Field(
+        description='The file, beside which rotated ones are found; "journal" for journald.'
+    )
     format: Literal["auto", "postfix", "exim"] = Field(
         default="auto", description="Whose log it is: auto, postfix or exim."
     )
@@ -52,6 +54,11 @@ class LogSettings(Section):
     def own_host(self) -> str:
         """The host of lines that name none."""
         return self.host or socket.gethostname()
+
+    @property
+    def is_journal(self) -> bool:
+        """Whether it is journald's, and no file."""
+        return str(self.path) == "journal"
 
     @property
     def name(self) -> str:

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Self
@@ -139,6 +140,11 @@ class Exim:
     def queue(self) -> list[str]:
         """Return the ids of the mails in the spool."""
         return sorted(header.name[:16] for header in (self._folder / "spool").glob("input/**/*-H"))
+
+    def rotate(self) -> None:
+        """Rename the main log, as logrotate does; Exim finds out by itself."""
+        log = self._folder / "log" / "mainlog"
+        log.rename(log.with_name(f"mainlog.{time.monotonic_ns()}"))
 
     def log(self) -> str:
         logs = sorted((self._folder / "log").glob("*log"))

@@ -135,6 +135,10 @@ class Postfix:
         """Return the mails in the queue, each as postqueue's JSON."""
         return run("postqueue", "-c", self._config, "-j").splitlines()
 
+    def rotate(self) -> None:
+        """Let Postfix rotate its log, and compress the old one."""
+        run("postfix", "-c", self._config, "logrotate")
+
     def log(self) -> str:
         log = self._folder / "log" / "maillog"
         return log.read_text(errors="replace") if log.exists() else ""

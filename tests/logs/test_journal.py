@@ -1,0 +1,125 @@
+"""journald, of which only journalctl is known: a stand-in for it writes what it would."""
+
+import asyncio
+import os
+from datetime import UTC, datetime
+from functools import partial
+
+import psycopg
+import pytest
+
+from mtabounce import classify
+from mtabounce.pipeline.decide import Recorder
+from mtabounce.pipeline.log_record import LogRecorder
+from mtabounce.policy import PolicySettings
+from mtabounce.sources._log_settings import LogSettings
+from mtabounce.sources.journal import JournalTailer
+from mtabounce.store.connection import connect
+
+from .test_postfix import SHORT, journal
+
+# Entries are the lines of a file; the cursor is the number of the line. "gone" is no cursor.
+JOURNALCTL = """#!/bin/sh
+after=0
+for option; do
+    case $option in
+    --after-cursor=gone) echo "Failed to seek to cursor" >&2; exit 1 ;;
+    --after-cursor=*) after=${option#--after-cursor=} ;;
+    --follow) follow=-f ;;
+    esac
+done
+exec tail $follow -n +$((after + 1)) "$JOURNAL"
+"""
+
+
+@pytest.fixture
+def entries(tmp_path, monkeypatch):
+    program = tmp_path / "bin" / "journalctl"
+    program.parent.mkdir()
+    program.write_text(JOURNALCTL)
+    program.chmod(0o755)
+    path = tmp_path / "entries"
+    path.touch()
+    monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("JOURNAL", str(path))
+    return path
+
+
+@pytest.fixture
+def tailer(database_url, entries):
+    recorder = LogRecorder(classify.load(), Recorder(PolicySettings()), "journal", "mail")
+    connecting = partial(connect, database_url, application_name="mtabounce test")
+
+    def _tailer():
+        return JournalTailer(LogSettings(path="journal", host="mail"), connecting, recorder)
+
+    return _tailer
+
+
+@pytest.fixture
+def count(database_url):
+    def _count():
+        with psycopg.connect(database_url) as conn:
+            return conn.execute(
+                "SELECT (SELECT count(*) FROM mtabounce.observations),"
+                " (SELECT sum(sent + deferred + bounced)::int FROM mtabounce.delivery_stats)"
+            ).fetchone()
+
+    return _count
+
+
+def write(path, first, last):
+    lines = SHORT.read_bytes().splitlines()
+    with path.open("ab") as file:
+        for number, line in list(enumerate(lines, 1))[first:last]:
+            file.write(journal(line).replace(b'"s=0"', f'"{number}"'.encode()) + b"\n")
+
+
+async def test_journal_is_read_on_from_its_cursor(tailer, entries, count):
+    write(entries, 0, 600)
+    await tailer().run(until_idle=True)
+    write(entries, 600, None)
+    await tailer().run(until_idle=True)
+    await tailer().run(until_idle=True)
+
+    assert count()[0] == 65
+    assert count()[1] == 236 - 3  # three answer address probes
+
+
+async def test_journal_is_followed(tailer, entries, count):
+    one = tailer()
+    task = asyncio.create_task(one.run())
+    write(entries, 0, None)
+    async with asyncio.timeout(20):
+        while (await asyncio.to_thread(count))[0] < 65:  # noqa: ASYNC110 (nobody tells)
+            await asyncio.sleep(0.05)
+    one.stop()
+    await asyncio.wait_for(task, 5)
+
+
+async def test_cursor_that_is_gone_begins_anew(tailer, entries, count, database_url):
+    write(entries, 0, None)
+    await tailer().run(until_idle=True)
+    with psycopg.connect(database_url) as conn:
+        conn.execute("UPDATE mtabounce.log_files SET journal = 'gone'")
+    one = tailer()
+    task = asyncio.create_task(one.run())
+    async with asyncio.timeout(20):
+        while not await asyncio.to_thread(cursor, database_url):  # noqa: ASYNC110 (nobody tells)
+            await asyncio.sleep(0.05)
+    one.stop()
+    await asyncio.wait_for(task, 5)
+
+    assert count()[0] == 65
+
+
+def cursor(url):
+    with psycopg.connect(url) as conn:
+        (found,) = conn.execute("SELECT journal FROM mtabounce.log_files").fetchone()
+        return found not in ("", "gone")
+
+
+def test_time_of_the_journal_is_universal(read):
+    (found, *_) = read(*map(journal, SHORT.read_bytes().splitlines()))
+
+    assert found.occurred_at == datetime(2026, 11, 23, 3, 12, 17, tzinfo=UTC)
