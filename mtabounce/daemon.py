@@ -80,9 +80,18 @@ def serve(settings: Settings, config: Path | None, announce: Callable[[Listening
     *announce* is called once all parts listen. Raises ConfigError and StoreUnavailable where a
     part cannot start.
     """
-    with storage(settings) as url:
+    with storage(settings) as url, _unwrapped():
         _hand_over_keys(settings, url)
         uvloop.run(_Daemon(settings, config, url).serve(announce))
+
+
+@contextmanager
+def _unwrapped() -> Iterator[None]:
+    """Let out what a part said as it said it: a task group wraps whatever leaves it."""
+    try:
+        yield
+    except ExceptionGroup as group:
+        raise group.exceptions[0] from group
 
 
 def work(settings: Settings, url: str, *, until_idle: bool) -> None:

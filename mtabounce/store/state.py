@@ -31,9 +31,9 @@ def make_state_directory(directory: Path) -> None:
     Root's can be entered by all, as PostgreSQL runs as another user in a folder below; each
     folder in it guards itself. Raises ConfigError where it cannot be made.
     """
-    if directory.is_dir():
-        return
     try:
+        if directory.is_dir():
+            return
         directory.mkdir(parents=True, exist_ok=True)
         directory.chmod(0o711 if os.geteuid() == 0 else 0o700)  # whatever the umask is
     except OSError as error:
