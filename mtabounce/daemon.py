@@ -26,6 +26,7 @@ from mtabounce.pipeline.worker import Worker
 from mtabounce.settings import Settings, load_settings
 from mtabounce.sources.journal import JournalTailer
 from mtabounce.sources.pipe import Pipe
+from mtabounce.sources.polling import Polling
 from mtabounce.sources.receiver import IsOurs, Receiver, own_addresses
 from mtabounce.sources.tailer import Tailer
 from mtabounce.store.connection import connect, connect_sync
@@ -157,6 +158,9 @@ class _Daemon:
             inbox.append,
             settings.receiver.max_size,
         )
+        polling = Polling(
+            settings.mailboxes(), self._connector("poller"), self._judging(), self._wake.set
+        )
         http = HttpServer(settings.http, application(self._troubles))
         async with (
             self._working(inbox) as workers,
@@ -168,11 +172,12 @@ class _Daemon:
                 tasks.create_task(self._again_and_again(UPKEEP, ensure_partitions)),
                 tasks.create_task(self._again_and_again(SWEEP, self._lift_ended)),
             ]
+            upkeep.append(tasks.create_task(polling.run()))
             try:
                 await receiver.start()
                 await pipe.start()
                 await http.start()
-                self._on(signal.SIGHUP, partial(self._reload, workers, receiver))
+                self._on(signal.SIGHUP, partial(self._reload, workers, receiver, polling))
                 announce(Listening(receiver.addresses, http.address, self._url))
                 await self._stop.wait()
             finally:
@@ -247,21 +252,23 @@ class _Daemon:
                 task.cancel()  # its inputs go back with the transaction
 
     def _worker(self, *, until_idle: bool = False, is_busy: Callable[[], bool] = bool) -> Worker:
-        settings = self._settings.worker
-        judging = Judging(
-            self._settings.judging(),
-            deadline=settings.deadline.total_seconds(),
-            memory=settings.memory,
-        )
         return Worker(
             self._connector("worker"),
-            judging,
+            self._judging(),
             Recorder(self._settings.policy),
             self._wake,
             ring=self._settings.return_path.ring(),
-            batch=settings.batch,
+            batch=self._settings.worker.batch,
             until_idle=until_idle,
             is_busy=is_busy,
+        )
+
+    def _judging(self) -> Judging:
+        settings = self._settings.worker
+        return Judging(
+            self._settings.judging(),
+            deadline=settings.deadline.total_seconds(),
+            memory=settings.memory,
         )
 
     def _connector(self, part: str) -> Connect:
@@ -298,7 +305,7 @@ class _Daemon:
             return {"database": "no answer within 3 s"}
         return {}
 
-    def _reload(self, workers: Iterable[Worker], receiver: Receiver) -> None:
+    def _reload(self, workers: Iterable[Worker], receiver: Receiver, polling: Polling) -> None:
         """Take new rules, header names, keys and certificates; a mistake changes nothing."""
         try:
             settings = load_settings(self._config)
@@ -311,6 +318,7 @@ class _Daemon:
             return
         for worker in workers:
             worker.reload(fresh, settings.return_path.ring())
+        polling.reload(fresh)
         for recorder in self._logs:
             recorder.classifier = judge.classifier
         log.info("reloaded")

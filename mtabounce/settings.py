@@ -14,6 +14,8 @@ from mtabounce.pipeline.return_paths import ReturnPathSettings
 from mtabounce.pipeline.settings import WorkerSettings
 from mtabounce.policy import PolicySettings
 from mtabounce.sources._log_settings import LogSettings
+from mtabounce.sources.mailboxes import MailboxSettings, Protocol, protocols
+from mtabounce.sources.mailboxes.pop3 import Pop3Settings
 from mtabounce.sources.pipe import PipeSettings
 from mtabounce.sources.receiver import ReceiverSettings
 from mtabounce.store.connection import DatabaseSettings
@@ -56,6 +58,7 @@ class Settings(Section):
     receiver: ReceiverSettings = Field(default_factory=ReceiverSettings)
     return_path: ReturnPathSettings = Field(default_factory=ReturnPathSettings)
     pipe: PipeSettings = Field(default_factory=PipeSettings)
+    pop3: list[Pop3Settings] = Field(default=[])
     http: HttpSettings = Field(default_factory=HttpSettings)
     worker: WorkerSettings = Field(default_factory=WorkerSettings)
     headers: HeaderSettings = Field(default_factory=HeaderSettings)
@@ -64,6 +67,14 @@ class Settings(Section):
     log: tuple[LogSettings, ...] = Field(
         default=(), description="Logs of mail servers to follow, each a table of its own."
     )
+
+    def mailboxes(self) -> list[tuple[Protocol, MailboxSettings]]:
+        """Return the mailboxes to poll, each with its protocol."""
+        return [
+            (protocol, mailbox)
+            for name, protocol in protocols().items()
+            for mailbox in getattr(self, name)
+        ]
 
     def judging(self) -> JudgeSettings:
         """Return what the parsers and the classifier need to know."""

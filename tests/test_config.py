@@ -245,6 +245,8 @@ def test_open_secrets_are_refused_whoever_wrote_them(tmp_path):
 
     for key in secrets:
         config = tmp_path / "mtabounce.toml"
-        config.write_text(f'{key.header}\n{key.name} = "{path}"\n')
+        outer = f"[[{key.place[0]}]]\n" if key.place[1] == "*" else ""  # of a section in a list
+        inner = "" if outer.strip() == key.header else f"{key.header}\n"
+        config.write_text(f'{outer}{inner}{key.name} = "{path}"\n')
         with pytest.raises(ConfigError, match="run: chmod 600"):
             load_settings(config, {})

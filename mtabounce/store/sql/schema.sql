@@ -356,6 +356,17 @@ ALTER TABLE mtabounce.log_files ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY
     CACHE 1
 );
 
+CREATE TABLE mtabounce.mailbox_uids (
+    mailbox text NOT NULL,
+    uid text NOT NULL,
+    digest bytea,
+    size bigint NOT NULL,
+    state text NOT NULL,
+    attempts smallint DEFAULT 1 NOT NULL,
+    seen_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT mailbox_uids_state_check CHECK ((state = ANY (ARRAY['stored'::text, 'other'::text, 'failed'::text])))
+);
+
 CREATE TABLE mtabounce.migrations (
     migration_hash text NOT NULL,
     migration_id text NOT NULL,
@@ -532,6 +543,9 @@ ALTER TABLE ONLY mtabounce.inputs
 
 ALTER TABLE ONLY mtabounce.log_files
     ADD CONSTRAINT log_files_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY mtabounce.mailbox_uids
+    ADD CONSTRAINT mailbox_uids_pkey PRIMARY KEY (mailbox, uid);
 
 ALTER TABLE ONLY mtabounce.migrations
     ADD CONSTRAINT migrations_pkey PRIMARY KEY (migration_hash);

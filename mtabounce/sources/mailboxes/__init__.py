@@ -1,0 +1,35 @@
+"""
+Mailboxes that bounces are fetched from: one module for each protocol.
+
+A module declares one ``PROTOCOL``. What is done with the mails is the same for all: see
+sources/poller.py.
+"""
+
+from mtabounce.registry import discover
+from mtabounce.sources.mailboxes._mailbox import (
+    Entry,
+    Gone,
+    MailboxError,
+    MailboxRefused,
+    MailboxSettings,
+    MailTooLarge,
+    Protocol,
+    Session,
+)
+
+__all__ = [
+    "Entry",
+    "Gone",
+    "MailTooLarge",
+    "MailboxError",
+    "MailboxRefused",
+    "MailboxSettings",
+    "Protocol",
+    "Session",
+    "protocols",
+]
+
+
+def protocols() -> dict[str, Protocol]:
+    """Return every protocol by its name, which is also that of its sections: pop3, imap."""
+    return discover(__name__, Protocol)

@@ -1,0 +1,179 @@
+"""What every protocol gives the poller, and what the settings of every mailbox are."""
+
+import ssl
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from typing import Protocol as Interface
+
+from pydantic import AfterValidator, Field, model_validator
+
+from mtabounce.config import Duration, SecretFile, Section, Size
+from mtabounce.errors import ConfigError, TryAgainLater
+
+
+class MailboxError(TryAgainLater):
+    """The mailbox cannot be used now, or its server does not keep to the protocol."""
+
+
+class MailboxRefused(MailboxError):
+    """The server does not let us in: to try again soon would lock the account."""
+
+
+class MailTooLarge(MailboxError):
+    """A mail is larger than is taken, whatever its size was said to be."""
+
+
+class Gone(Exception):
+    """The server says that it does not have this mail."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A mail in a mailbox."""
+
+    number: int  # within this session
+    uid: str  # "": the server gives none
+    size: int  # octets, as the server says
+
+
+class Session(Interface):
+    """A mailbox that is open. All raise MailboxError and OSError; then only abort() is left."""
+
+    async def entries(self) -> list[Entry]:
+        """Return the mails in it."""
+
+    async def fetch(self, entry: Entry) -> bytes:
+        """Return a mail. Raises Gone where it is not there, MailTooLarge where it is endless."""
+
+    async def check(self) -> None:
+        """Return where the server still keeps to the protocol."""
+
+    async def delete(self, entry: Entry) -> None:
+        """Have a mail deleted at quit()."""
+
+    async def quit(self) -> None:
+        """Delete what is to be deleted, and end the session."""
+
+    def abort(self) -> None:
+        """End the session at once. Nothing is deleted."""
+
+
+def _plain(text: str) -> str:
+    if not text or not text.isprintable():
+        raise ValueError("must be on one line, without control characters")
+    return text
+
+
+class OAuthSettings(Section):
+    """A refresh token, from which tokens to log in with are made (RFC 6749 §6)."""
+
+    token_url: Annotated[str, AfterValidator(_plain)] = Field(
+        description='Where tokens are made, such as "https://oauth2.googleapis.com/token".'
+    )
+    client_id: str = Field(description="The id of your application there.")
+    client_secret_file: SecretFile | None = Field(
+        default=None, description="A file with its secret, where it has one."
+    )
+    refresh_token_file: SecretFile = Field(description="A file with the refresh token.")
+    scope: str = Field(default="", description="The scope to ask for, where one is needed.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not self.token_url.startswith("https://"):
+            raise ValueError("token_url must begin with https://")
+        return self
+
+
+class MailboxSettings(Section):
+    """A mailbox that bounces are fetched from."""
+
+    name: Annotated[str, AfterValidator(_plain)] | None = Field(
+        default=None, description="What to call it. Absent: username@host."
+    )
+    host: Annotated[str, AfterValidator(_plain)] = Field(description="The name of the server.")
+    port: int | None = Field(
+        default=None, ge=1, le=65535, description="Its port. Absent: the usual one."
+    )
+    username: Annotated[str, AfterValidator(_plain)] = Field(description="The name to log in with.")
+    password_file: SecretFile | None = Field(default=None, description="A file with the password.")
+    tls: Literal["implicit", "starttls", "none"] = Field(
+        default="implicit",
+        description='How the connection is made safe; "none" sends the password in the clear.',
+    )
+    tls_ca_file: Path | None = Field(
+        default=None, description="Certificates to trust (PEM). Absent: those of the system."
+    )
+    oauth_command: list[str] = Field(
+        default=[], description="A command that prints an OAuth 2 token, instead of a password."
+    )
+    oauth: OAuthSettings | None = Field(
+        default=None, description="How to get OAuth 2 tokens, instead of a password."
+    )
+    interval: Duration = Field(
+        default=timedelta(minutes=5),
+        ge=timedelta(seconds=10),
+        description="How long to wait after one look into it.",
+    )
+    keep: Literal["delete", "leave"] = Field(
+        default="delete",
+        description="What is done with a bounce once it is stored. All other mail is always left.",
+    )
+    max_size: Size = Field(
+        default=10 * 2**20, gt=0, description="The largest mail to fetch; larger ones are left."
+    )
+    timeout: Duration = Field(
+        default=timedelta(minutes=1),
+        ge=timedelta(seconds=1),
+        description="How long the server may take to answer.",
+    )
+    session_timeout: Duration = Field(
+        default=timedelta(minutes=10),
+        ge=timedelta(seconds=1),
+        description="How long one session may last; the next one goes on.",
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        ways = [self.password_file is not None, bool(self.oauth_command), self.oauth is not None]
+        if sum(ways) != 1:
+            raise ValueError("set one of password_file, oauth_command and oauth")
+        if self.password_file and not self.password_file.get_secret_value().isprintable():
+            raise ValueError(
+                f"the password in {self.password_file} holds a line break or another control"
+                " character, which no password may hold"
+            )
+        return self
+
+    @property
+    def title(self) -> str:
+        """What the mailbox is called."""
+        return self.name or f"{self.username}@{self.host}"
+
+    @property
+    def seconds(self) -> float:
+        """How long the server may take to answer."""
+        return self.timeout.total_seconds()
+
+    def context(self) -> ssl.SSLContext:
+        """Return how TLS is done: verified, 1.2 at least. Raises ConfigError for tls_ca_file."""
+        try:
+            context = ssl.create_default_context(cafile=self.tls_ca_file)
+        except OSError as error:
+            raise ConfigError(
+                f"tls_ca_file: {self.tls_ca_file}: {error.strerror or error}"
+            ) from error
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        return context
+
+
+@dataclass(frozen=True, slots=True)
+class Protocol:
+    """How mailboxes of one kind are opened."""
+
+    title: str
+    settings: type[MailboxSettings]
+    key: Callable[[Any], str]  # settings → what tells the mailbox from all others
+    open: Callable[[Any], Awaitable[Session]]  # settings → a session that is logged in

@@ -1,0 +1,139 @@
+import asyncio
+import subprocess
+from functools import partial
+
+import pytest
+
+from mtabounce.pipeline.judge_process import JudgeSettings
+from mtabounce.pipeline.judging import Judging
+from mtabounce.sources.mailboxes.pop3 import PROTOCOL, Pop3Settings
+from mtabounce.sources.poller import Poller
+from mtabounce.store.connection import connect
+from tests.sources.mailboxes.pop3_server import Server
+
+DSN = """\
+X-Uid: {uid}\r
+From: MAILER-DAEMON@mx.example.org\r
+Message-ID: <{uid}@mx.example.org>\r
+Content-Type: multipart/report; report-type=delivery-status; boundary=b\r
+\r
+--b\r
+Content-Type: message/delivery-status\r
+\r
+Reporting-MTA: dns; mx.example.org\r
+\r
+Final-Recipient: rfc822; {uid}@example.net\r
+Action: failed\r
+Status: 5.1.1\r
+\r
+..two dots\r
+--b--\r
+"""
+HUMAN = (
+    b"From: Ann <ann@example.net>\r\nTo: bounces@b.example.org\r\nSubject: Lunch\r\n\r\nNoon?\r\n"
+)
+
+
+def dsn(uid):
+    return DSN.format(uid=uid).encode()
+
+
+@pytest.fixture
+async def server():
+    """A server with three bounces."""
+    server = Server({f"u{number}": dsn(f"u{number}") for number in range(3)})
+    await server.start()
+    yield server
+    await server.stop()
+
+
+@pytest.fixture
+def secret(tmp_path):
+    def make(text, name="password"):
+        path = tmp_path / name
+        path.write_text(text)
+        path.chmod(0o600)
+        return str(path)
+
+    return make
+
+
+@pytest.fixture
+def connecting(database_url):
+    return partial(connect, database_url, application_name="mtabounce test")
+
+
+@pytest.fixture
+async def judging():
+    judging = Judging(JudgeSettings(), deadline=10, memory=2**28)
+    yield judging
+    await judging.close()
+
+
+@pytest.fixture
+def settings(server, secret):
+    def make(**changes):
+        known = {
+            "host": "localhost",
+            "port": server.port,
+            "username": "bounces",
+            "password_file": secret(server.password),
+            "tls": "none",
+            "timeout": "1s",
+        }
+        known |= changes
+        return Pop3Settings.model_validate(
+            {name: value for name, value in known.items() if value is not None}
+        )
+
+    return make
+
+
+@pytest.fixture
+def poller(connecting, judging, settings):
+    def make(*, dry_run=False, **changes):
+        return Poller(
+            PROTOCOL,
+            settings(**changes),
+            connecting,
+            judging,
+            asyncio.Lock(),
+            lambda: None,
+            dry_run=dry_run,
+        )
+
+    return make
+
+
+@pytest.fixture
+async def stored(connecting):
+    """A function that returns the uids of the mails in the inbox, each as often as it is there."""
+
+    async def read():
+        async with await connecting() as conn:
+            cursor = await conn.execute("SELECT content FROM inputs ORDER BY id")
+            return [content.split()[1].decode() for (content,) in await cursor.fetchall()]
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory):
+    """A function that makes a self-signed certificate for a name: its file, and its key's."""
+
+    def make(name, days=2):
+        folder = tmp_path_factory.mktemp("certificate")
+        command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
+        files = [
+            "-subj",
+            f"/CN={name}",
+            "-addext",
+            f"subjectAltName=DNS:{name}",
+            "-days",
+            str(days),
+        ]
+        files += ["-keyout", folder / "key.pem", "-out", folder / "cert.pem"]
+        subprocess.run([*command.split(), *files], check=True, capture_output=True)
+        return folder / "cert.pem", folder / "key.pem"
+
+    return make
