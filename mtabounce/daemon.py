@@ -17,11 +17,12 @@ from psycopg import AsyncConnection
 from psycopg.errors import InsufficientPrivilege
 
 from mtabounce.errors import ConfigError, StoreUnavailable
-from mtabounce.pipeline.decide import Recorder, lift_ended
+from mtabounce.pipeline.decide import Recorder
 from mtabounce.pipeline.inbox import Inbox
 from mtabounce.pipeline.judging import Judging
 from mtabounce.pipeline.log_record import LogRecorder
 from mtabounce.pipeline.return_paths import signed_with
+from mtabounce.pipeline.upkeep import forget, lift_ended, settle
 from mtabounce.pipeline.worker import Worker
 from mtabounce.settings import Settings, load_settings
 from mtabounce.sources.journal import JournalTailer
@@ -40,7 +41,7 @@ from mtabounce.web.app import application
 from mtabounce.web.server import HttpServer
 
 UPKEEP = 3600.0  # seconds between looks at the partitions
-SWEEP = 60.0  # seconds between looks for suppressions that are over
+SWEEP = 60.0  # seconds between looks for suppressions that are over, and for incidents
 GRACE = 10.0  # seconds that work under way gets when we stop
 IDLE_IN_TRANSACTION = timedelta(minutes=15)  # a worker holds its claim while it parses
 log = logging.getLogger(__name__)
@@ -170,7 +171,7 @@ class _Daemon:
             tasks.create_task(inbox.run())
             upkeep = [
                 tasks.create_task(self._again_and_again(UPKEEP, ensure_partitions)),
-                tasks.create_task(self._again_and_again(SWEEP, self._lift_ended)),
+                tasks.create_task(self._again_and_again(SWEEP, self._decide_again)),
             ]
             upkeep.append(tasks.create_task(polling.run()))
             try:
@@ -225,7 +226,7 @@ class _Daemon:
         for settings in self._settings.log:
             recorder = LogRecorder(
                 classifier,
-                Recorder(self._settings.policy),
+                Recorder(self._settings.policy, self._settings.rules.folder),
                 str(settings.path),
                 settings.own_host,
             )
@@ -255,7 +256,7 @@ class _Daemon:
         return Worker(
             self._connector("worker"),
             self._judging(),
-            Recorder(self._settings.policy),
+            Recorder(self._settings.policy, self._settings.rules.folder),
             self._wake,
             ring=self._settings.return_path.ring(),
             batch=self._settings.worker.batch,
@@ -292,8 +293,10 @@ class _Daemon:
                 log.warning("upkeep: %s", error)
             await asyncio.sleep(pause)
 
-    async def _lift_ended(self, conn: AsyncConnection[Any]) -> int:
-        return await lift_ended(conn, self._settings.policy, datetime.now(UTC))
+    async def _decide_again(self, conn: AsyncConnection[Any]) -> int:
+        policy, now = self._settings.policy, datetime.now(UTC)
+        await forget(conn, policy.breaker, now)
+        return await lift_ended(conn, policy, now) + await settle(conn, policy, now)
 
     async def _troubles(self) -> dict[str, str]:
         try:

@@ -100,12 +100,17 @@ def load(local: Path | None = None, types: Mapping[str, str] | None = None) -> C
     where a file, a reason or a type is not right; the message says where, and what was meant.
     """
     reasons = load_reasons(SHIPPED / "reasons.toml", types)
-    folders = [SHIPPED, local] if local else [SHIPPED]
-    operators = Operators.of_files(folder / "operators.toml" for folder in folders)
+    operators = load_operators(local)
     own = read_rules(local, reasons, operators, own=True) if local else []
     rules = [*own, *read_rules(SHIPPED, reasons, operators, own=False)]
     _refuse_twins(rules)
     return Classifier(rules, reasons, operators)
+
+
+def load_operators(local: Path | None = None) -> Operators:
+    """Load who runs which mail servers: ours, then those of the user's folder *local*."""
+    folders = [SHIPPED, local] if local else [SHIPPED]
+    return Operators.of_files(folder / "operators.toml" for folder in folders)
 
 
 def read_rules(

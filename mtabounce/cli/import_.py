@@ -87,7 +87,9 @@ def _files(paths: Iterable[Path]) -> Iterator[Path]:
 
 async def _logs(settings: Settings, url: str, log: LogSettings, paths: list[Path]) -> None:
     classifier = settings.judging().judge().classifier
-    recorder = LogRecorder(classifier, Recorder(settings.policy), "import", log.own_host)
+    recorder = LogRecorder(
+        classifier, Recorder(settings.policy, settings.rules.folder), "import", log.own_host
+    )
     with _bar() as bar:
         shown = _Shown(bar, paths)
         reader = Archive(log, recorder, shown.tell, shown.skip)

@@ -246,6 +246,7 @@ def export(config: Path | None, form: str, scope: str | None, output: Path | Non
 @click.argument("addresses", nargs=-1, metavar="[ADDRESS]...")
 @click.option("--cause", type=click.Choice(CAUSES), help="Those of this cause.")
 @click.option("--rule", help="Those whose bounce this rule decided on.")
+@click.option("--incident", type=int, help="Those of an incident that was confirmed.")
 @click.option("--since", type=Since(), help="Those that began since: 7d, 12h, 2026-11-23T10:00.")
 @click.option("--until", type=Since(), help="Those that began before: 2026-11-23T17:00.")
 @click.option("--why", default="", help="Why, in your words; it is kept and shown.")
@@ -257,6 +258,7 @@ def undo(
     addresses: Sequence[str],
     cause: str | None,
     rule: str | None,
+    incident: int | None,
     since: datetime | None,
     until: datetime | None,
     why: str,
@@ -276,10 +278,15 @@ def undo(
     """
     recipients = [_normal(one) for one in addresses] or None
     selection = store.Selection(
-        recipients=recipients, cause=cause, rule=rule, since=since, until=until
+        recipients=recipients,
+        cause=cause,
+        rule=rule,
+        incident=incident,
+        since=since,
+        until=until,
     )
     if selection == store.Selection():
-        raise UsageError("say which: an address, --cause, --rule, --since or --until")
+        raise UsageError("say which: an address, --cause, --rule, --incident, --since or --until")
     with connected(config) as conn:
         found = store.undoable(conn, selection)
     _show_undoable(found)
@@ -339,7 +346,7 @@ def _forgiven(one: store.Undoable) -> str:
 
 
 def _described(selection: store.Selection) -> str:
-    told = {"cause": selection.cause, "rule": selection.rule}
+    told = {"cause": selection.cause, "rule": selection.rule, "incident": selection.incident}
     words = [f"{name} {value}" for name, value in told.items() if value]
     if selection.since:
         words.append(f"since {selection.since:%Y-%m-%d %H:%M}")

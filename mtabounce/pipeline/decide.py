@@ -8,16 +8,18 @@ a bounce and its consequence are there together, or neither is.
 import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from prometheus_client import Counter
 from psycopg import AsyncConnection
 
+from mtabounce.classify import load_operators
 from mtabounce.correlate import Observation, domain_of
+from mtabounce.pipeline.breaking import Breaker
 from mtabounce.pipeline.record import record
 from mtabounce.policy import Decision, PolicySettings, Suppression, judge
 from mtabounce.store import policy as store
-from mtabounce.store.record import recipient_ids
 
 SUPPRESSED = Counter("mtabounce_suppressions_total", "Suppressions begun, by cause.", ["cause"])
 LIFTED = Counter("mtabounce_suppressions_lifted_total", "Suppressions that ended.")
@@ -27,8 +29,10 @@ ACTOR = "policy"
 class Recorder:
     """Records observations, and lets policy decide on those whom they concern."""
 
-    def __init__(self, policy: PolicySettings) -> None:
+    def __init__(self, policy: PolicySettings, rules: Path | None = None) -> None:
+        """*rules* is the user's folder of rules, which may know operators."""
         self.policy = policy
+        self._breaker = Breaker(policy.breaker, load_operators(rules))
 
     async def record(self, conn: AsyncConnection[Any], observations: Sequence[Observation]) -> None:
         """
@@ -37,29 +41,8 @@ class Recorder:
         Raises AnotherWasFirst where the transaction must be rolled back and done again.
         """
         touched = await record(conn, observations)
+        await self._breaker.watch(conn, touched)
         await decide(conn, self.policy, touched, datetime.now(UTC))
-
-
-async def lift_ended(
-    conn: AsyncConnection[Any], settings: PolicySettings, now: datetime, batch: int = 1000
-) -> int:
-    """
-    Look again at the addresses of whom a suppression is over; return how many there were.
-
-    They are not refused in the meantime: whoever asks looks at the time. What is written here is
-    that it is over.
-    """
-    seen = 0
-    while True:
-        async with conn.transaction():
-            recipients = await store.ended(conn, batch)
-            if not recipients:
-                return seen
-            locked = await recipient_ids(conn, {name: domain_of(name) for name in recipients})
-            await decide(conn, settings, locked, now)
-        seen += len(recipients)
-        if len(recipients) < batch:
-            return seen
 
 
 async def decide(

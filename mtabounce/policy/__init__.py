@@ -1,5 +1,6 @@
 """Whom not to mail, and why: a pure function of what happened to an address."""
 
+from mtabounce.policy.breaker import BreakerSettings, IncidentKind, Seen, is_jump, kind_of
 from mtabounce.policy.settings import PolicySettings
 from mtabounce.policy.standing import (
     EVERYWHERE,
@@ -18,16 +19,21 @@ from mtabounce.policy.standing import (
 
 __all__ = [
     "EVERYWHERE",
+    "BreakerSettings",
     "Consequence",
     "Decision",
     "Event",
     "EventKind",
+    "IncidentKind",
     "Override",
     "Policy",
     "PolicySettings",
     "Rules",
+    "Seen",
     "Standing",
     "Suppression",
     "Threshold",
+    "is_jump",
     "judge",
+    "kind_of",
 ]

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from mtabounce.config import Duration, Section
 from mtabounce.model import BounceType, Trust
+from mtabounce.policy.breaker import BreakerSettings
 from mtabounce.policy.standing import Consequence, Override, Policy, Rules, Threshold
 
 _DAY = timedelta(days=1)
@@ -111,6 +112,7 @@ class PolicySettings(Section):
     hard: ThresholdSettings = Field(default_factory=ThresholdSettings)
     soft: ThresholdSettings = Field(default_factory=ThresholdSettings)
     complaint: ThresholdSettings = Field(default_factory=ThresholdSettings)
+    breaker: BreakerSettings = Field(default_factory=BreakerSettings)
     override: list[OverrideSettings] = Field(
         default_factory=list, description="Exceptions, the first that fits counts."
     )

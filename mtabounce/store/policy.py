@@ -41,6 +41,7 @@ def _bounce(row: Mapping[str, Any]) -> Event:
         trust=Trust(row["trust"]),
         campaign=row["campaign"],
         list_id=row["list_id"] or "",
+        incident=row["incident"],
         sender=parse(row["sender"] or "").rpartition("@")[2].lower(),
     )
 

@@ -75,6 +75,7 @@ class Selection:
     recipients: list[str] | None = None
     cause: str | None = None
     rule: str | None = None
+    incident: int | None = None
     since: datetime | None = None
     until: datetime | None = None
 

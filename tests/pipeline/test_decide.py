@@ -17,7 +17,8 @@ from mtabounce.model import (
     Report,
     Verdict,
 )
-from mtabounce.pipeline.decide import Recorder, decide, lift_ended
+from mtabounce.pipeline.decide import Recorder, decide
+from mtabounce.pipeline.upkeep import lift_ended
 from mtabounce.policy import PolicySettings
 
 NOW = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)

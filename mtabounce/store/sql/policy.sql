@@ -4,7 +4,11 @@
 -- The failures of these recipients, as policy counts them.
 SELECT b.recipient_id, b.id, b.type, b.reason, b.fault, b.trust, b.original_message_id,
        b.first_seen_at, coalesce(c.campaign, '') AS campaign, b.meta ->> 'list_id' AS list_id,
-       b.meta ->> 'from' AS sender
+       b.meta ->> 'from' AS sender,
+       (SELECT h.incident_id
+          FROM mtabounce.incident_bounces AS h
+          JOIN mtabounce.incidents AS i ON i.id = h.incident_id
+         WHERE h.bounce_id = b.id AND i.kind = 'jump' AND i.state <> 'confirmed') AS incident
   FROM mtabounce.bounces AS b
   LEFT JOIN mtabounce.campaigns AS c ON c.id = b.campaign_id
  WHERE b.recipient_id = ANY (%(ids)s::bigint[]);

@@ -240,6 +240,15 @@ CREATE TABLE mtabounce.bounces_default (
     CONSTRAINT bounces_type_check CHECK ((type = ANY (ARRAY['hard'::text, 'soft'::text, 'complaint'::text])))
 );
 
+CREATE TABLE mtabounce.breaker_counts (
+    operator text NOT NULL,
+    reason text NOT NULL,
+    occurred_at timestamp with time zone NOT NULL,
+    bounce_id bigint NOT NULL,
+    recipient_id bigint NOT NULL,
+    recipient text NOT NULL
+);
+
 CREATE TABLE mtabounce.campaigns (
     id bigint NOT NULL,
     campaign text NOT NULL,
@@ -292,6 +301,41 @@ CREATE TABLE mtabounce.delivery_stats (
     sent bigint DEFAULT 0 NOT NULL,
     deferred bigint DEFAULT 0 NOT NULL,
     bounced bigint DEFAULT 0 NOT NULL
+);
+
+CREATE TABLE mtabounce.incident_bounces (
+    bounce_id bigint NOT NULL,
+    incident_id bigint NOT NULL,
+    recipient_id bigint NOT NULL,
+    recipient text NOT NULL,
+    settled boolean DEFAULT false NOT NULL
+);
+
+CREATE TABLE mtabounce.incidents (
+    id bigint NOT NULL,
+    kind text NOT NULL,
+    operator text NOT NULL,
+    reason text NOT NULL,
+    state text DEFAULT 'open'::text NOT NULL,
+    said text DEFAULT ''::text NOT NULL,
+    rule text DEFAULT ''::text NOT NULL,
+    began_at timestamp with time zone NOT NULL,
+    last_at timestamp with time zone NOT NULL,
+    closed_at timestamp with time zone,
+    closed_by text DEFAULT ''::text NOT NULL,
+    why text DEFAULT ''::text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT incidents_kind_check CHECK ((kind = ANY (ARRAY['jump'::text, 'blocked'::text]))),
+    CONSTRAINT incidents_state_check CHECK ((state = ANY (ARRAY['open'::text, 'confirmed'::text, 'reverted'::text])))
+);
+
+ALTER TABLE mtabounce.incidents ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME mtabounce.incidents_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
 );
 
 CREATE TABLE mtabounce.inputs (
@@ -523,6 +567,9 @@ ALTER TABLE ONLY mtabounce.bounces
 ALTER TABLE ONLY mtabounce.bounces_default
     ADD CONSTRAINT bounces_default_pkey PRIMARY KEY (recipient_id, first_seen_at, id);
 
+ALTER TABLE ONLY mtabounce.breaker_counts
+    ADD CONSTRAINT breaker_counts_pkey PRIMARY KEY (operator, reason, occurred_at, bounce_id);
+
 ALTER TABLE ONLY mtabounce.campaigns
     ADD CONSTRAINT campaigns_campaign_key UNIQUE (campaign);
 
@@ -537,6 +584,12 @@ ALTER TABLE ONLY mtabounce.decisions
 
 ALTER TABLE ONLY mtabounce.delivery_stats
     ADD CONSTRAINT delivery_stats_pkey PRIMARY KEY (hour, domain, relay, sender_domain);
+
+ALTER TABLE ONLY mtabounce.incident_bounces
+    ADD CONSTRAINT incident_bounces_pkey PRIMARY KEY (bounce_id);
+
+ALTER TABLE ONLY mtabounce.incidents
+    ADD CONSTRAINT incidents_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY mtabounce.inputs
     ADD CONSTRAINT inputs_pkey PRIMARY KEY (id);
@@ -593,7 +646,15 @@ CREATE INDEX bounces_id ON ONLY mtabounce.bounces USING btree (id);
 
 CREATE INDEX bounces_default_id_idx ON mtabounce.bounces_default USING btree (id);
 
+CREATE INDEX breaker_counts_occurred_at ON mtabounce.breaker_counts USING brin (occurred_at);
+
 CREATE INDEX decisions_created_at ON mtabounce.decisions USING brin (created_at);
+
+CREATE INDEX incident_bounces_incident_id ON mtabounce.incident_bounces USING btree (incident_id);
+
+CREATE INDEX incident_bounces_unsettled ON mtabounce.incident_bounces USING btree (bounce_id) WHERE (NOT settled);
+
+CREATE UNIQUE INDEX incidents_open ON mtabounce.incidents USING btree (operator, reason) WHERE (state = 'open'::text);
 
 CREATE INDEX inputs_failed ON mtabounce.inputs USING btree (id) WHERE (state = 'failed'::text);
 
@@ -641,3 +702,6 @@ ALTER INDEX mtabounce.observations_pkey ATTACH PARTITION mtabounce.observations_
 
 ALTER TABLE ONLY mtabounce.decisions
     ADD CONSTRAINT decisions_recipient_id_fkey FOREIGN KEY (recipient_id) REFERENCES mtabounce.recipients(id);
+
+ALTER TABLE ONLY mtabounce.incident_bounces
+    ADD CONSTRAINT incident_bounces_incident_id_fkey FOREIGN KEY (incident_id) REFERENCES mtabounce.incidents(id);

@@ -42,6 +42,10 @@ SELECT s.recipient, s.type, s.reason, s.cause, s.scope, s.since, s.until, s.boun
             WHERE b.recipient_id = r.id
               AND b.type = s.type
               AND (%(rule)s::text IS NULL OR b.rule = %(rule)s)
+              AND (%(incident)s::bigint IS NULL
+                   OR EXISTS (SELECT 1
+                                FROM mtabounce.incident_bounces AS h
+                               WHERE h.bounce_id = b.id AND h.incident_id = %(incident)s))
               AND (%(since)s::timestamptz IS NULL OR b.first_seen_at >= %(since)s)
               AND (%(until)s::timestamptz IS NULL OR b.first_seen_at < %(until)s)
             ORDER BY b.id)
@@ -62,6 +66,10 @@ SELECT s.recipient, s.type, s.reason, s.cause, s.scope, s.since, s.until, s.boun
  WHERE (%(recipients)s::text[] IS NULL OR s.recipient = ANY (%(recipients)s))
    AND (%(cause)s::text IS NULL OR s.cause = %(cause)s)
    AND (%(rule)s::text IS NULL OR b.rule = %(rule)s)
+   AND (%(incident)s::bigint IS NULL
+        OR EXISTS (SELECT 1
+                     FROM mtabounce.incident_bounces AS h
+                    WHERE h.bounce_id = s.bounce_id AND h.incident_id = %(incident)s))
    AND (%(since)s::timestamptz IS NULL OR s.since >= %(since)s)
    AND (%(until)s::timestamptz IS NULL OR s.since < %(until)s)
    AND (s.cause NOT IN ('manual', 'complaint')

@@ -1,0 +1,167 @@
+"""What the circuit breaker counts, and the incidents that it makes; sql/incidents.sql."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from psycopg import AsyncConnection, Connection
+from psycopg.rows import class_row
+
+from mtabounce.store.rows import Row, as_json
+from mtabounce.store.statements import statements
+
+SQL = statements("incidents")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counted:
+    """A bounce that the breaker looks at."""
+
+    bounce_id: int
+    recipient_id: int
+    recipient: str
+    type: str
+    fault: str | None
+    reason: str
+    rule: str
+    remote_mta: str
+    diagnostic_code: str
+    first_seen_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Bounces of one operator and reason, after *since* and until *until*."""
+
+    operator: str
+    reason: str
+    since: datetime
+    until: datetime
+
+    def args(self) -> dict[str, Any]:
+        """Return them as the statements name them."""
+        names = ("operator", "reason", "since", "until")
+        return {name: getattr(self, name) for name in names}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Incident:
+    """A row of incidents, with how many recipients it concerns."""
+
+    id: int
+    kind: str
+    operator: str
+    reason: str
+    state: str
+    said: str
+    rule: str
+    began_at: datetime
+    last_at: datetime
+    closed_at: datetime | None
+    closed_by: str
+    why: str
+    recipients: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """A bounce of an incident."""
+
+    recipient: str
+    bounce_id: int
+    first_seen_at: datetime
+    diagnostic_code: str
+
+
+async def bounces_to_count(conn: AsyncConnection[Any], ids: Sequence[int]) -> list[Counted]:
+    """Return the bounces of recipients *ids* that this transaction made, as far as they count."""
+    async with conn.cursor(row_factory=class_row(Counted)) as cursor:
+        await cursor.execute(SQL["bounces_to_count"], {"ids": list(ids)})
+        return await cursor.fetchall()
+
+
+async def add_counts(conn: AsyncConnection[Any], rows: Sequence[Row]) -> None:
+    """Note bounces for the breaker; one that is noted already stays as it is."""
+    await conn.execute(SQL["add_counts"], {"rows": as_json(rows)})
+
+
+async def recent(conn: AsyncConnection[Any], span: Span) -> int:
+    """Return how many recipients bounced in *span*."""
+    cursor = await conn.execute(SQL["recent"], span.args())
+    (count,) = await cursor.fetchone() or (0,)
+    return int(count)
+
+
+async def is_confirmed(conn: AsyncConnection[Any], span: Span) -> bool:
+    """Tell whether an operator said within the last day that such bounces are true."""
+    cursor = await conn.execute(SQL["is_confirmed"], span.args())
+    (confirmed,) = await cursor.fetchone() or (False,)
+    return bool(confirmed)
+
+
+async def hours(conn: AsyncConnection[Any], span: Span) -> list[int]:
+    """Return how many bounced in each hour of *span* that had any, without incidents."""
+    cursor = await conn.execute(SQL["hours"], span.args())
+    return [count for (count,) in await cursor.fetchall()]
+
+
+async def delivered(
+    conn: AsyncConnection[Any], since: datetime, until: datetime
+) -> list[tuple[str, str, int]]:
+    """Return what logs say was delivered in the hours of a span: domain, host, count."""
+    cursor = await conn.execute(SQL["delivered"], {"since": since, "until": until})
+    return [(domain, relay, sent) for domain, relay, sent in await cursor.fetchall()]
+
+
+async def hold(conn: AsyncConnection[Any], span: Span, kind: str, example: Counted) -> bool:
+    """Put the bounces of *span* into the open incident of their group; return whether it is new."""
+    args = span.args() | {"kind": kind, "said": example.diagnostic_code[:1000]}
+    cursor = await conn.execute(SQL["open_incident"], args | {"rule": example.rule})
+    number, is_new = await cursor.fetchone() or (0, False)
+    await conn.execute(SQL["hold"], span.args() | {"incident": number, "settled": kind != "jump"})
+    return bool(is_new)
+
+
+async def hold_stragglers(conn: AsyncConnection[Any]) -> None:
+    """Put bounces into open incidents that were committed while these began."""
+    await conn.execute(SQL["hold_stragglers"])
+
+
+async def unsettled(conn: AsyncConnection[Any], limit: int) -> dict[str, int]:
+    """Return up to *limit* recipients of incidents, by id, that policy is to look at again."""
+    cursor = await conn.execute(SQL["unsettled"], {"limit": limit})
+    return {recipient: number for number, recipient in await cursor.fetchall()}
+
+
+async def settle(conn: AsyncConnection[Any], ids: Sequence[int]) -> None:
+    """Note that policy has looked at recipients *ids* again."""
+    await conn.execute(SQL["settle"], {"ids": list(ids)})
+
+
+async def close_incident(
+    conn: AsyncConnection[Any], number: int, state: str, who: str, why: str
+) -> None:
+    """Say what incident *number* was: confirmed or reverted."""
+    args = {"id": number, "state": state, "who": who, "why": why}
+    await conn.execute(SQL["close_incident"], args)
+
+
+async def forget_counts(conn: AsyncConnection[Any], before: datetime) -> None:
+    """Delete what was noted of bounces before *before*."""
+    await conn.execute(SQL["forget_counts"], {"before": before})
+
+
+def list_incidents(
+    conn: Connection[Any], *, number: int | None = None, state: str | None = None
+) -> list[Incident]:
+    """Return incidents, the latest first; None leaves a filter out."""
+    with conn.cursor(row_factory=class_row(Incident)) as cursor:
+        return cursor.execute(SQL["list_incidents"], {"id": number, "state": state}).fetchall()
+
+
+def bounces_of_incident(conn: Connection[Any], number: int, limit: int) -> list[Held]:
+    """Return the first *limit* bounces of incident *number*."""
+    with conn.cursor(row_factory=class_row(Held)) as cursor:
+        args = {"id": number, "limit": limit}
+        return cursor.execute(SQL["bounces_of_incident"], args).fetchall()

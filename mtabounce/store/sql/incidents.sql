@@ -1,0 +1,141 @@
+-- What the circuit breaker counts, and the incidents that it makes.
+
+-- name: bounces_to_count
+-- Bounces of these recipients that the breaker looks at, and has not counted yet.
+SELECT b.id AS bounce_id, b.recipient_id, b.recipient, b.type, b.fault, b.reason, b.rule, b.remote_mta,
+       b.diagnostic_code, b.first_seen_at
+  FROM mtabounce.bounces AS b
+ WHERE b.recipient_id = ANY (%(ids)s::bigint[])
+   AND (b.type = 'hard' OR b.fault = 'sender')
+   AND b.created_at = now()
+ ORDER BY b.first_seen_at, b.id;
+
+-- name: add_counts
+INSERT INTO mtabounce.breaker_counts (operator, reason, occurred_at, bounce_id, recipient_id, recipient)
+SELECT r.operator, r.reason, r.occurred_at, r.bounce_id, r.recipient_id, r.recipient
+  FROM json_to_recordset(%(rows)s::json) AS r
+       (operator text, reason text, occurred_at timestamptz, bounce_id bigint, recipient_id bigint, recipient text)
+ON CONFLICT DO NOTHING;
+
+-- name: recent
+-- How many recipients of a group bounced in a span.
+SELECT count(DISTINCT recipient_id)
+  FROM mtabounce.breaker_counts
+ WHERE operator = %(operator)s
+   AND reason = %(reason)s
+   AND occurred_at > %(since)s
+   AND occurred_at <= %(until)s;
+
+-- name: is_confirmed
+-- Whether an operator said within the last day that the bounces of a group are true.
+SELECT EXISTS (
+    SELECT 1
+      FROM mtabounce.incidents
+     WHERE operator = %(operator)s
+       AND reason = %(reason)s
+       AND state = 'confirmed'
+       AND closed_at > now() - interval '1 day');
+
+-- name: hours
+-- Bounces of a group in each hour of a span that had any, without those of incidents, unless these
+-- were confirmed.
+SELECT count(*)
+  FROM mtabounce.breaker_counts AS c
+ WHERE c.operator = %(operator)s
+   AND c.reason = %(reason)s
+   AND c.occurred_at > %(since)s
+   AND c.occurred_at <= %(until)s
+   AND NOT EXISTS (SELECT 1
+                     FROM mtabounce.incident_bounces AS h
+                     JOIN mtabounce.incidents AS i ON i.id = h.incident_id
+                    WHERE h.bounce_id = c.bounce_id AND i.state <> 'confirmed')
+ GROUP BY date_trunc('hour', c.occurred_at);
+
+-- name: delivered
+-- What was delivered in the hours of a span, by domain and host.
+SELECT domain, relay, sum(sent)::bigint AS sent
+  FROM mtabounce.delivery_stats
+ WHERE hour > %(since)s
+   AND hour <= %(until)s
+ GROUP BY domain, relay
+HAVING sum(sent) > 0;
+
+-- name: open_incident
+-- The open incident of a group, made where there is none; is_new says that.
+INSERT INTO mtabounce.incidents AS i (kind, operator, reason, said, rule, began_at, last_at)
+VALUES (%(kind)s, %(operator)s, %(reason)s, %(said)s, %(rule)s, %(since)s, %(until)s)
+ON CONFLICT (operator, reason) WHERE state = 'open' DO UPDATE
+   SET last_at = greatest(i.last_at, excluded.last_at), began_at = least(i.began_at, excluded.began_at)
+RETURNING id, xmax = 0 AS is_new;
+
+-- name: hold
+-- All bounces of a group in a span belong to the incident, unless an operator closed one with them.
+INSERT INTO mtabounce.incident_bounces (bounce_id, incident_id, recipient_id, recipient, settled)
+SELECT c.bounce_id, %(incident)s, c.recipient_id, c.recipient, %(settled)s
+  FROM mtabounce.breaker_counts AS c
+ WHERE c.operator = %(operator)s
+   AND c.reason = %(reason)s
+   AND c.occurred_at > %(since)s
+   AND c.occurred_at <= %(until)s
+ON CONFLICT (bounce_id) DO NOTHING;
+
+-- name: hold_stragglers
+-- Bounces that were committed while their incident began.
+INSERT INTO mtabounce.incident_bounces (bounce_id, incident_id, recipient_id, recipient, settled)
+SELECT c.bounce_id, i.id, c.recipient_id, c.recipient, i.kind = 'blocked'
+  FROM mtabounce.incidents AS i
+  JOIN mtabounce.breaker_counts AS c
+    ON c.operator = i.operator
+   AND c.reason = i.reason
+   AND c.occurred_at BETWEEN i.began_at AND i.last_at
+ WHERE i.state = 'open'
+ON CONFLICT (bounce_id) DO NOTHING;
+
+-- name: unsettled
+-- Recipients of incidents that policy is to look at again.
+SELECT DISTINCT h.recipient_id, h.recipient
+  FROM mtabounce.incident_bounces AS h
+ WHERE NOT h.settled
+ ORDER BY h.recipient
+ LIMIT %(limit)s;
+
+-- name: settle
+UPDATE mtabounce.incident_bounces
+   SET settled = true
+ WHERE NOT settled
+   AND recipient_id = ANY (%(ids)s::bigint[]);
+
+-- name: close_incident
+-- Its bounces are looked at again.
+WITH closed AS (
+    UPDATE mtabounce.incidents
+       SET state = %(state)s, closed_at = now(), closed_by = %(who)s, why = %(why)s
+     WHERE id = %(id)s
+       AND state <> %(state)s
+    RETURNING id)
+UPDATE mtabounce.incident_bounces AS h
+   SET settled = false
+  FROM closed
+ WHERE h.incident_id = closed.id;
+
+-- name: list_incidents
+SELECT i.id, i.kind, i.operator, i.reason, i.state, i.said, i.rule, i.began_at, i.last_at, i.closed_at,
+       i.closed_by, i.why, count(DISTINCT h.recipient_id) AS recipients
+  FROM mtabounce.incidents AS i
+  LEFT JOIN mtabounce.incident_bounces AS h ON h.incident_id = i.id
+ WHERE (%(id)s::bigint IS NULL OR i.id = %(id)s)
+   AND (%(state)s::text IS NULL OR i.state = %(state)s)
+ GROUP BY i.id
+ ORDER BY i.id DESC;
+
+-- name: bounces_of_incident
+SELECT h.recipient, b.id AS bounce_id, b.first_seen_at, b.diagnostic_code
+  FROM mtabounce.incident_bounces AS h
+  JOIN mtabounce.bounces AS b ON b.recipient_id = h.recipient_id AND b.id = h.bounce_id
+ WHERE h.incident_id = %(id)s
+ ORDER BY b.first_seen_at, b.id
+ LIMIT %(limit)s;
+
+-- name: forget_counts
+DELETE FROM mtabounce.breaker_counts
+ WHERE occurred_at < %(before)s;

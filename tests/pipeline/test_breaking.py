@@ -1,0 +1,193 @@
+"""The night of 14 December 2020: Gmail said 550 5.1.1 for valid users, for hours."""
+
+import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from click.testing import CliRunner
+from psycopg.rows import dict_row
+
+from mtabounce.cli import mtabounce
+from mtabounce.correlate import observe
+from mtabounce.errors import UsageError
+from mtabounce.model import (
+    Action,
+    BounceType,
+    Fault,
+    Judged,
+    Outcome,
+    RawInput,
+    Reading,
+    Report,
+    Verdict,
+)
+from mtabounce.pipeline.decide import Recorder
+from mtabounce.pipeline.upkeep import settle
+from mtabounce.policy import PolicySettings
+
+NIGHT = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=12)
+UNKNOWN = Verdict(type=BounceType.HARD, reason="user_unknown", fault=Fault.RECIPIENT, rule="r1")
+BLOCK = Verdict(type=BounceType.SOFT, reason="ip_blocked", fault=Fault.SENDER, rule="spamhaus")
+SAID = "550-5.1.1 The email account that you tried to reach does not exist."
+
+
+def seen(name, at, verdict=UNKNOWN, domain="gmail.com"):
+    report = Report(
+        outcome=Outcome.BOUNCE,
+        final_recipient=f"{name}@{domain}",
+        action=Action.FAILED,
+        original_message_id=f"{name}@lists",
+        diagnostic_code=SAID,
+        remote_mta=f"mx.{domain}",
+        occurred_at=at,
+    )
+    reading = Reading(
+        outcome=Outcome.BOUNCE, reports=(report,), fingerprint=name.encode(), relayed=False
+    )
+    raw = RawInput(source="receiver", content=b"", received_at=at, trusted=True)
+    return observe(raw, Judged(reading=reading, verdicts=(verdict,)))[0]
+
+
+def spread(prefix, count, hours, *, begin=NIGHT, **how):
+    step = timedelta(hours=hours) / count
+    return [seen(f"{prefix}{number}", begin + step * number, **how) for number in range(count)]
+
+
+async def recorded(conn, observations, batch=7):
+    recorder = Recorder(PolicySettings())
+    for start in range(0, len(observations), batch):
+        async with conn.transaction():
+            await recorder.record(conn, observations[start : start + batch])
+
+
+async def rows(conn, query):
+    async with conn.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(query)
+        return await cursor.fetchall()
+
+
+async def suppressed(conn, prefix):
+    found = await rows(conn, "SELECT recipient FROM active_suppressions")
+    return sum(one["recipient"].startswith(prefix) for one in found)
+
+
+@pytest.fixture
+async def night(conn):
+    """Five days with some bounces each hour, then six hours in which most mails bounce."""
+    for day in range(1, 6):
+        begin = NIGHT - timedelta(days=day)
+        await recorded(conn, spread(f"gone{day}x", 12, 4, begin=begin), 12)
+    await recorded(conn, spread("user", 300, 6))
+    return conn
+
+
+@pytest.fixture
+def cli(database_url, tmp_path):
+    config = tmp_path / "mtabounce.toml"
+    config.write_text(f'[database]\nurl = "{database_url}"\n')
+
+    async def run(*words):
+        arguments = ["--config", str(config), *words]
+        result = await asyncio.to_thread(CliRunner().invoke, mtabounce, arguments)
+        assert result.exception is None, result.output
+        return result.output
+
+    return run
+
+
+async def test_no_more_than_the_first_twenty_are_suppressed(night):
+    assert await suppressed(night, "user") <= 20
+    assert await suppressed(night, "gone") == 60
+
+    (incident,) = await rows(night, "SELECT * FROM incidents")
+    assert (incident["kind"], incident["operator"]) == ("jump", "google")
+    assert (incident["reason"], incident["state"]) == ("user_unknown", "open")
+    assert incident["said"] == SAID
+
+
+async def test_the_first_ones_are_let_go_when_policy_looks_again(night):
+    await settle(night, PolicySettings(), datetime.now(UTC))
+
+    assert await suppressed(night, "user") == 0
+    assert await suppressed(night, "gone") == 60
+
+
+async def test_one_command_reverts_it(night, cli):
+    assert "hard bounces (user_unknown) at google jump" in await cli("incidents", "list")
+
+    await cli("incidents", "revert", "1", "--yes", "--why", "outage at Gmail")
+
+    assert await suppressed(night, "user") == 0
+    assert await suppressed(night, "gone") == 60
+    assert "outage at Gmail" in await cli("incidents", "show", "1")
+    (left,) = await rows(night, "SELECT count(*) FROM incident_bounces WHERE NOT settled")
+    assert left["count"] == 0
+    assert "held back by incident 1" in await cli("why", "user200@gmail.com")
+
+
+async def test_confirmed_bounces_count_and_can_still_be_undone(night, cli):
+    await cli("incidents", "confirm", "1", "--yes")
+    assert await suppressed(night, "user") == 300
+
+    await recorded(night, spread("later", 30, 1, begin=NIGHT + timedelta(hours=6)))
+    assert await suppressed(night, "later") == 30
+
+    await cli("suppressions", "undo", "--incident", "1", "--yes")
+    assert await suppressed(night, "user") == 0
+    assert await suppressed(night, "gone") == 60
+
+
+async def test_other_operators_and_reasons_go_on(night):
+    at = NIGHT + timedelta(hours=2)
+    moved = replace(UNKNOWN, reason="mailbox_moved")
+    await recorded(night, [seen("eva", at, domain="example.org"), seen("fay", at, verdict=moved)])
+
+    assert await suppressed(night, "eva") == 1
+    assert await suppressed(night, "fay") == 1
+
+
+async def test_bounces_count_again_when_it_is_over(night):
+    await recorded(night, spread("after", 4, 1, begin=NIGHT + timedelta(hours=10)))
+
+    assert await suppressed(night, "after") == 4
+
+
+async def test_what_logs_say_was_delivered_shows_that_few_bounced(conn):
+    await conn.execute(
+        "INSERT INTO delivery_stats (hour, domain, relay, sender_domain, sent)"
+        " VALUES (%s, 'gmail.com', 'gmail-smtp-in.l.google.com', 'example.org', 5000)",
+        [NIGHT],
+    )
+
+    await recorded(conn, spread("user", 100, 1))
+
+    assert await rows(conn, "SELECT * FROM incidents") == []
+    assert await suppressed(conn, "user") == 100
+
+
+async def test_run_of_blocks_raises_that_we_are_blocked_and_suppresses_nobody(conn, cli):
+    await recorded(conn, spread("user", 40, 1, verdict=BLOCK, domain="outlook.com"))
+
+    listed = await cli("incidents", "list")
+    assert "you are blocked at microsoft by spamhaus (ip_blocked)" in listed
+    assert await suppressed(conn, "user") == 0
+    (counted,) = await rows(conn, "SELECT count(*) FROM incident_bounces")
+    assert counted["count"] == 40
+
+
+async def test_breaker_can_be_switched_off(conn):
+    recorder = Recorder(PolicySettings.model_validate({"breaker": {"enabled": False}}))
+    async with conn.transaction():
+        await recorder.record(conn, spread("user", 60, 1))
+
+    assert await suppressed(conn, "user") == 60
+
+
+def test_incident_that_is_not_there_is_said_not_to_be(database_url, tmp_path):
+    config = tmp_path / "mtabounce.toml"
+    config.write_text(f'[database]\nurl = "{database_url}"\n')
+
+    result = CliRunner().invoke(mtabounce, ["--config", str(config), "incidents", "show", "9"])
+
+    assert isinstance(result.exception, UsageError)
