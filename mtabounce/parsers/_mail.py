@@ -29,12 +29,14 @@ _BLANK_LINES = re.compile(r"\n(?:[ \t]*\n){3,}")  # patterns would take long ove
 _READABLE = frozenset({"text/plain", "text/html"})
 _DAEMONS_LOCAL_PART = re.compile(
     r"(?i)(?:mailer[-_.]?daemon|post[-_]?master|bounces?|mail[-_.]?delivery|mailerdaemon|mdaemon|daemon)"
-    r"[^@\s]*(?:@|>|$|\s)|mail delivery (?:sub)?system|system administrator|<>\s*$|^[ \t]*$"
+    r"[^@\s]*(?:@|>|$|\s)|mail delivery (?:sub)?system|system administrator"
+    r"|microsoftexchange[0-9a-f]{32}@|<>\s*$|^[ \t]*$"
 )
 _DAEMON = re.compile(
     r"(?i)(?:mailer[-_ .]?daemon|post_?master|mail[-_ ]?deliver|mail[-_ ]?daemon|mail[-_ ]?admin"
     r"|deliver(?:y|ies)[-_ ]|system admin|mdaemon|non-?delivery|bounce|daemon@|virus"
-    r"|e500_smtp|mail service|imss|interscan|returned ?mail|undeliver)"
+    r"|microsoftexchange[0-9a-f]{32}@|e500_smtp|mail service|imss|interscan|returned ?mail"
+    r"|undeliver)"
 )
 _NO_REPLY = re.compile(r"(?i)no-?reply@")
 _NEWS_OF_FAILURE = re.compile(

@@ -30,9 +30,14 @@ _OLD = Dialect(
     starts=r"did(?: |\n)not(?: |\n)reach (?:some or all of the intended|the following) recipients?"
     r"(?:\(s\))?[.:]?|the following recipient\(s\) (?:could|cannot) (?:not )?be reached:?"
     r"|konnte(?:n)? (?:einige|die folgenden)[^\n]*Empf[^\n]*(?:erreich|zugestellt)[^\n]*"
-    r"|n'a pas atteint[^\n]*|non ha raggiunto[^\n]*|no se pudo entregar a[^\n]*",
-    recipient=rf"^[ \t]*'?(?:[^\n]*SMTP=)?(?P<address>{ADDRESS})'?;?(?: \([^)\n]*\))? (?:on|am|le"
-    rf"|el|il|op|em|at) \d?\w",
+    r"|n'a pas atteint[^\n]*|non ha raggiunto[^\n]*|no se pudo entregar a[^\n]*"
+    r"|no lleg(?:ó|o) a [^\n]*destinatari[^\n]*|n(?:ã|a)o (?:alcan(?:ç|c)ou|chegou)[^\n]*destinat"
+    r"[^\n]*|heeft (?:enkele|een aantal|sommige)[^\n]*niet bereikt[^\n]*|nie dotar(?:ł|l)a do[^\n]*"
+    r"|n(?:å|a)dde inte[^\n]*mottagar[^\n]*|n(?:å|a)ede ikke[^\n]*modtager[^\n]*"
+    r"|не доставлено [^\n]*получател[^\n]*|受信者に(?:届|配信)[^\n]*"
+    r"|(?:没有|未能)到达[^\n]*收件人[^\n]*",
+    recipient=rf"^[ \t]*'?(?:[^\n]*SMTP=)?(?P<address>{ADDRESS})'?;?(?: \([^)\n]*\))?"
+    r"(?: (?:on|am|le|el|il|op|em|den|dnia|at) \d?\w|[ \t]+\d{1,4}[./-]\d)",
     stops=r"^Original message|^Your message was sent",
 )
 
@@ -84,5 +89,14 @@ PARSER = Parser(
         "did not\nreach",
         "system administrator",
         "undeliverable:",
+        "destinatarios",
+        "destinatários",
+        "niet bereikt",
+        "mottagar",
+        "modtager",
+        "nie dotarła",
+        "получател",
+        "受信者に",
+        "收件人",
     ),
 )

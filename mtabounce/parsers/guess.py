@@ -16,7 +16,7 @@ from mtabounce.parsers._prose import essence, has_failed, is_delay, without_head
 _ADDRESSES = re.compile(ADDRESS)
 _NOT_A_RECIPIENT = re.compile(r"(?i)^(?:post_?master|mailer-daemon|abuse|support|help\w*|info)@")
 _SENDERS = re.compile(
-    rf"(?im)(?:MAIL FROM:?|^ *From:|^ *Sender:|Message-ID:|sent by) ?<?({ADDRESS})"
+    rf"(?im)(?:MAIL FROM:?|^ *From:|^ *Sender:|Message-ID:|sent by|message from) ?<?({ADDRESS})"
 )
 
 

@@ -7,8 +7,12 @@ PARSER = plain_text(
     ("sent <<<", "sent >>>", "message from interscan", "unable to deliver message to <"),
     Dialect(
         robots=True,
-        recipient=rf"(?:Sent [<>]{{3}} RCPT TO:|Unable to deliver message to) ?<"
-        rf"(?P<address>{ADDRESS})>",
+        recipient=rf"Sent [<>]{{3}} RCPT TO: ?<(?P<address>{ADDRESS})>",
+        stops=r"\*+\s+End of message",
+    ),
+    Dialect(
+        robots=True,
+        recipient=rf"Unable to deliver message to ?<(?P<address>{ADDRESS})>",
         stops=r"\*+\s+End of message",
     ),
 )
