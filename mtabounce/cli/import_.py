@@ -40,7 +40,13 @@ _MAILS = 200  # that one transaction takes
 
 @click.group()
 def command() -> None:
-    """Read old logs and mailboxes. What is in the database already is not counted again."""
+    """
+    Read old logs and mailboxes. What is in the database already is not counted again.
+
+    \b
+    Example:
+      mtabounce import logs /var/log/mail.log.*
+    """
 
 
 @command.command()
@@ -51,7 +57,14 @@ def command() -> None:
     type=click.Path(path_type=Path, exists=True),
     metavar="PATH...",
 )
-@click.option("--format", "form", type=click.Choice(["auto", *formats()]), default="auto")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["auto", *formats()]),
+    default="auto",
+    show_default=True,
+    help="Whose logs they are.",
+)
 @click.option("--host", default="", help="Host of lines that name none.  [default: this host]")
 @click.option("--timezone", help='Zone of times without one, such as "Europe/Berlin".')
 @click.pass_obj

@@ -55,6 +55,7 @@ def _postfix(transport: str, folder: Path, mx: FakeMX, service: Service, lifetim
 
 def _exim(suffix: str, folder: Path, mx: FakeMX, service: Service) -> Exim:
     sections = {
+        "main": shipped("exim/log.conf", service),
         "routers": shipped(f"exim/router{suffix.replace('.pipe', '.lmtp')}", service),
         "transports": shipped(f"exim/transport{suffix}", service),
         "retry": shipped("exim/retry", service),
