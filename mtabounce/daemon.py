@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import signal
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ import uvloop
 from psycopg import AsyncConnection
 from psycopg.errors import InsufficientPrivilege
 
-from mtabounce.errors import ConfigError, StoreUnavailable
+from mtabounce.errors import ConfigError, StoreUnavailable, TryAgainLater
 from mtabounce.pipeline.decide import Recorder
 from mtabounce.pipeline.inbox import Inbox
 from mtabounce.pipeline.judging import Judging
@@ -42,7 +43,8 @@ from mtabounce.web.server import HttpServer
 
 UPKEEP = 3600.0  # seconds between looks at the partitions
 SWEEP = 60.0  # seconds between looks for suppressions that are over, and for incidents
-GRACE = 10.0  # seconds that work under way gets when we stop
+GRACE = 10.0  # seconds that work under way gets when we stop, in all parts together
+LEAST_GRACE = 0.5  # seconds for the parts that come last
 IDLE_IN_TRANSACTION = timedelta(minutes=15)  # a worker holds its claim while it parses
 log = logging.getLogger(__name__)
 
@@ -146,6 +148,7 @@ class _Daemon:
         self._config = config
         self._url = url
         self._stop = asyncio.Event()
+        self._ends_at: float | None = None  # by the monotonic clock; None: not told to stop
         self._wake = asyncio.Event()
         self._logs: list[LogRecorder] = []
 
@@ -168,7 +171,7 @@ class _Daemon:
             self._tailing(),
             asyncio.TaskGroup() as tasks,
         ):
-            tasks.create_task(inbox.run())
+            writing = tasks.create_task(inbox.run())
             upkeep = [
                 tasks.create_task(self._again_and_again(UPKEEP, ensure_partitions)),
                 tasks.create_task(self._again_and_again(SWEEP, self._decide_again)),
@@ -184,9 +187,12 @@ class _Daemon:
             finally:
                 for task in upkeep:
                     task.cancel()
-                await asyncio.gather(receiver.close(GRACE), pipe.close(GRACE))
+                for worker in workers:
+                    worker.stop()  # now: they end their batch while mails under way are taken
+                grace = self._grace()
+                await asyncio.gather(receiver.close(grace), pipe.close(grace), http.close())
                 inbox.close()
-                await http.close()
+                await self._end([writing])
 
     async def work(self, *, until_idle: bool) -> None:
         if until_idle:
@@ -196,8 +202,7 @@ class _Daemon:
             await self._stop.wait()
 
     async def tail(self, *, until_idle: bool) -> None:
-        self._on(signal.SIGTERM, self._stop.set)
-        self._on(signal.SIGINT, self._stop.set)
+        self._stop_on_signals()
         async with self._tailing(until_idle=until_idle) as running:
             stop = asyncio.create_task(self._stop.wait())
             over = asyncio.create_task(_all(running))
@@ -214,10 +219,7 @@ class _Daemon:
         finally:
             for one in tailers:
                 one.stop()
-            if running:
-                _, late = await asyncio.wait(running, timeout=GRACE)
-                for task in late:
-                    task.cancel()
+            await self._end(running)
 
     def _tailers(self) -> Iterator[Tailer | JournalTailer]:
         if not self._settings.log:
@@ -237,8 +239,7 @@ class _Daemon:
     @asynccontextmanager
     async def _working(self, inbox: Inbox | None = None) -> AsyncIterator[list[Worker]]:
         """Run the workers; when the block is left, let them end the batch under way."""
-        self._on(signal.SIGTERM, self._stop.set)
-        self._on(signal.SIGINT, self._stop.set)
+        self._stop_on_signals()
         count = self._settings.worker.processes or os.cpu_count() or 1
         is_busy = inbox.is_busy if inbox else bool
         workers = [self._worker(is_busy=is_busy) for _ in range(count)]
@@ -248,9 +249,7 @@ class _Daemon:
         finally:
             for one in workers:
                 one.stop()
-            _, late = await asyncio.wait(running, timeout=GRACE)
-            for task in late:
-                task.cancel()  # its inputs go back with the transaction
+            await self._end(running)  # or cancel: their inputs go back with the transaction
 
     def _worker(self, *, until_idle: bool = False, is_busy: Callable[[], bool] = bool) -> Worker:
         return Worker(
@@ -278,6 +277,26 @@ class _Daemon:
         )
         return partial(connect, self._url, application_name=f"mtabounce {part}", settings=settings)
 
+    def _stop_on_signals(self) -> None:
+        self._on(signal.SIGTERM, self._begin_to_stop)
+        self._on(signal.SIGINT, self._begin_to_stop)
+
+    def _begin_to_stop(self) -> None:
+        self._ends_at = self._ends_at or time.monotonic() + GRACE
+        self._stop.set()
+
+    def _grace(self) -> float:
+        """Return how many seconds are left for work under way."""
+        left = self._ends_at - time.monotonic() if self._ends_at else GRACE
+        return max(left, LEAST_GRACE)
+
+    async def _end(self, running: _Running) -> None:
+        """Wait for *running*, which were told to stop, as long as there is time; then cancel."""
+        if running:
+            _, late = await asyncio.wait(running, timeout=self._grace())
+            for task in late:
+                task.cancel()
+
     def _on(self, number: signal.Signals, action: Callable[[], None]) -> None:
         asyncio.get_running_loop().add_signal_handler(number, action)
 
@@ -289,8 +308,8 @@ class _Daemon:
                 async with await self._connector("upkeep")() as conn:
                     with unavailable():
                         await work(conn)
-            except StoreUnavailable as error:
-                log.warning("upkeep: %s", error)
+            except Exception as error:  # mail comes in without it
+                log.warning("upkeep: %s", error, exc_info=not isinstance(error, TryAgainLater))
             await asyncio.sleep(pause)
 
     async def _decide_again(self, conn: AsyncConnection[Any]) -> int:

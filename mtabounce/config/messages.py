@@ -84,7 +84,7 @@ def _fault(error: ErrorDetails, annotation: Any) -> str:
     hint = ""
     if error["type"] in ("literal_error", "enum") and isinstance(error["input"], str):
         hint = did_you_mean(error["input"], list(choices(annotation)), quote='"')
-    elif is_list(annotation) and not isinstance(error["input"], list | dict):
+    elif is_list(annotation) and isinstance(error["input"], str):
         hint = f"; write [{value}]"
     return f"expected {_with_article(wanted)}, found {value}{hint}"
 

@@ -28,6 +28,8 @@ _SETTINGS = {
 }
 _LOG_LIMIT = 10_000_000  # bytes; then it becomes postgres.log.1
 _PATIENCE = 60.0  # seconds for the remains of a killed server to go
+# Seconds for each; with the daemon's own 10 s less than systemd's TimeoutStopSec in contrib/.
+_SIGNALS = ((signal.SIGINT, 10.0), (signal.SIGQUIT, 5.0), (signal.SIGKILL, None))
 _RESTART_PAUSES = (0.1, 5.0)  # seconds: first, and at most
 
 
@@ -189,7 +191,7 @@ def _server(cluster: Cluster, pid: str) -> psutil.Process | None:
 
 def _end(process: psutil.Process, has_ended: Callable[[float | None], bool]) -> None:
     """Stop *process*: fast, then at once, then by force. *has_ended* waits so many seconds."""
-    for number, patience in ((signal.SIGINT, 30.0), (signal.SIGQUIT, 10.0), (signal.SIGKILL, None)):
+    for number, patience in _SIGNALS:
         with suppress(psutil.NoSuchProcess):
             process.send_signal(number)
         if has_ended(patience):
