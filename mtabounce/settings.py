@@ -15,6 +15,7 @@ from mtabounce.pipeline.settings import WorkerSettings
 from mtabounce.policy import PolicySettings
 from mtabounce.sources._log_settings import LogSettings
 from mtabounce.sources.mailboxes import MailboxSettings, Protocol, protocols
+from mtabounce.sources.mailboxes.imap import ImapSettings
 from mtabounce.sources.mailboxes.pop3 import Pop3Settings
 from mtabounce.sources.pipe import PipeSettings
 from mtabounce.sources.receiver import ReceiverSettings
@@ -59,6 +60,7 @@ class Settings(Section):
     return_path: ReturnPathSettings = Field(default_factory=ReturnPathSettings)
     pipe: PipeSettings = Field(default_factory=PipeSettings)
     pop3: list[Pop3Settings] = Field(default=[])
+    imap: list[ImapSettings] = Field(default=[])
     http: HttpSettings = Field(default_factory=HttpSettings)
     worker: WorkerSettings = Field(default_factory=WorkerSettings)
     headers: HeaderSettings = Field(default_factory=HeaderSettings)

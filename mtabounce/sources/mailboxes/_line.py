@@ -27,7 +27,7 @@ class Line:
         cls, host: str, port: int, seconds: float, context: ssl.SSLContext | None
     ) -> Self:
         """Connect; with *context*, in TLS at once. Raises MailboxError, in words."""
-        with _explained(f"{host}:{port}"):
+        with explained(f"{host}:{port}"):
             async with asyncio.timeout(seconds):
                 streams = await asyncio.open_connection(
                     host, port, ssl=context, limit=LONGEST, server_hostname=context and host
@@ -38,20 +38,20 @@ class Line:
         """Begin TLS. What came before it in the clear counts for nothing (CVE-2021-33515)."""
         if self.has_surplus():
             raise MailboxError(f"{self._host} goes on talking before TLS begins")
-        with _explained(self._host):
+        with explained(self._host):
             async with asyncio.timeout(self.seconds):
                 await self._writer.start_tls(context, server_hostname=self._host)
 
     async def read(self) -> bytes:
         """Return the next line, with its end. Raises MailboxError at the end of input."""
-        with _explained(self._host):
+        with explained(self._host):
             return await self._reader.readuntil(b"\n")
 
     async def write(self, line: bytes) -> None:
         """Send *line*, and CRLF. Raises ValueError where it would be more than one line."""
         if b"\r" in line or b"\n" in line or b"\0" in line:
             raise ValueError("a command holds a line break")
-        with _explained(self._host):
+        with explained(self._host):
             self._writer.write(line + b"\r\n")
             async with asyncio.timeout(self.seconds):
                 await self._writer.drain()
@@ -66,8 +66,8 @@ class Line:
 
 
 @contextmanager
-def _explained(where: str) -> Iterator[None]:
-    """Turn what goes wrong on the network into one line."""
+def explained(where: str) -> Iterator[None]:
+    """Turn what goes wrong on the network into a MailboxError of one line."""
     try:
         yield
     except TimeoutError as error:

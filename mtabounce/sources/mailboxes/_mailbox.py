@@ -61,7 +61,8 @@ class Session(Interface):
         """End the session at once. Nothing is deleted."""
 
 
-def _plain(text: str) -> str:
+def one_line(text: str) -> str:
+    """Return *text*. Raises ValueError where it would be more than a word of a command."""
     if not text or not text.isprintable():
         raise ValueError("must be on one line, without control characters")
     return text
@@ -70,7 +71,7 @@ def _plain(text: str) -> str:
 class OAuthSettings(Section):
     """A refresh token, from which tokens to log in with are made (RFC 6749 §6)."""
 
-    token_url: Annotated[str, AfterValidator(_plain)] = Field(
+    token_url: Annotated[str, AfterValidator(one_line)] = Field(
         description='Where tokens are made, such as "https://oauth2.googleapis.com/token".'
     )
     client_id: str = Field(description="The id of your application there.")
@@ -90,14 +91,16 @@ class OAuthSettings(Section):
 class MailboxSettings(Section):
     """A mailbox that bounces are fetched from."""
 
-    name: Annotated[str, AfterValidator(_plain)] | None = Field(
+    name: Annotated[str, AfterValidator(one_line)] | None = Field(
         default=None, description="What to call it. Absent: username@host."
     )
-    host: Annotated[str, AfterValidator(_plain)] = Field(description="The name of the server.")
+    host: Annotated[str, AfterValidator(one_line)] = Field(description="The name of the server.")
     port: int | None = Field(
         default=None, ge=1, le=65535, description="Its port. Absent: the usual one."
     )
-    username: Annotated[str, AfterValidator(_plain)] = Field(description="The name to log in with.")
+    username: Annotated[str, AfterValidator(one_line)] = Field(
+        description="The name to log in with."
+    )
     password_file: SecretFile | None = Field(default=None, description="A file with the password.")
     tls: Literal["implicit", "starttls", "none"] = Field(
         default="implicit",

@@ -1,0 +1,117 @@
+"""Bounces in the mailboxes of a real Dovecot are fetched, each once, and other mail is left."""
+
+import asyncio
+import json
+from functools import partial
+
+import pytest
+
+from mtabounce.pipeline.judge_process import JudgeSettings
+from mtabounce.pipeline.judging import Judging
+from mtabounce.sources.mailboxes import MailboxError, MailboxRefused, protocols
+from mtabounce.sources.poller import Poller
+from mtabounce.store.connection import connect
+from tests.live.dovecot import PASSWORD, USER, Dovecot
+from tests.live.load import bounce_of
+
+HUMAN = b"From: Ann <ann@example.net>\nTo: bounces@b.example.org\nSubject: Lunch\n\nNoon?\n"
+
+
+@pytest.fixture
+def dovecot(folder):
+    with Dovecot(folder / "dovecot") as dovecot:
+        yield dovecot
+
+
+@pytest.fixture
+def poll(database_url, dovecot, tmp_path):
+    """A function that polls the mailbox once."""
+    secret = tmp_path / "password"
+    secret.write_text(PASSWORD)
+    secret.chmod(0o600)
+
+    async def run(protocol, tls, **changes):
+        judging = Judging(JudgeSettings(), deadline=10, memory=2**28)
+        kind = protocols()[protocol]
+        known = {
+            "host": "localhost",
+            "port": dovecot.ports[protocol + ("s" if tls == "implicit" else "")],
+            "username": USER,
+            "password_file": str(secret),
+            "tls": tls,
+            "tls_ca_file": str(dovecot.certificate),
+        }
+        settings = kind.settings.model_validate_json(json_of(known | changes), strict=True)
+        connecting = partial(connect, database_url, application_name="test")
+        poller = Poller(kind, settings, connecting, judging, asyncio.Lock(), lambda: None)
+        try:
+            return await poller.poll()
+        finally:
+            await judging.close()
+
+    return run
+
+
+def json_of(values):
+    return json.dumps({name: value for name, value in values.items() if value is not None})
+
+
+def bounce(number):
+    text = bounce_of(f"user{number}@example.net", number=number)
+    return text if isinstance(text, bytes) else text.encode()
+
+
+@pytest.mark.parametrize("protocol", ["pop3", "imap"])
+@pytest.mark.parametrize("tls", ["implicit", "starttls", "none"])
+async def test_bounces_are_fetched_and_other_mail_is_left(dovecot, poll, protocol, tls):
+    for number in range(3):
+        dovecot.put(bounce(number))
+    dovecot.put(HUMAN)
+
+    first, second = await poll(protocol, tls), await poll(protocol, tls)
+
+    assert (first.stored, first.deleted, first.other) == (3, 3, 1)
+    assert (second.stored, second.deleted, second.other) == (0, 0, 0)
+    assert dovecot.mails() == [HUMAN]
+
+
+@pytest.mark.parametrize("protocol", ["pop3", "imap"])
+async def test_thousand_mails_are_fetched(dovecot, poll, protocol):
+    for number in range(1_000):
+        dovecot.put(bounce(number))
+
+    tally = await poll(protocol, "implicit")
+
+    assert (tally.stored, tally.deleted, dovecot.mails()) == (1_000, 1_000, [])
+
+
+@pytest.mark.parametrize("protocol", ["pop3", "imap"])
+async def test_long_lines_arrive(dovecot, poll, protocol):
+    dovecot.put(bounce(1) + b"x" * 100_000 + b"\n.\n..\n")
+
+    assert (await poll(protocol, "implicit")).stored == 1
+
+
+async def test_apop_logs_in(dovecot, poll):
+    dovecot.put(bounce(1))
+
+    assert (await poll("pop3", "none", apop=True)).stored == 1
+
+
+@pytest.mark.parametrize("protocol", ["pop3", "imap"])
+async def test_what_is_wrong_is_said_in_one_line(dovecot, poll, protocol, tmp_path):
+    wrong = tmp_path / "wrong"
+    wrong.write_text("wrong")
+    wrong.chmod(0o600)
+    dovecot.put(bounce(1))
+
+    with pytest.raises(MailboxRefused, match="does not let") as refusal:
+        await poll(protocol, "implicit", password_file=str(wrong))
+    with pytest.raises(MailboxError, match="certificate that proves nothing") as strange:
+        await poll(protocol, "implicit", tls_ca_file=None)
+    with pytest.raises(MailboxError, match="IP address mismatch") as mismatch:
+        await poll(protocol, "starttls", host="127.0.0.1")
+
+    for said in (refusal, strange, mismatch):
+        assert "\n" not in str(said.value)
+    assert len(dovecot.mails()) == 1
