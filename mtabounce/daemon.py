@@ -40,6 +40,8 @@ from mtabounce.store.state import state_directory
 from mtabounce.store.unavailable import unavailable
 from mtabounce.web.app import application
 from mtabounce.web.server import HttpServer
+from mtabounce.web.spool import Spool
+from mtabounce.web.webhooks import Webhooks
 
 UPKEEP = 3600.0  # seconds between looks at the partitions
 SWEEP = 60.0  # seconds between looks for suppressions that are over, and for incidents
@@ -165,7 +167,10 @@ class _Daemon:
         polling = Polling(
             settings.mailboxes(), self._connector("poller"), self._judging(), self._wake.set
         )
-        http = HttpServer(settings.http, application(self._troubles))
+        folder = state_directory(settings.state) / "spool"
+        spool = Spool(folder, inbox.append)
+        webhooks = Webhooks(settings.webhooks, inbox.append, spool)
+        http = HttpServer(settings.http, application(self._troubles, webhooks.routes()))
         async with (
             self._working(inbox) as workers,
             self._tailing(),
@@ -173,6 +178,7 @@ class _Daemon:
         ):
             writing = tasks.create_task(inbox.run())
             upkeep = [
+                tasks.create_task(spool.run()),
                 tasks.create_task(self._again_and_again(UPKEEP, ensure_partitions)),
                 tasks.create_task(self._again_and_again(SWEEP, self._decide_again)),
             ]

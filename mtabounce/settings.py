@@ -22,6 +22,7 @@ from mtabounce.sources.receiver import ReceiverSettings
 from mtabounce.store.connection import DatabaseSettings
 from mtabounce.store.state import StateSettings
 from mtabounce.web.server import HttpSettings
+from mtabounce.web.webhooks import WebhookSettings, check, providers_of
 
 
 class HeaderSettings(Section):
@@ -62,6 +63,9 @@ class Settings(Section):
     pop3: list[Pop3Settings] = Field(default=[])
     imap: list[ImapSettings] = Field(default=[])
     http: HttpSettings = Field(default_factory=HttpSettings)
+    webhooks: dict[str, WebhookSettings] = Field(
+        default_factory=dict, description="The webhooks of ESPs, by name: [webhooks.ses]."
+    )
     worker: WorkerSettings = Field(default_factory=WorkerSettings)
     headers: HeaderSettings = Field(default_factory=HeaderSettings)
     rules: RuleSettings = Field(default_factory=RuleSettings)
@@ -80,7 +84,9 @@ class Settings(Section):
 
     def judging(self) -> JudgeSettings:
         """Return what the parsers and the classifier need to know."""
-        return JudgeSettings(self.headers.names(), self.rules.folder, dict(self.rules.types))
+        check(self.webhooks)
+        whose = providers_of(self.webhooks)
+        return JudgeSettings(self.headers.names(), self.rules.folder, dict(self.rules.types), whose)
 
 
 def load_settings(path: Path | None, environ: Mapping[str, str] = os.environ) -> Settings:

@@ -245,7 +245,8 @@ def test_open_secrets_are_refused_whoever_wrote_them(tmp_path):
 
     for key in secrets:
         config = tmp_path / "mtabounce.toml"
-        outer = f"[[{key.place[0]}]]\n" if key.place[1] == "*" else ""  # of a section in a list
+        listed = key.place[1] == "*" and ".NAME" not in key.header
+        outer = f"[[{key.place[0]}]]\n" if listed else ""  # of a section in a list
         inner = "" if outer.strip() == key.header else f"{key.header}\n"
         config.write_text(f'{outer}{inner}{key.name} = "{path}"\n')
         with pytest.raises(ConfigError, match="run: chmod 600"):

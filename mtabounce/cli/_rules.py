@@ -5,7 +5,6 @@ from importlib import import_module
 from pathlib import Path
 
 from mtabounce.classify import Classifier, load
-from mtabounce.parsers import HeaderNames
 from mtabounce.pipeline.judge import Judge
 
 _PLACES = (Path("mtabounce.toml"), Path("/etc/mtabounce/mtabounce.toml"))
@@ -21,8 +20,9 @@ def judge_for(config: Path | None, folder: Path | None = None) -> Judge:
         return Judge(load(folder))
     # The settings of all parts, and pydantic with them, take 250 ms to import.
     settings = import_module("mtabounce.settings").load_settings(config)
-    names: HeaderNames = settings.headers.names()
-    return Judge(load(folder or settings.rules.folder, settings.rules.types), names)
+    known = settings.judging()
+    rules = load(folder or settings.rules.folder, settings.rules.types)
+    return Judge(rules, known.names, known.providers)
 
 
 def classifier_for(config: Path | None, folder: Path | None = None) -> Classifier:

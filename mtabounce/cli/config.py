@@ -18,6 +18,7 @@ from mtabounce.config.messages import label_of
 from mtabounce.config.shape import Place, values
 from mtabounce.errors import ConfigError, UsageError
 from mtabounce.settings import Settings, load_with_origins
+from mtabounce.web.webhooks import check as check_webhooks
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -124,6 +125,7 @@ def _check_rules(loaded: Loaded[Settings]) -> None:
         raise ConfigError(f"{loaded.origin(('rules', 'types'))}: [rules] types: {error}") from error
     if rules.folder is not None:
         load_rules(rules.folder)
+    check_webhooks(loaded.settings.webhooks)
 
 
 def _effective(loaded: Loaded[Settings]) -> Iterator[_Value]:

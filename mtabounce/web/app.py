@@ -1,6 +1,6 @@
 """The HTTP application: health, readiness and metrics."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from prometheus_client import CONTENT_TYPE_LATEST, disable_created_metrics, generate_latest
 from starlette.applications import Starlette
@@ -13,7 +13,7 @@ disable_created_metrics()  # a second series for each, of no use to anybody
 Troubles = Callable[[], Awaitable[dict[str, str]]]
 
 
-def application(troubles: Troubles) -> Starlette:
+def application(troubles: Troubles, more: Sequence[Route] = ()) -> Starlette:
     """Return the application; *troubles* names each part that cannot work now, and why."""
 
     async def readyz(request: Request) -> Response:
@@ -22,7 +22,12 @@ def application(troubles: Troubles) -> Starlette:
         return JSONResponse({"ready": not found, "troubles": found}, 503 if found else 200)
 
     return Starlette(
-        routes=[Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)]
+        routes=[
+            Route("/healthz", healthz),
+            Route("/readyz", readyz),
+            Route("/metrics", metrics),
+            *more,
+        ]
     )
 
 

@@ -1,0 +1,139 @@
+"""
+Inputs on disk, for as long as PostgreSQL is away: a file each, durable before it has its name.
+
+A file is written under a name that nobody reads, synced, then renamed; a crash leaves either all
+of it or nothing. What is damaged later is set aside, not lost.
+"""
+
+import asyncio
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from itertools import count
+from pathlib import Path
+from time import time_ns
+
+from prometheus_client import Counter, Gauge
+
+from mtabounce.errors import StoreUnavailable, TryAgainLater
+from mtabounce.model import RawInput
+
+SPOOLED = Counter("mtabounce_spooled_total", "Inputs that were kept on disk at first.")
+WAITING = Gauge("mtabounce_spool_inputs", "Inputs that wait on disk for the database.")
+MAX_OCTETS = 2**30  # of the whole spool
+_READY = ".input"
+_DAMAGED = ".damaged"
+log = logging.getLogger(__name__)
+
+Accept = Callable[[RawInput], Awaitable[None]]
+
+
+class Spool:
+    """Keeps inputs in *folder*, and hands them on in their order. Start run() in a task."""
+
+    def __init__(self, folder: Path, accept: Accept, pause: float = 1.0) -> None:
+        self._folder = folder
+        self._accept = accept
+        self._pause = pause  # seconds between looks
+        self._numbers = count()
+        self._octets = 0
+
+    async def keep(self, raw: RawInput) -> None:
+        """Return once *raw* is on disk. Raises TryAgainLater where it cannot be."""
+        try:
+            await asyncio.to_thread(self._write, raw)
+        except OSError as error:
+            raise TryAgainLater(f"the spool cannot be written: {error.strerror}") from error
+        SPOOLED.inc()
+        WAITING.inc()
+
+    async def run(self) -> None:
+        """Hand on what is there, oldest first, again and again, until cancelled."""
+        while True:
+            await self.drain()
+            await asyncio.sleep(self._pause)
+
+    async def drain(self) -> None:
+        """Hand on what is there; stop at the first that the database does not take."""
+        paths = await asyncio.to_thread(self._waiting)
+        WAITING.set(len(paths))
+        self._octets = await asyncio.to_thread(_octets, paths)
+        for path in paths:
+            raw = await asyncio.to_thread(_read, path)
+            if raw is None:
+                log.error("spool: %s is damaged, and set aside", path.name)
+                path.rename(path.with_suffix(_DAMAGED))
+                continue
+            try:
+                await self._accept(raw)
+            except StoreUnavailable:
+                return
+            path.unlink()
+            WAITING.dec()
+
+    def _waiting(self) -> list[Path]:
+        return sorted(self._folder.glob(f"*{_READY}"))
+
+    def _write(self, raw: RawInput) -> None:
+        packed = _packed(raw)
+        if self._octets + len(packed) > MAX_OCTETS:
+            raise OSError(None, "it is full")
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        name = f"{time_ns():020d}-{os.getpid()}-{next(self._numbers):06d}"
+        draft = self._folder / f"{name}.draft"
+        try:
+            with draft.open("xb") as file:
+                file.write(packed)
+                file.flush()
+                os.fsync(file.fileno())
+            draft.rename(self._folder / f"{name}{_READY}")
+        except OSError:
+            draft.unlink(missing_ok=True)
+            raise
+        _sync(self._folder)
+        self._octets += len(packed)
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _octets(paths: list[Path]) -> int:
+    return sum(path.stat().st_size for path in paths)
+
+
+def _packed(raw: RawInput) -> bytes:
+    head = {
+        "source": raw.source,
+        "received_at": raw.received_at.isoformat(),
+        "peer": raw.peer,
+        "trusted": raw.trusted,
+        "size": len(raw.content),
+        "sha256": hashlib.sha256(raw.content).hexdigest(),
+    }
+    return json.dumps(head).encode() + b"\n" + raw.content
+
+
+def _read(path: Path) -> RawInput | None:
+    """Return what is in the file; None where it is not as it was written."""
+    head, _, content = path.read_bytes().partition(b"\n")
+    try:
+        said = json.loads(head)
+        if said["sha256"] != hashlib.sha256(content).hexdigest():
+            return None
+        return RawInput(
+            source=said["source"],
+            content=content,
+            received_at=datetime.fromisoformat(said["received_at"]),
+            peer=said["peer"],
+            trusted=said["trusted"],
+        )
+    except (ValueError, KeyError, TypeError):
+        return None

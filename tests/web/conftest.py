@@ -1,0 +1,77 @@
+"""A server on a port of its own, and connections as the daemon has them."""
+
+import asyncio
+import http.client
+import json
+from contextlib import asynccontextmanager
+from functools import partial
+from urllib.parse import urlsplit
+
+import pytest
+
+from mtabounce.config import ListenAddress
+from mtabounce.pipeline.inbox import Inbox
+from mtabounce.store.connection import connect
+from mtabounce.web.app import application
+from mtabounce.web.server import HttpServer, HttpSettings
+
+
+@pytest.fixture
+def connecting(database_url):
+    return partial(connect, database_url, application_name="mtabounce test")
+
+
+@pytest.fixture
+async def conn(connecting):
+    async with await connecting() as conn:
+        yield conn
+
+
+@pytest.fixture
+async def inbox(connecting):
+    box = Inbox(connecting, lambda: None)
+    running = asyncio.create_task(box.run())
+    yield box
+    box.close()
+    await running
+
+
+async def _no_troubles():
+    return {}
+
+
+class Client:
+    """Asks the server at *address*, a request a call."""
+
+    def __init__(self, address):
+        self._netloc = urlsplit(address).netloc
+
+    async def __call__(self, method, path, body=None, headers=None):
+        return await asyncio.to_thread(self._ask, method, path, body, headers or {})
+
+    def _ask(self, method, path, body, headers):
+        connection = http.client.HTTPConnection(self._netloc, timeout=30)
+        try:
+            connection.request(method, path, body, headers)
+            answer = connection.getresponse()
+            text = answer.read().decode()
+            kind = answer.headers.get("content-type", "")
+            said = json.loads(text) if kind.startswith("application/json") else text
+            return answer.status, said, dict(answer.headers)
+        finally:
+            connection.close()
+
+
+@pytest.fixture
+def serving():
+    @asynccontextmanager
+    async def serve(routes):
+        listen = HttpSettings(listen=ListenAddress("127.0.0.1", 0))
+        server = HttpServer(listen, application(_no_troubles, routes))
+        await server.start()
+        try:
+            yield Client(server.address)
+        finally:
+            await server.close()
+
+    return serve

@@ -1,0 +1,213 @@
+"""From a request to a bounce, through an absent database, broken files and repetitions."""
+
+import asyncio
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from mtabounce.errors import StoreUnavailable, TryAgainLater
+from mtabounce.model import RawInput
+from mtabounce.pipeline.decide import Recorder
+from mtabounce.pipeline.judge_process import JudgeSettings
+from mtabounce.pipeline.judging import Judging
+from mtabounce.pipeline.worker import Worker
+from mtabounce.policy import PolicySettings
+from mtabounce.web import spool as module
+from mtabounce.web.spool import Spool
+from mtabounce.web.webhooks import Webhooks, WebhookSettings
+
+EVENT = {
+    "event": "bounce",
+    "type": "bounce",
+    "email": "Ada@example.com",
+    "timestamp": int(datetime.now(UTC).timestamp()),
+    "sg_message_id": "m.filter1",
+    "reason": "550 5.1.1 no such user",
+    "X-Listmonk-Campaign": "9f86b50d-5711-41c8-ab03-bc91c43d711b",
+}
+OPEN = {"sendgrid": WebhookSettings(auth="none")}
+PATH = "/webhooks/service/sendgrid"
+
+
+async def away(raw):
+    raise StoreUnavailable("away")
+
+
+def raw(number):
+    return RawInput(
+        source="webhook:sendgrid",
+        content=b"\r\n[%d]\r\n\xff" % number,
+        received_at=datetime.now(UTC),
+        peer="192.0.2.1",
+        trusted=True,
+    )
+
+
+async def worked(connecting):
+    judges = Judging(JudgeSettings(), deadline=5.0, memory=256 * 2**20)
+    recorder = Recorder(PolicySettings())
+    await Worker(connecting, judges, recorder, asyncio.Event(), until_idle=True).run()
+
+
+async def rows(conn, text):
+    cursor = await conn.execute(text)
+    return await cursor.fetchall()
+
+
+async def test_event_becomes_one_bounce_however_often_it_comes(
+    serving, inbox, connecting, conn, tmp_path
+):
+    webhooks = Webhooks(OPEN, inbox.append, Spool(tmp_path, inbox.append))
+    async with serving(webhooks.routes()) as ask:
+        bodies = [json.dumps([EVENT | {"sg_event_id": str(number)}]) for number in range(50)]
+        answers = await asyncio.gather(*(ask("POST", PATH, body) for body in bodies))
+    await worked(connecting)
+
+    assert {(status, str(said)) for status, said, _ in answers} == {(200, "{'data': True}")}
+    assert await rows(conn, "SELECT count(*) FROM mtabounce.inputs WHERE state = 'done'") == [(50,)]
+    (found,) = await rows(
+        conn,
+        "SELECT recipient, b.type, reason, observations, sources, campaign, meta->>'native_code'"
+        " FROM mtabounce.bounces b JOIN mtabounce.campaigns c ON c.id = campaign_id",
+    )
+    assert found[:4] == ("ada@example.com", "hard", "user_unknown", 1)
+    assert found[4:6] == (["webhook:sendgrid"], EVENT["X-Listmonk-Campaign"])
+
+
+async def test_events_of_one_batch_on_one_recipient_are_bounces_of_their_own(
+    serving, inbox, connecting, conn, tmp_path
+):
+    batch = [EVENT | {"sg_message_id": f"m{number}"} for number in range(999)]
+    batch.insert(500, "poison")
+    webhooks = Webhooks(OPEN, inbox.append, Spool(tmp_path, inbox.append))
+    async with serving(webhooks.routes()) as ask:
+        status, _, _ = await ask("POST", PATH, json.dumps(batch))
+    await worked(connecting)
+
+    assert status == 200
+    assert await rows(conn, "SELECT count(*) FROM mtabounce.bounces") == [(999,)]
+    assert await rows(conn, "SELECT error FROM mtabounce.inputs") == [("bad element: str ×1",)]
+
+
+async def test_what_comes_while_the_database_is_away_is_kept_and_handed_on_in_order(
+    serving, tmp_path
+):
+    taken = []
+
+    async def accept(one):
+        taken.append(one)
+
+    webhooks = Webhooks(OPEN, away, Spool(tmp_path, away))
+    async with serving(webhooks.routes()) as ask:
+        statuses = [(await ask("POST", PATH, json.dumps([number])))[0] for number in range(20)]
+    await Spool(tmp_path, away).drain()
+    await Spool(tmp_path, accept).drain()
+
+    assert statuses == [200] * 20
+    assert [json.loads(one.content.partition(b"\r\n\r\n")[2] or one.content) for one in taken] == [
+        [number] for number in range(20)
+    ]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("cut", [0, 1, 60, -1, -5])
+async def test_truncated_file_is_set_aside_and_the_others_are_handed_on(tmp_path, cut):
+    taken = []
+
+    async def accept(one):
+        taken.append(one.content)
+
+    spool = Spool(tmp_path, accept)
+    for number in range(3):
+        await spool.keep(raw(number))
+    second = sorted(tmp_path.iterdir())[1]
+    second.write_bytes(second.read_bytes()[:cut])
+
+    await spool.drain()
+
+    assert taken == [raw(0).content, raw(2).content]
+    assert [path.suffix for path in tmp_path.iterdir()] == [".damaged"]
+
+
+async def test_file_that_was_not_finished_is_never_handed_on(tmp_path):
+    (tmp_path / "1.draft").write_bytes(b"{")
+
+    await Spool(tmp_path, away).drain()
+
+    assert [path.name for path in tmp_path.iterdir()] == ["1.draft"]
+
+
+async def test_full_disk_is_answered_with_503_and_nothing_is_left(serving, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "MAX_OCTETS", 10)
+    webhooks = Webhooks(OPEN, away, Spool(tmp_path, away))
+    async with serving(webhooks.routes()) as ask:
+        status, said, headers = await ask("POST", PATH, json.dumps([EVENT]))
+
+    assert (status, said) == (503, {"message": "try again later"})
+    assert headers["retry-after"] == "30"
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_folder_that_cannot_be_written_is_our_trouble(tmp_path):
+    (tmp_path / "spool").write_text("a file")
+
+    with pytest.raises(TryAgainLater):
+        await Spool(tmp_path / "spool", away).keep(raw(1))
+
+
+async def test_limits_are_kept_before_anything_is_read(serving, tmp_path):
+    small = {"sendgrid": WebhookSettings(auth="none", max_size=100)}
+    webhooks = Webhooks(small, away, Spool(tmp_path, away))
+    async with serving(webhooks.routes()) as ask:
+        big, _, _ = await ask("POST", PATH, b"x" * 101)
+        chunked, _, _ = await ask("POST", PATH, iter([b"x" * 60, b"x" * 60]))
+        packed, _, _ = await ask("POST", PATH, b"x", {"Content-Encoding": "gzip"})
+
+    assert (big, chunked, packed) == (413, 413, 415)
+
+
+async def test_get_says_what_the_webhook_is(serving, tmp_path):
+    webhooks = Webhooks({**OPEN, "ses": WebhookSettings()}, away, Spool(tmp_path, away))
+    async with serving(webhooks.routes()) as ask:
+        on = await ask("GET", PATH)
+        off = await ask("GET", "/webhooks/service/ses")
+        none = await ask("GET", "/webhooks/service/nobody")
+        probe, _, headers = await ask("OPTIONS", PATH, headers={"WebHook-Request-Origin": "a.b"})
+
+    assert on[0] == 200
+    assert "the webhook for SendGrid. It takes POST; nothing accepted since" in on[1]
+    assert off[1] == "mtabounce: this webhook has no secret yet.\n"
+    assert none[1] == "mtabounce: this webhook is not known.\n"
+    assert (probe, headers["webhook-allowed-origin"]) == (200, "a.b")
+
+
+async def test_unknown_and_disabled_services_are_answered_as_listmonk_does(
+    serving, tmp_path, caplog
+):
+    topic = "arn:aws:sns:eu-west-1:123456789012:ses-bounces"
+    webhooks = Webhooks({"postmark": WebhookSettings()}, away, Spool(tmp_path, away))
+    async with serving(webhooks.routes()) as ask:
+        body = json.dumps({"Type": "SubscriptionConfirmation", "TopicArn": topic})
+        answers = [
+            (await ask("POST", f"/webhooks/service/{name}", body))[:2]
+            for name in ("postmark", "nobody", "ses")
+        ]
+
+    assert answers == [(400, {"message": "Unknown service."})] * 3
+    assert f'[webhooks.ses] topic_arns = ["{topic}"]' in caplog.text
+
+
+async def test_failure_to_authenticate_is_401_and_says_no_more(serving, tmp_path):
+    webhooks = Webhooks(
+        {"ses": WebhookSettings(topic_arns=("arn:aws:sns:eu-west-1:123456789012:x",))},
+        away,
+        Spool(tmp_path, away),
+    )
+    async with serving(webhooks.routes()) as ask:
+        status, said, headers = await ask(
+            "POST", "/webhooks/service/ses", '{"Type": "Notification"}'
+        )
+
+    assert (status, said) == (401, {"message": "unauthorized"})
+    assert headers["www-authenticate"].startswith("Basic ")
