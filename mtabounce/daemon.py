@@ -26,6 +26,7 @@ from mtabounce.pipeline.return_paths import signed_with
 from mtabounce.pipeline.upkeep import forget, lift_ended, settle
 from mtabounce.pipeline.worker import Worker
 from mtabounce.settings import Settings, load_settings
+from mtabounce.sinks._telling import Telling
 from mtabounce.sources.journal import JournalTailer
 from mtabounce.sources.pipe import Pipe
 from mtabounce.sources.polling import Polling
@@ -183,6 +184,8 @@ class _Daemon:
                 tasks.create_task(self._again_and_again(SWEEP, self._decide_again)),
             ]
             upkeep.append(tasks.create_task(polling.run()))
+            telling = Telling(settings.sink, self._connector("outbox"))
+            upkeep.append(tasks.create_task(telling.run()))
             try:
                 await receiver.start()
                 await pipe.start()

@@ -13,6 +13,7 @@ from mtabounce.pipeline.judge_process import JudgeSettings
 from mtabounce.pipeline.return_paths import ReturnPathSettings
 from mtabounce.pipeline.settings import WorkerSettings
 from mtabounce.policy import PolicySettings
+from mtabounce.sinks import SinkSettings
 from mtabounce.sources._log_settings import LogSettings
 from mtabounce.sources.mailboxes import MailboxSettings, Protocol, protocols
 from mtabounce.sources.mailboxes.imap import ImapSettings
@@ -70,6 +71,7 @@ class Settings(Section):
     headers: HeaderSettings = Field(default_factory=HeaderSettings)
     rules: RuleSettings = Field(default_factory=RuleSettings)
     policy: PolicySettings = Field(default_factory=PolicySettings)
+    sink: list[SinkSettings] = Field(default=[], description="Whom to tell what happened.")
     log: tuple[LogSettings, ...] = Field(
         default=(), description="Logs of mail servers to follow, each a table of its own."
     )

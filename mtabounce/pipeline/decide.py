@@ -19,6 +19,7 @@ from mtabounce.correlate import Observation, domain_of
 from mtabounce.pipeline.breaking import Breaker
 from mtabounce.pipeline.record import record
 from mtabounce.policy import Decision, PolicySettings, Suppression, judge
+from mtabounce.store import outbox
 from mtabounce.store import policy as store
 
 SUPPRESSED = Counter("mtabounce_suppressions_total", "Suppressions begun, by cause.", ["cause"])
@@ -42,6 +43,8 @@ class Recorder:
         """
         touched = await record(conn, observations)
         await self._breaker.watch(conn, touched)
+        if touched:
+            await outbox.add_bounces(conn, list(touched.values()))
         await decide(conn, self.policy, touched, datetime.now(UTC))
 
 
@@ -72,6 +75,33 @@ async def decide(
         await store.delete_suppressions(conn, over)
     if begun:
         await store.put_suppressions(conn, begun)
+    if begun or over:
+        await outbox.add_events(conn, _events(begun, over))
+
+
+def _events(
+    begun: Sequence[Mapping[str, Any]], over: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Return what others are told of suppressions that began, and that are over."""
+    names = ("type", "reason", "cause", "scope", "action", "bounce_id")
+    events = [
+        {
+            "event": "suppressed",
+            "recipient": row["recipient"],
+            "payload": {name: row[name] for name in names}
+            | {name: row[name] and row[name].isoformat() for name in ("since", "until")},
+        }
+        for row in begun
+    ]
+    lifted = [
+        {
+            "event": "lifted",
+            "recipient": row["recipient"],
+            "payload": {"scope": row["scope"]},
+        }
+        for row in over
+    ]
+    return lifted + events
 
 
 def _decision_row(who: dict[str, Any], decision: Decision) -> dict[str, Any]:

@@ -484,6 +484,30 @@ CREATE TABLE mtabounce.observations_default (
     CONSTRAINT observations_type_check CHECK ((type = ANY (ARRAY['hard'::text, 'soft'::text, 'complaint'::text])))
 );
 
+CREATE TABLE mtabounce.outbox (
+    id bigint NOT NULL,
+    sink text NOT NULL,
+    event text NOT NULL,
+    recipient text NOT NULL,
+    payload jsonb NOT NULL,
+    state text DEFAULT 'pending'::text NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    next_at timestamp with time zone DEFAULT now() NOT NULL,
+    error text DEFAULT ''::text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    sent_at timestamp with time zone,
+    CONSTRAINT outbox_state_check CHECK ((state = ANY (ARRAY['pending'::text, 'sent'::text, 'dead'::text])))
+);
+
+ALTER TABLE mtabounce.outbox ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME mtabounce.outbox_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE mtabounce.pending_deliveries (
     host text NOT NULL,
     queue_id text NOT NULL,
@@ -554,6 +578,11 @@ ALTER TABLE mtabounce.return_paths ALTER COLUMN id ADD GENERATED ALWAYS AS IDENT
     CACHE 1
 );
 
+CREATE TABLE mtabounce.sinks (
+    name text NOT NULL,
+    events text[] NOT NULL
+);
+
 ALTER TABLE ONLY mtabounce.bounces ATTACH PARTITION mtabounce.bounces_default DEFAULT;
 
 ALTER TABLE ONLY mtabounce.observations ATTACH PARTITION mtabounce.observations_default DEFAULT;
@@ -609,6 +638,9 @@ ALTER TABLE ONLY mtabounce.observations
 ALTER TABLE ONLY mtabounce.observations_default
     ADD CONSTRAINT observations_default_pkey PRIMARY KEY (recipient_id, occurred_at, key);
 
+ALTER TABLE ONLY mtabounce.outbox
+    ADD CONSTRAINT outbox_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY mtabounce.pending_deliveries
     ADD CONSTRAINT pending_deliveries_pkey PRIMARY KEY (host, queue_id, instance, final_recipient);
 
@@ -626,6 +658,9 @@ ALTER TABLE ONLY mtabounce.return_paths
 
 ALTER TABLE ONLY mtabounce.return_paths
     ADD CONSTRAINT return_paths_recipient_campaign_key UNIQUE (recipient, campaign);
+
+ALTER TABLE ONLY mtabounce.sinks
+    ADD CONSTRAINT sinks_pkey PRIMARY KEY (name);
 
 ALTER TABLE ONLY mtabounce.suppressions
     ADD CONSTRAINT suppressions_pkey PRIMARY KEY (recipient, scope);
@@ -673,6 +708,10 @@ CREATE INDEX observations_default_bounce_id_idx ON mtabounce.observations_defaul
 CREATE INDEX observations_input_id ON ONLY mtabounce.observations USING btree (input_id) WHERE (input_id IS NOT NULL);
 
 CREATE INDEX observations_default_input_id_idx ON mtabounce.observations_default USING btree (input_id) WHERE (input_id IS NOT NULL);
+
+CREATE INDEX outbox_dead ON mtabounce.outbox USING btree (id) WHERE (state = 'dead'::text);
+
+CREATE INDEX outbox_pending ON mtabounce.outbox USING btree (sink, recipient, id) WHERE (state = 'pending'::text);
 
 CREATE INDEX pending_deliveries_occurred_at ON mtabounce.pending_deliveries USING brin (occurred_at);
 

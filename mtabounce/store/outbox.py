@@ -1,0 +1,94 @@
+"""What others are told; sql/outbox.sql."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from psycopg import AsyncConnection, Connection
+from psycopg.rows import class_row
+
+from mtabounce.store.rows import Row, as_json
+from mtabounce.store.statements import statements
+
+SQL = statements("outbox")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One thing that one sink is to be told."""
+
+    id: int  # the same for each attempt
+    event: str
+    recipient: str
+    payload: dict[str, Any]
+    attempts: int
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """A row of the outbox, as operators look at it."""
+
+    id: int
+    sink: str
+    event: str
+    recipient: str
+    state: str
+    attempts: int
+    next_at: datetime
+    error: str
+    created_at: datetime
+
+
+async def put_sinks(conn: AsyncConnection[Any], sinks: Mapping[str, Sequence[str]]) -> None:
+    """Tell *sinks* (name → events) from now on, and no others."""
+    rows = [{"name": name, "events": list(events)} for name, events in sinks.items()]
+    await conn.execute(SQL["delete_other_sinks"], {"names": list(sinks)})
+    await conn.execute(SQL["put_sinks"], {"rows": as_json(rows)})
+
+
+async def add_events(conn: AsyncConnection[Any], rows: Sequence[Row]) -> None:
+    """Write *rows* (event, recipient, payload), in order, for all sinks that want them."""
+    placed = [{**row, "place": place} for place, row in enumerate(rows)]
+    await conn.execute(SQL["add_events"], {"rows": as_json(placed)})
+
+
+async def add_bounces(conn: AsyncConnection[Any], ids: Sequence[int]) -> None:
+    """Write the bounces of recipients *ids* that this transaction made, for who wants them."""
+    await conn.execute(SQL["add_bounces"], {"ids": list(ids)})
+
+
+async def claim(conn: AsyncConnection[Any], sink: str, limit: int) -> list[Message]:
+    """Return up to *limit* messages that are due; they stay locked until the transaction ends."""
+    async with conn.cursor(row_factory=class_row(Message)) as cursor:
+        await cursor.execute(SQL["claim"], {"sink": sink, "limit": limit})
+        return await cursor.fetchall()
+
+
+async def finish(
+    conn: AsyncConnection[Any], sent: Sequence[int], failed: Sequence[tuple[int, str, float | None]]
+) -> None:
+    """Note what was sent, and what failed: id, why, seconds to wait; None: give it up."""
+    await conn.execute(SQL["sent"], {"ids": list(sent)})
+    rows = [{"id": number, "error": why, "pause": pause} for number, why, pause in failed]
+    await conn.execute(SQL["failed"], {"rows": as_json(rows)})
+
+
+async def forget_sent(conn: AsyncConnection[Any], before: datetime) -> None:
+    """Delete what was sent before *before*."""
+    await conn.execute(SQL["forget_sent"], {"before": before})
+
+
+def list_outbox(
+    conn: Connection[Any], *, state: str | None, sink: str | None, limit: int
+) -> list[Waiting]:
+    """Return messages, the latest first; None leaves a filter out."""
+    with conn.cursor(row_factory=class_row(Waiting)) as cursor:
+        args = {"state": state, "sink": sink, "limit": limit}
+        return cursor.execute(SQL["list_outbox"], args).fetchall()
+
+
+def retry(conn: Connection[Any], ids: Sequence[int] | None) -> int:
+    """Try dead messages *ids* again, or all; return how many there were."""
+    return conn.execute(SQL["retry"], {"ids": ids and list(ids)}).rowcount

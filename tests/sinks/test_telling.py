@@ -1,0 +1,324 @@
+"""What happened is told to others: signed, in order, again and again, and never lost."""
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import json
+import sys
+import threading
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from psycopg.rows import dict_row
+from pydantic import ValidationError
+
+from mtabounce.pipeline.operators import Word, say
+from mtabounce.policy import PolicySettings
+from mtabounce.sinks import SinkSettings, kinds
+from mtabounce.sinks._telling import PAUSES, Telling
+from mtabounce.store.connection import connect
+
+KEY = b"0123456789abcdef0123456789abcdef"
+
+
+class Server(ThreadingHTTPServer):
+    """Keeps what it is sent, and answers as *answers* say."""
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.got = []
+        self.answers = {}
+        self.status = 200
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    def answer(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.server.got.append((self.command, self.path, dict(self.headers), body))
+        content = json.dumps(self.server.answers.get(self.path, {})).encode()
+        self.send_response(self.server.status)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    do_GET = do_POST = do_PATCH = answer  # noqa: N815 (the names of the base class)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def server():
+    with Server() as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture
+async def conn(database_url):
+    async with await connect(database_url, application_name="mtabounce test") as conn:
+        yield conn
+
+
+@pytest.fixture
+def secret(tmp_path):
+    def write(text):
+        path = tmp_path / "secret"
+        path.write_text(text)
+        path.chmod(0o600)
+        return str(path)
+
+    return write
+
+
+async def telling(conn, **settings):
+    sink = SinkSettings.model_validate(settings)
+    told = Telling([sink], partial(connect, "", application_name=""))
+    await told.register(conn)
+    return partial(told.tell_once, conn, sink.title)
+
+
+async def speak(conn, action, *recipients, why=""):
+    words = [Word(recipient=one, action=action, why=why) for one in recipients]
+    async with conn.transaction():
+        from_database = await (await conn.execute("SELECT clock_timestamp()")).fetchone()
+        await say(conn, PolicySettings(), words, "olga", from_database[0])
+
+
+async def rows(conn):
+    async with conn.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute("SELECT * FROM outbox ORDER BY id")
+        return await cursor.fetchall()
+
+
+async def due(conn):
+    await conn.execute("UPDATE outbox SET next_at = now()")
+
+
+async def test_webhook_is_signed_as_the_standard_says(conn, server, secret):
+    path = secret("whsec_" + base64.b64encode(KEY).decode())
+    tell = await telling(conn, kind="webhook", url=f"{server.url}/hook", secret_file=path)
+    await speak(conn, "add", "ann@example.org", why="asked")
+
+    assert await tell() == 1
+
+    ((method, target, headers, body),) = server.got
+    assert (method, target) == ("POST", "/hook")
+    signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
+    expected = base64.b64encode(hmac.digest(KEY, signed, hashlib.sha256)).decode()
+    assert headers["webhook-signature"] == f"v1,{expected}"
+    told = json.loads(body)
+    assert (told["type"], told["data"]["recipient"]) == ("suppressed", "ann@example.org")
+    assert (told["data"]["cause"], told["data"]["reason"]) == ("manual", "asked")
+    assert [one["state"] for one in await rows(conn)] == ["sent"]
+
+
+async def test_message_that_is_not_taken_is_sent_again_by_the_same_number(conn, server, secret):
+    tell = await telling(conn, kind="webhook", url=server.url, secret_file=secret("s3cret!"))
+    await speak(conn, "add", "ann@example.org")
+    server.status = 503
+    await tell()
+    (one,) = await rows(conn)
+    assert (one["state"], one["attempts"]) == ("pending", 1)
+    assert one["error"].startswith("HTTP 503")
+    assert await tell() == 0  # it waits
+
+    server.status = 204
+    await due(conn)
+    await tell()
+
+    assert len({headers["webhook-id"] for _, _, headers, _ in server.got}) == 1
+    assert [one["state"] for one in await rows(conn)] == ["sent"]
+
+
+async def test_messages_about_an_address_stay_in_order_and_others_do_not_wait(conn, server, secret):
+    tell = await telling(conn, kind="webhook", url=server.url, secret_file=secret("s3cret!"))
+    await speak(conn, "add", "ann@example.org")
+    server.status = 500
+    await tell()
+    server.status = 200
+    await speak(conn, "remove", "ann@example.org")
+    await speak(conn, "add", "bob@example.org")
+
+    await tell()
+    assert [json.loads(body)["data"]["recipient"][:3] for *_, body in server.got] == ["ann", "bob"]
+    await due(conn)
+    await tell()
+    await tell()
+    assert [json.loads(body)["type"] for *_, body in server.got[2:]] == ["suppressed", "lifted"]
+
+
+async def test_message_that_nobody_takes_is_dead_and_shown_until_it_is_retried(
+    conn, server, secret
+):
+    tell = await telling(conn, kind="webhook", url=server.url, secret_file=secret("s3cret!"))
+    await speak(conn, "add", "ann@example.org")
+    server.status = 404
+    for _ in range(len(PAUSES) + 1):
+        await due(conn)
+        await tell()
+
+    (one,) = await rows(conn)
+    assert (one["state"], one["attempts"]) == ("dead", len(PAUSES) + 1)
+
+
+async def test_server_that_is_away_keeps_messages_waiting(conn, server, secret):
+    tell = await telling(conn, kind="webhook", url=server.url, secret_file=secret("s3cret!"))
+    server.shutdown()
+    server.server_close()
+    await speak(conn, "add", "ann@example.org")
+
+    await tell()
+
+    assert (await rows(conn))[0]["state"] == "pending"
+
+
+async def test_what_is_rolled_back_is_not_told(conn, server, secret):
+    await telling(conn, kind="webhook", url=server.url, secret_file=secret("s3cret!"))
+    async with conn.transaction(force_rollback=True):
+        await speak(conn, "add", "ann@example.org")
+
+    assert await rows(conn) == []
+
+
+async def test_without_sinks_nothing_is_written(conn):
+    await speak(conn, "add", "ann@example.org")
+
+    assert await rows(conn) == []
+
+
+async def test_command_takes_a_message_by_exit_0(conn, tmp_path):
+    script = "import sys, pathlib; pathlib.Path(sys.argv[1]).write_text(sys.stdin.read())"
+    command = [sys.executable, "-c", script, str(tmp_path / "got")]
+    tell = await telling(conn, kind="command", command=command)
+    await speak(conn, "add", "ann@example.org")
+
+    await tell()
+
+    told = json.loads((tmp_path / "got").read_text())
+    assert (told["event"], told["recipient"]) == ("suppressed", "ann@example.org")
+
+
+@pytest.mark.parametrize(
+    ("command", "why"),
+    [
+        (["/bin/sh", "-c", "echo no >&2; exit 75"], "exit 75: no"),
+        (["/no/such/program"], "/no/such/program: No such file or directory"),
+        (["/bin/sleep", "30"], "no end within"),
+    ],
+)
+async def test_command_that_fails_is_run_again(conn, command, why):
+    tell = await telling(conn, kind="command", command=command, timeout="1s")
+    await speak(conn, "add", "ann@example.org")
+
+    await tell()
+
+    (one,) = await rows(conn)
+    assert one["state"] == "pending"
+    assert one["error"].startswith(why)
+
+
+async def test_listmonk_gets_a_bounce_as_its_webhook_wants_it(conn, server, secret):
+    tell = await telling(
+        conn, kind="listmonk", url=server.url, username="api", password_file=secret("t0ken-x")
+    )
+    await speak(conn, "add", "ann@example.org")
+    await speak(conn, "remove", "ann@example.org")
+
+    await tell()
+
+    ((method, path, headers, body),) = server.got
+    assert (method, path) == ("POST", "/webhooks/bounce")
+    assert headers["Authorization"] == "Basic " + base64.b64encode(b"api:t0ken-x").decode()
+    told = json.loads(body)
+    assert (told["email"], told["source"], told["type"]) == ("ann@example.org", "mtabounce", "hard")
+
+
+async def test_mautic_contact_is_not_contacted_and_is_again(conn, server, secret):
+    find = "/api/contacts?search=email%3Aann%40example.org&minimal=1"
+    server.answers = {find: {"total": "1", "contacts": {"47": {"id": 47}}}}
+    tell = await telling(
+        conn, kind="mautic", url=server.url, username="api", password_file=secret("t0ken-x")
+    )
+    await speak(conn, "add", "ann@example.org")
+    await speak(conn, "remove", "ann@example.org")
+    await tell()
+    await tell()
+
+    posts = [path for method, path, *_ in server.got if method == "POST"]
+    assert posts == ["/api/contacts/47/dnc/email/add", "/api/contacts/47/dnc/email/remove"]
+
+
+async def test_contact_that_mautic_does_not_have_is_no_failure(conn, server, secret):
+    find = "/api/contacts?search=email%3Aann%40example.org&minimal=1"
+    server.answers = {find: {"total": "0", "contacts": []}}
+    tell = await telling(
+        conn, kind="mautic", url=server.url, username="api", password_file=secret("t0ken-x")
+    )
+    await speak(conn, "add", "ann@example.org")
+    await tell()
+
+    assert (await rows(conn))[0]["state"] == "sent"
+
+
+async def test_mailman_member_gets_no_mail_and_gets_it_again(conn, server, secret):
+    find = "/3.1/members/find?subscriber=ann%40example.org"
+    server.answers = {find: {"entries": [{"member_id": "8a"}, {"member_id": "9b"}]}}
+    tell = await telling(
+        conn,
+        kind="mailman3",
+        url=f"{server.url}/3.1",
+        username="restadmin",
+        password_file=secret("t0ken-x"),
+    )
+    await speak(conn, "add", "ann@example.org")
+    await speak(conn, "remove", "ann@example.org")
+    await tell()
+    await tell()
+
+    patches = [
+        (path, json.loads(body)) for method, path, _, body in server.got if method == "PATCH"
+    ]
+    assert [path for path, _ in patches[:2]] == [
+        "/3.1/members/8a/preferences",
+        "/3.1/members/9b/preferences",
+    ]
+    assert [told["delivery_status"] for _, told in patches[1:3]] == ["by_bounces", "enabled"]
+
+
+async def test_sink_runs_until_it_is_stopped(database_url, conn, server, secret):
+    path = secret("s3cret!")
+    sink = SinkSettings.model_validate(
+        {"kind": "webhook", "url": server.url, "secret_file": path, "events": ["lifted"]}
+    )
+    running = asyncio.create_task(
+        Telling([sink], partial(connect, database_url, application_name="test")).run()
+    )
+    while not await (await conn.execute("SELECT FROM sinks")).fetchall():  # noqa: ASYNC110
+        await asyncio.sleep(0.05)
+    await speak(conn, "add", "ann@example.org")
+    await speak(conn, "remove", "ann@example.org")
+    async with asyncio.timeout(10):
+        while not server.got:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    running.cancel()
+
+    assert json.loads(server.got[0][3])["type"] == "lifted"
+
+
+@pytest.mark.parametrize("kind", kinds())
+def test_sink_without_what_it_needs_is_refused(kind):
+    with pytest.raises(ValidationError, match=f"a sink of kind {kind} needs "):
+        SinkSettings.model_validate({"kind": kind})
+
+
+def test_url_must_be_one():
+    with pytest.raises(ValidationError, match="url"):
+        SinkSettings.model_validate({"kind": "webhook", "url": "ftp://example.org"})
