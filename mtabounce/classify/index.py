@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import chain
+from operator import itemgetter
 
 from ahocorasick_rs import BytesAhoCorasick
 
@@ -20,8 +21,12 @@ Found = tuple[Rule, str]  # a rule that fits, and the words that it matched
 # of the program.
 _Try = tuple[int, int, Pattern | None]
 
-# A try, and sets of words (by number) of each of which the text must hold one first.
-_Entry = tuple[int, _Try, tuple[frozenset[int], ...]]
+# A try, and sets of words (by number) of each of which the text must hold one first: one set that
+# is always there, and more.
+_Entry = tuple[_Try, frozenset[int], tuple[frozenset[int], ...]]
+
+_NUMBER = itemgetter(0)
+_BY_CODES = frozenset({"text", "status", "reply_code"})
 
 
 class Index:
@@ -43,7 +48,7 @@ class Index:
         for number, rule in enumerate(rules):
             self._file(number, rule)
         keys = [set(rule.conditions()) for rule in rules]
-        self._conditional = {number for number, found in enumerate(keys) if found != {"text"}}
+        self._conditional = {number for number, found in enumerate(keys) if not found <= _BY_CODES}
         self._certain = {  # what they are looked up by is all that they ask for
             number
             for number, found in enumerate(keys)
@@ -100,20 +105,26 @@ class Index:
         """Return what may decide, in order."""
         if evidence.outcome is not Outcome.BOUNCE:
             return self._by_outcome[evidence.outcome]
-        by_code, decided = self._of_codes(evidence.status_text, evidence.reply_code)
+        by_code, decided, barred = self._of_codes(evidence.status_text, evidence.reply_code)
         if evidence.guessed:
-            found = self._words.tries(text, len(self._rules))
+            found = self._words.tries(text, len(self._rules), barred)
             return sorted([*found, *by_code], key=self._guessed_order)
-        return sorted([*self._words.tries(text, decided), *by_code])
+        return sorted(self._words.tries(text, decided, barred) + by_code)
 
-    def _find_by_codes(self, status: str, code: int | None) -> tuple[list[_Try], int]:
-        """Return what to try for these codes, and the first rule that is sure to fit."""
+    def _find_by_codes(
+        self, status: str, code: int | None
+    ) -> tuple[list[_Try], int, frozenset[int]]:
+        """Return what to try for these codes, the first rule sure to fit, and those that do not."""
+        barred = frozenset(
+            number for number, rule in enumerate(self._rules) if not rule.fits_codes(status, code)
+        )
         found = [*self._always, *self._by_code.get(code or 0, ())]
         class_, _, rest = status.partition(".")
         for key in (status, f"{class_}.{rest.partition('.')[0]}.", f"{class_}."):
             found += self._by_status.get(key, ())
+        found = [each for each in found if each[0] not in barred]
         certain = (number for number, _, _ in found if number in self._certain)
-        return found, min(certain, default=len(self._rules))
+        return found, min(certain, default=len(self._rules)), barred
 
     def _guessed_order(self, found: _Try) -> tuple[bool, int, int]:
         rule = self._rules[found[0]]
@@ -138,24 +149,23 @@ class _WordIndex:
         counts = self._counts(rules)
         for found, needs in indexed:
             self._add(found, needs, counts)
+        self._filed = frozenset(word for word, found in enumerate(self._entries) if found)
 
-    def tries(self, text: bytes, end: int) -> list[_Try]:
-        """Return the patterns of rules before *end* all of whose words stand in *text*."""
+    def tries(self, text: bytes, end: int, barred: frozenset[int]) -> list[_Try]:
+        """Return the patterns of rules before *end*, not *barred*, whose words stand in *text*."""
         words = self._words_in(text)
-        tries = []
-        for word in words:
-            for rule, found, others in self._entries[word]:
-                if rule >= end:
-                    break
-                for other in others:
-                    if other.isdisjoint(words):
-                        break
-                else:
-                    tries.append(found)
-        return tries
+        return [
+            found
+            for word in words & self._filed
+            for found, other, more in self._entries[word]
+            if found[0] < end
+            and not other.isdisjoint(words)
+            and found[0] not in barred
+            and not (more and any(map(words.isdisjoint, more)))
+        ]
 
     def _words_in(self, text: bytes) -> set[int]:
-        return {hit[0] for hit in self._search.find_matches_as_indexes(text, overlapping=True)}
+        return set(map(_NUMBER, self._search.find_matches_as_indexes(text, overlapping=True)))
 
     def _counts(self, rules: Sequence[Rule]) -> Counter[int]:
         """Count in how many examples each word stands: how often it will be met."""
@@ -167,8 +177,9 @@ class _WordIndex:
         """File a pattern's alternative under those of its words that are met least often."""
         sets = [self._numbered(words) for words in needs]
         first, *others = sorted(sets, key=lambda words: sum(1 + counts[word] for word in words))
+        other, *more = others or [first]
         for word in first:
-            self._entries[word].append((found[0], found, tuple(others)))
+            self._entries[word].append((found, other, tuple(more)))
 
     def _numbered(self, words: Words) -> frozenset[int]:
         return frozenset(self._numbers[word] for word in words)

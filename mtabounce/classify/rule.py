@@ -46,12 +46,17 @@ class Rule:
         """Tell whether all conditions but the text hold."""
         return (
             self.outcome is evidence.outcome
-            and (not self.status or _has_status(self.status, evidence.status_text))
-            and (not self.reply_code or evidence.reply_code in self.reply_code)
+            and self.fits_codes(evidence.status_text, evidence.reply_code)
             and (not self.command or evidence.command in self.command)
             and (not self.action or evidence.action in self.action)
             and (not self.feedback_type or evidence.feedback_type in self.feedback_type)
             and (not self.operator or operators.of(evidence.host) in self.operator)
+        )
+
+    def fits_codes(self, status: str, reply_code: int | None) -> bool:
+        """Tell whether the conditions on the codes hold; *status* is "" where there is none."""
+        return (not self.status or _has_status(self.status, status)) and (
+            not self.reply_code or reply_code in self.reply_code
         )
 
     def conditions(self) -> dict[str, str]:
