@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from datetime import datetime
+from itertools import islice
 
 from mtabounce.logs._clock import Clock
 from mtabounce.logs._events import Attempt, Event, Kind, LogFormat, State, decoded
@@ -19,6 +20,7 @@ from mtabounce.logs._messages import NOBODY, Bucket, Delivery, Joined, Key, Mess
 
 _BIRTHS = frozenset({Kind.MESSAGE_ID, Kind.RECEIVED})
 _CANCELLED = b"delivery cancelled by administrator"  # the words of Exim's own report
+AWAKE = 2_000  # messages of those for which somebody waits: the next attempt may be near
 MESSAGES = 50_000  # so many are kept in memory; the oldest go first, about 400 bytes each
 
 
@@ -36,6 +38,7 @@ class Join:
         self._messages: dict[Key, Message] = {}
         self._instances: dict[bytes, dict[bytes, None]] = {}
         self._asked: set[Key] = set()
+        self._sleepers: dict[Key, None] = {}  # messages for which somebody began to wait
         self._partial: set[Key] = set()  # messages of which more may be kept elsewhere
         self._counts: defaultdict[tuple[datetime, bytes, bytes, bytes, State], int] = defaultdict(
             int
@@ -85,10 +88,22 @@ class Join:
         for event in events:
             handlers[event[0]](event[2:5], event[1], event[5], event[6])
         self._asked = set()
-        while len(self._messages) > self._limit:
+        for _ in range(len(self._messages) - self._limit):
             key = next(iter(self._messages))
-            del self._messages[key]
-            self._partial.discard(key)
+            message = self._messages.pop(key)
+            if message.waiting:  # perhaps not kept elsewhere yet: to the end of the queue
+                self._messages[key] = message
+            else:
+                self._partial.discard(key)
+
+    def let_sleep(self, awake: int = AWAKE) -> None:
+        """Forget messages for which somebody waits, but *awake*: they are kept elsewhere now."""
+        for key in list(islice(self._sleepers, max(0, len(self._sleepers) - awake))):
+            del self._sleepers[key]
+            message = self._messages.get(key)
+            if message is not None and message.waiting and not message.named:
+                del self._messages[key]
+                self._partial.discard(key)
 
     @property
     def attempts(self) -> tuple[int, int]:
@@ -253,6 +268,7 @@ class Join:
             delivery = _after(waited, delivery)
         if attempt.state is State.DEFERRED:
             message.wait(final, delivery)
+            self._sleepers[key] = None
             self._out.waiting[delivery.waits_as] = delivery
             self._out.settled.discard(delivery.waits_as)
         else:

@@ -134,6 +134,7 @@ class LogRun:
         if not steps:
             return
         await self._write(conn, joined, steps)
+        self._reader.join.let_sleep()
         if keep:
             self._since_kept, self._state_size = 0, len(steps[-1].new.state)
         for one in opened:
