@@ -72,6 +72,16 @@ async def worked(connecting, judges, **settings):
     await Worker(connecting, judges, RECORDER, asyncio.Event(), until_idle=True, **settings).run()
 
 
+async def run_until_recorded(worker, conn):
+    running = asyncio.create_task(worker.run())
+    for _ in range(250):
+        if await recipients(conn):
+            break
+        await asyncio.sleep(0.02)
+    worker.stop()
+    await running
+
+
 async def states(conn):
     cursor = await conn.execute("SELECT state, outcome, error FROM inputs ORDER BY id")
     return await cursor.fetchall()
@@ -183,14 +193,7 @@ async def test_input_that_brings_out_a_bug_fails_alone(conn, connecting, judges)
 async def test_trouble_that_is_not_of_the_input_leaves_it_waiting(conn, connecting, judges, error):
     await appended(conn, dsn(1))
     worker = Worker(connecting, judges, Failing(error), asyncio.Event(), pause=0.1)
-    running = asyncio.create_task(worker.run())
-
-    for _ in range(250):
-        if await recipients(conn):
-            break
-        await asyncio.sleep(0.02)
-    worker.stop()
-    await running
+    await run_until_recorded(worker, conn)
 
     assert await states(conn) == [("done", "bounce", "")]
 
@@ -205,13 +208,7 @@ async def test_worker_outlives_a_bug_of_its_own(conn, connecting, judges, caplog
         return await connecting()
 
     worker = Worker(connecting_at_last, judges, RECORDER, asyncio.Event(), pause=0.1)
-    running = asyncio.create_task(worker.run())
-    for _ in range(250):
-        if await recipients(conn):
-            break
-        await asyncio.sleep(0.02)
-    worker.stop()
-    await running
+    await run_until_recorded(worker, conn)
 
     assert await states(conn) == [("done", "bounce", "")]
     assert "RuntimeError: a bug" in caplog.text
