@@ -28,11 +28,11 @@ class Since(click.ParamType[datetime]):
         if isinstance(value, datetime):
             return value
         count, unit = value[:-1], value[-1:]
-        if count.isdecimal() and unit in _UNITS:
-            return datetime.now(UTC) - timedelta(**{_UNITS[unit]: int(count)})
         try:
+            if count.isdecimal() and unit in _UNITS:
+                return datetime.now(UTC) - timedelta(**{_UNITS[unit]: int(count)})
             return datetime.fromisoformat(value).astimezone()
-        except ValueError:
+        except (ValueError, OverflowError):
             self.fail(
                 f"{value!r} is no time: write 7d, 12h, 2026-11-23 or 2026-11-23T10:00", param, ctx
             )

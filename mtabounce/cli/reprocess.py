@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections import Counter
+from collections.abc import Iterable
 from datetime import datetime
 from functools import partial
 
@@ -14,7 +15,8 @@ from mtabounce.model import Outcome
 from mtabounce.pipeline.judging import Judging
 from mtabounce.pipeline.rewrite import Difference, judged_again
 from mtabounce.settings import Settings, load_settings
-from mtabounce.store.connection import connect
+from mtabounce.store import inputs
+from mtabounce.store.connection import connect, connect_sync
 from mtabounce.store.embedded import database
 from mtabounce.store.migrate import prepare
 from mtabounce.store.rewrite import Selection
@@ -64,6 +66,7 @@ def command(
     settings = load_settings(ctx.obj)
     with database(settings.database, settings.state) as url:
         prepare(url)
+        _check_numbers(url, numbers)
         run = partial(_run, settings, url)
         found = asyncio.run(run(selection, write=False))
         _show(found, as_json=as_json)
@@ -72,6 +75,14 @@ def command(
         changed = sorted({one.input_id for one in found})
         asyncio.run(run(Selection(ids=changed), write=True))
         click.echo(f"{len(changed)} inputs are judged anew.", err=as_json)
+
+
+def _check_numbers(url: str, numbers: Iterable[int]) -> None:
+    """Raise UsageError at the first of *numbers* that no input has."""
+    with connect_sync(url, application_name="mtabounce reprocess") as conn:
+        for number in numbers:
+            if inputs.get_input(conn, number) is None:
+                raise UsageError(f"there is no input {number}")
 
 
 async def _run(

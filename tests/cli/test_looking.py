@@ -163,3 +163,19 @@ def test_time_that_is_none_is_refused_with_an_example(cli, when):
 
     assert result.exit_code == 2
     assert "write 7d" in result.output
+
+
+@pytest.mark.parametrize("number", ["999", "99999999999999999999"])
+def test_input_that_is_not_there_is_not_reprocessed(cli, number):
+    result = cli("reprocess", "1", number)
+
+    assert isinstance(result.exception, UsageError)
+    assert str(result.exception) == f"there is no input {number}"
+
+
+@pytest.mark.parametrize("when", ["yesterday", "d", "99999999999d", "2026-13-01"])
+def test_time_that_is_none_is_refused(cli, when):
+    result = cli("bounces", "list", "--since", when)
+
+    assert result.exit_code != 0
+    assert "is no time: write 7d" in result.output
