@@ -20,12 +20,12 @@ class SinkSettings(Section):
     """Somebody to be told what happened to addresses."""
 
     kind: Literal["webhook", "command", "listmonk", "mautic", "mailman3"] = Field(
-        description="webhook (signed: standardwebhooks.com), command, listmonk, mautic, mailman3."
+        description="How: webhook (signed), command, listmonk, mautic or mailman3."
     )
     name: str = Field(default="", description="What it is called here.  Absent: its kind.")
     url: str = Field(default="", pattern=r"^(https?://.+)?$", description="Where it is, by HTTP.")
     secret_file: SecretFile | None = Field(
-        default=None, description="webhook: a file with the secret that signs, whsec_ and base64."
+        default=None, description="A file with the secret that signs a webhook: whsec_ and base64."
     )
     username: str = Field(default="", description="Who we are there.")
     password_file: SecretFile | None = Field(
@@ -33,7 +33,7 @@ class SinkSettings(Section):
     )
     command: list[str] = Field(
         default_factory=list,
-        description="command: the program and its arguments; it gets JSON, and takes it by exit 0.",
+        description="The program and arguments of a command; it gets JSON, and takes it by exit 0.",
     )
     events: list[Literal["suppressed", "lifted", "bounce"]] = Field(
         default_factory=list,
