@@ -9,7 +9,7 @@ from typing import Any
 from prometheus_client import Counter
 from psycopg import AsyncConnection
 
-from mtabounce.errors import StoreUnavailable
+from mtabounce.errors import TryAgainLater
 from mtabounce.sinks import Kind, NotTaken, SinkSettings, kinds
 from mtabounce.store import outbox as store
 from mtabounce.store.outbox import Message
@@ -73,8 +73,8 @@ class Telling:
                 async with await self._connect() as conn:
                     with unavailable():
                         await self.register(conn)
-            except StoreUnavailable as error:
-                log.warning("outbox: %s", error)
+            except Exception as error:  # mail comes in without it
+                log.warning("outbox: %s", error, exc_info=not isinstance(error, TryAgainLater))
                 await asyncio.sleep(_POLL * 5)
             else:
                 await asyncio.sleep(3600)
@@ -87,8 +87,8 @@ class Telling:
                         while True:
                             if not await self.tell_once(conn, name):
                                 await asyncio.sleep(_POLL)
-            except StoreUnavailable as error:
-                log.warning("outbox: %s", error)
+            except Exception as error:  # mail comes in without it
+                log.warning("outbox: %s", error, exc_info=not isinstance(error, TryAgainLater))
                 await asyncio.sleep(_POLL * 5)
 
 
