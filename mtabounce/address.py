@@ -37,6 +37,7 @@ def parse(text: str) -> str:
     text = text.strip()
     if text.startswith("@") and (route := _ROUTE.match(text)):
         text = text[route.end() :]
+    text = text.removesuffix(".")  # the root's, or of the sentence
     return text if is_address(text) else ""
 
 

@@ -29,7 +29,7 @@ _FIELDS = ("reporting_mta", "original_message_id", "campaign", "subscriber")
 @click.option(
     "--replies-from",
     type=click.File("rb"),
-    help="Read SMTP replies instead, one JSON string a line; - is standard input.",
+    help="Read SMTP replies instead, one a line, bare or as JSON strings; - is standard input.",
 )
 @click.option(
     "--rules",
@@ -153,6 +153,8 @@ def _replies(lines: BinaryIO, classifier: Classifier, *, as_json: bool) -> None:
 
 
 def _reply(line: bytes, number: int) -> str:
+    if not line.lstrip().startswith((b'"', b"{", b"[")):
+        return line.decode("utf-8", "replace").strip()
     try:
         text = json.loads(line)
     except ValueError:

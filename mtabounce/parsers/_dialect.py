@@ -124,7 +124,7 @@ def report_of(mail: Mail, address: str, action: Action, said: str, context: str 
 
 def complete(mail: Mail, text: str, context: str, *, local: bool) -> str:
     """Return the address in *text*, its domain found elsewhere where it lacks one; "" for none."""
-    address = (parse(text) or text.strip(" \t\"'<>.:")).rstrip(".")
+    address = parse(text) or text.strip(" \t\"'<>.:")
     if is_address(address):
         return address
     if not local or not is_local_part(address):

@@ -105,7 +105,7 @@ def without_comments(value: str) -> str:
 
 def recipient_of(value: str) -> str:
     """Return the address in a recipient field; "" for none. It may lack a domain."""
-    address = without_type(value)
+    address = without_type(value).removeprefix("mailto:")
     if "\\x{" in address:  # RFC 6533 §3
         address = _UNICODE.sub(_character, address)
     if found := parse(address) or parse(without_comments(address)):

@@ -132,6 +132,13 @@ def test_folder_that_is_no_maildir_is_said(tmp_path):
     assert "no Maildir" in call("classify", "folder").stderr
 
 
+def test_replies_are_read_bare_too():
+    result = call("classify", "--replies-from", "-", given="550 5.1.1 No such user\n")
+
+    assert result.exit_code == 0
+    assert "user_unknown" in result.output
+
+
 def test_replies_are_read_a_json_string_a_line():
     result = call("classify", "--json", "--replies-from", "-", given='"552 5.2.2 full"\n"550 no"\n')
 

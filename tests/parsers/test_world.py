@@ -98,6 +98,39 @@ NOTICES = {
     ),
 }
 
+STATUS = """\
+From: MAILER-DAEMON@mx.example.com
+Content-Type: multipart/report; report-type=delivery-status; boundary=b
+
+--b
+Content-Type: message/delivery-status
+
+Reporting-MTA: dns; mx.example.com
+
+Final-Recipient: rfc822; {recipient}
+Action: failed
+Status: 5.1.1
+Diagnostic-Code: {said}
+
+--b--
+"""
+
+
+@pytest.mark.parametrize("recipient", ["ann@example.org.", "mailto:ann@example.org"])
+def test_what_is_no_part_of_the_address_is_left_out_of(recipient):
+    judged = JUDGE.judge(STATUS.format(recipient=recipient, said="smtp; 550 no").encode())
+
+    assert judged.reading.reports[0].final_recipient == "ann@example.org"
+
+
+def test_address_that_the_provider_skipped_did_not_bounce():
+    said = "did not send to this address because it is on the suppression list for your account"
+
+    judged = JUDGE.judge(STATUS.format(recipient="ann@example.org", said=said).encode())
+
+    assert judged.verdicts[0].reason == "suppressed"
+    assert judged.verdicts[0].type is None
+
 
 @pytest.mark.parametrize("notice", NOTICES.values(), ids=list(NOTICES))
 def test_recipient_and_reason_are_found_in(notice):
