@@ -40,6 +40,7 @@ from mtabounce.store.return_paths import put_keys
 from mtabounce.store.state import state_directory
 from mtabounce.store.unavailable import unavailable
 from mtabounce.web.app import application
+from mtabounce.web.listmonk import ListmonkApi
 from mtabounce.web.server import HttpServer
 from mtabounce.web.spool import Spool
 from mtabounce.web.webhooks import Webhooks
@@ -168,10 +169,8 @@ class _Daemon:
         polling = Polling(
             settings.mailboxes(), self._connector("poller"), self._judging(), self._wake.set
         )
-        folder = state_directory(settings.state) / "spool"
-        spool = Spool(folder, inbox.append)
-        webhooks = Webhooks(settings.webhooks, inbox.append, spool)
-        http = HttpServer(settings.http, application(self._troubles, webhooks.routes()))
+        spool = Spool(state_directory(settings.state) / "spool", inbox.append)
+        http = self._http(inbox, spool)
         async with (
             self._working(inbox) as workers,
             self._tailing(),
@@ -202,6 +201,13 @@ class _Daemon:
                 await asyncio.gather(receiver.close(grace), pipe.close(grace), http.close())
                 inbox.close()
                 await self._end([writing])
+
+    def _http(self, inbox: Inbox, spool: Spool) -> HttpServer:
+        settings = self._settings
+        webhooks = Webhooks(settings.webhooks, inbox.append, spool)
+        api = ListmonkApi(self._connector("api"), webhooks.durable, settings.policy)
+        routes = [*webhooks.routes(), *api.routes()]
+        return HttpServer(settings.http, application(self._troubles, routes))
 
     async def work(self, *, until_idle: bool) -> None:
         if until_idle:

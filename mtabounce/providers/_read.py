@@ -168,6 +168,8 @@ def _report(facts: _Facts, key: str, word: str, names: Names) -> Report:
         campaign=values.text(facts.get("campaign")) or _named(attached, names.campaign),
         subscriber=values.text(facts.get("subscriber")) or _named(attached, names.subscriber),
         feedback_type=values.text(facts.get("feedback_type")),
+        source=values.text(facts.get("source"))[:200],
+        meta=values.as_json(facts.get("attached")),
         native_code=key.rstrip("/"),
         occurred_at=values.moment(facts.get("at")),
         hint=HINTS.get(word, word) if outcome is Outcome.BOUNCE else "",

@@ -32,7 +32,7 @@ _LISTS = ("key", "meta")
 _PATHS = (
     "items", "recipients", "recipient", "message_id", "original_message_id", "event_id", "at",
     "reply", "reply_code", "status", "remote_mta", "reporting_mta", "command", "campaign",
-    "subscriber", "subject", "feedback_type", "source",
+    "subscriber", "subject", "feedback_type", "source", "attached",
 )  # fmt: skip
 
 
@@ -71,6 +71,7 @@ class Table:
     subject: str = "`null`"
     feedback_type: str = "`null`"
     source: str = "`null`"
+    attached: str = "`null`"  # any JSON of the poster's, kept as it is
     meta: tuple[str, ...] = ()  # where what the sender attached to the mail may be
     auth: Mapping[str, Any] = field(default_factory=dict)  # how a request proves itself
 

@@ -1,5 +1,6 @@
 """The values that providers write in their own ways: addresses, moments, codes, identifiers."""
 
+import json
 import math
 import re
 from datetime import UTC, datetime
@@ -45,6 +46,14 @@ def reply_code(value: Any) -> int | None:
     """Return a reply code of SMTP; None for what is none: providers have numbers of their own."""
     found = text(value)
     return int(found) if re.fullmatch(r"[2-5]\d\d", found, re.ASCII) else None
+
+
+def as_json(value: Any) -> str:
+    """Return *value* as JSON that PostgreSQL takes: without NUL and half characters."""
+    if value is None:
+        return ""
+    found = json.dumps(value, ensure_ascii=False).encode(errors="replace").decode()
+    return found.replace("\\u0000", "")
 
 
 def moment(value: Any) -> datetime | None:

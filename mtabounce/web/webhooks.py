@@ -201,9 +201,7 @@ class Webhooks:
     ) -> None:
         self._inbox = accept
         self._spool = spool
-        self.all = {
-            name: Webhook(name, one, self._durable, fetch) for name, one in settings.items()
-        }
+        self.all = {name: Webhook(name, one, self.durable, fetch) for name, one in settings.items()}
 
     def routes(self) -> list[Route]:
         """Return the routes."""
@@ -213,7 +211,7 @@ class Webhooks:
             Route(path, self._get, methods=["GET", "HEAD", "OPTIONS"]),
         ]
 
-    async def _durable(self, raw: RawInput) -> None:
+    async def durable(self, raw: RawInput) -> None:
         """Return once *raw* is committed, or on disk where the database is away."""
         try:
             async with asyncio.timeout(PATIENCE):

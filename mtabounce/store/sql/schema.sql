@@ -1,5 +1,7 @@
 -- Made by `make docs` from the migrations: change those, not this file.
 
+CREATE SCHEMA listmonk;
+
 CREATE SCHEMA mtabounce;
 
 CREATE FUNCTION mtabounce.base32(octets bytea) RETURNS text
@@ -138,41 +140,12 @@ BEGIN
 END
 $$;
 
-CREATE TABLE mtabounce.suppressions (
-    recipient text NOT NULL,
-    type text,
-    reason text DEFAULT ''::text NOT NULL,
-    cause text NOT NULL,
-    scope text DEFAULT 'all'::text NOT NULL,
-    action text NOT NULL,
-    since timestamp with time zone NOT NULL,
-    until timestamp with time zone,
-    bounce_id bigint,
-    decision_id bigint,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT suppressions_type_check CHECK ((type = ANY (ARRAY['hard'::text, 'soft'::text, 'complaint'::text])))
-);
-
-CREATE VIEW mtabounce.active_suppressions AS
- SELECT recipient,
-    type,
-    reason,
-    cause,
-    scope,
-    action,
-    since,
-    until,
-    bounce_id,
-    decision_id
-   FROM mtabounce.suppressions
-  WHERE ((until IS NULL) OR (until > now()));
-
-CREATE TABLE mtabounce.bounce_refs (
-    key bytea NOT NULL,
-    kind text NOT NULL,
-    bounce_id bigint NOT NULL,
-    seen_at timestamp with time zone NOT NULL
-);
+CREATE FUNCTION mtabounce.stable_uuid(word text) RETURNS uuid
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    AS $_$
+    SELECT CASE WHEN $1 ~ '^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$'
+                THEN $1::uuid ELSE md5($1)::uuid END
+$_$;
 
 CREATE SEQUENCE mtabounce.bounces_id_seq
     START WITH 1
@@ -211,6 +184,121 @@ CREATE TABLE mtabounce.bounces (
 )
 PARTITION BY RANGE (first_seen_at);
 
+CREATE VIEW listmonk.bounces AS
+ SELECT id,
+    recipient_id AS subscriber_id,
+    campaign_id,
+    type,
+    COALESCE((meta ->> 'source'::text), sources[1], ''::text) AS source,
+        CASE
+            WHEN (meta ? 'meta'::text) THEN ((meta ->> 'meta'::text))::jsonb
+            ELSE meta
+        END AS meta,
+    first_seen_at AS created_at
+   FROM mtabounce.bounces b;
+
+CREATE TABLE mtabounce.campaigns (
+    id bigint NOT NULL,
+    campaign text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE VIEW listmonk.campaigns AS
+ SELECT id,
+    mtabounce.stable_uuid(campaign) AS uuid,
+    campaign AS name,
+    created_at
+   FROM mtabounce.campaigns c;
+
+CREATE TABLE mtabounce.recipients (
+    id bigint NOT NULL,
+    recipient text NOT NULL,
+    domain text NOT NULL,
+    hard integer DEFAULT 0 NOT NULL,
+    soft integer DEFAULT 0 NOT NULL,
+    complaints integer DEFAULT 0 NOT NULL,
+    last_bounce_at timestamp with time zone,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    last_delivered_at timestamp with time zone
+)
+WITH (fillfactor='85');
+
+CREATE TABLE mtabounce.suppressions (
+    recipient text NOT NULL,
+    type text,
+    reason text DEFAULT ''::text NOT NULL,
+    cause text NOT NULL,
+    scope text DEFAULT 'all'::text NOT NULL,
+    action text NOT NULL,
+    since timestamp with time zone NOT NULL,
+    until timestamp with time zone,
+    bounce_id bigint,
+    decision_id bigint,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT suppressions_type_check CHECK ((type = ANY (ARRAY['hard'::text, 'soft'::text, 'complaint'::text])))
+);
+
+CREATE VIEW listmonk.subscribers AS
+ SELECT id,
+    COALESCE(( SELECT mtabounce.stable_uuid((b.meta ->> 'subscriber'::text)) AS stable_uuid
+           FROM mtabounce.bounces b
+          WHERE ((b.recipient_id = r.id) AND (b.meta ? 'subscriber'::text))
+          ORDER BY b.first_seen_at DESC
+         LIMIT 1), mtabounce.stable_uuid(recipient)) AS uuid,
+    recipient AS email,
+    ''::text AS name,
+    '{}'::jsonb AS attribs,
+        CASE
+            WHEN (EXISTS ( SELECT
+               FROM mtabounce.suppressions s
+              WHERE ((s.recipient = r.recipient) AND (s.scope = 'all'::text) AND ((s.until IS NULL) OR (s.until > now()))))) THEN 'blocklisted'::text
+            ELSE 'enabled'::text
+        END AS status,
+    created_at,
+    COALESCE(last_bounce_at, created_at) AS updated_at
+   FROM mtabounce.recipients r;
+
+CREATE VIEW mtabounce.active_suppressions AS
+ SELECT recipient,
+    type,
+    reason,
+    cause,
+    scope,
+    action,
+    since,
+    until,
+    bounce_id,
+    decision_id
+   FROM mtabounce.suppressions
+  WHERE ((until IS NULL) OR (until > now()));
+
+CREATE TABLE mtabounce.api_tokens (
+    id bigint NOT NULL,
+    username text NOT NULL,
+    token_hash bytea NOT NULL,
+    scopes text[] NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    revoked_at timestamp with time zone,
+    CONSTRAINT api_tokens_scopes_check CHECK ((scopes <@ ARRAY['read'::text, 'ingest'::text, 'admin'::text])),
+    CONSTRAINT api_tokens_token_hash_check CHECK ((octet_length(token_hash) = 32))
+);
+
+ALTER TABLE mtabounce.api_tokens ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME mtabounce.api_tokens_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE mtabounce.bounce_refs (
+    key bytea NOT NULL,
+    kind text NOT NULL,
+    bounce_id bigint NOT NULL,
+    seen_at timestamp with time zone NOT NULL
+);
+
 CREATE TABLE mtabounce.bounces_default (
     id bigint DEFAULT nextval('mtabounce.bounces_id_seq'::regclass) CONSTRAINT bounces_id_not_null NOT NULL,
     recipient_id bigint CONSTRAINT bounces_recipient_id_not_null NOT NULL,
@@ -247,12 +335,6 @@ CREATE TABLE mtabounce.breaker_counts (
     bounce_id bigint NOT NULL,
     recipient_id bigint NOT NULL,
     recipient text NOT NULL
-);
-
-CREATE TABLE mtabounce.campaigns (
-    id bigint NOT NULL,
-    campaign text NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
 ALTER TABLE mtabounce.campaigns ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
@@ -525,19 +607,6 @@ CREATE TABLE mtabounce.pending_deliveries (
     occurred_at timestamp with time zone NOT NULL
 );
 
-CREATE TABLE mtabounce.recipients (
-    id bigint NOT NULL,
-    recipient text NOT NULL,
-    domain text NOT NULL,
-    hard integer DEFAULT 0 NOT NULL,
-    soft integer DEFAULT 0 NOT NULL,
-    complaints integer DEFAULT 0 NOT NULL,
-    last_bounce_at timestamp with time zone,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    last_delivered_at timestamp with time zone
-)
-WITH (fillfactor='85');
-
 ALTER TABLE mtabounce.recipients ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME mtabounce.recipients_id_seq
     START WITH 1
@@ -586,6 +655,12 @@ CREATE TABLE mtabounce.sinks (
 ALTER TABLE ONLY mtabounce.bounces ATTACH PARTITION mtabounce.bounces_default DEFAULT;
 
 ALTER TABLE ONLY mtabounce.observations ATTACH PARTITION mtabounce.observations_default DEFAULT;
+
+ALTER TABLE ONLY mtabounce.api_tokens
+    ADD CONSTRAINT api_tokens_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY mtabounce.api_tokens
+    ADD CONSTRAINT api_tokens_token_hash_key UNIQUE (token_hash);
 
 ALTER TABLE ONLY mtabounce.bounce_refs
     ADD CONSTRAINT bounce_refs_pkey PRIMARY KEY (key);
@@ -673,6 +748,10 @@ CREATE INDEX bounces_campaign_id ON ONLY mtabounce.bounces USING btree (campaign
 
 CREATE INDEX bounces_default_campaign_id_idx ON mtabounce.bounces_default USING btree (campaign_id) WHERE (campaign_id IS NOT NULL);
 
+CREATE INDEX bounces_subscriber ON ONLY mtabounce.bounces USING btree (((meta ->> 'subscriber'::text))) WHERE (meta ? 'subscriber'::text);
+
+CREATE INDEX bounces_default_expr_idx ON mtabounce.bounces_default USING btree (((meta ->> 'subscriber'::text))) WHERE (meta ? 'subscriber'::text);
+
 CREATE INDEX bounces_first_seen_at ON ONLY mtabounce.bounces USING brin (first_seen_at);
 
 CREATE INDEX bounces_default_first_seen_at_idx ON mtabounce.bounces_default USING brin (first_seen_at);
@@ -717,6 +796,8 @@ CREATE INDEX pending_deliveries_occurred_at ON mtabounce.pending_deliveries USIN
 
 CREATE INDEX recipients_domain ON mtabounce.recipients USING btree (domain);
 
+CREATE INDEX recipients_stable_uuid ON mtabounce.recipients USING btree (mtabounce.stable_uuid(recipient));
+
 CREATE UNIQUE INDEX return_path_keys_signs ON mtabounce.return_path_keys USING btree (signs) WHERE signs;
 
 CREATE INDEX return_paths_made_at ON mtabounce.return_paths USING brin (made_at);
@@ -726,6 +807,8 @@ CREATE INDEX suppressions_since ON mtabounce.suppressions USING btree (since);
 CREATE INDEX suppressions_until ON mtabounce.suppressions USING btree (until) WHERE (until IS NOT NULL);
 
 ALTER INDEX mtabounce.bounces_campaign_id ATTACH PARTITION mtabounce.bounces_default_campaign_id_idx;
+
+ALTER INDEX mtabounce.bounces_subscriber ATTACH PARTITION mtabounce.bounces_default_expr_idx;
 
 ALTER INDEX mtabounce.bounces_first_seen_at ATTACH PARTITION mtabounce.bounces_default_first_seen_at_idx;
 

@@ -1,0 +1,55 @@
+-- Bounces as listmonk's API gives them.
+
+-- name: list_bounces
+SELECT b.id, b.type, b.source, b.meta, b.created_at, s.email, s.uuid::text AS subscriber_uuid,
+       b.subscriber_id, s.status AS subscriber_status,
+       CASE WHEN c.id IS NOT NULL THEN json_build_object('id', c.id, 'name', c.name) END AS campaign,
+       count(*) OVER () AS total
+  FROM listmonk.bounces AS b
+  JOIN listmonk.subscribers AS s ON s.id = b.subscriber_id
+  LEFT JOIN listmonk.campaigns AS c ON c.id = b.campaign_id
+ WHERE (%(id)s::bigint IS NULL OR b.id = %(id)s)
+   AND (%(campaign_id)s::bigint IS NULL OR b.campaign_id = %(campaign_id)s)
+   AND (%(subscriber_id)s::bigint IS NULL OR b.subscriber_id = %(subscriber_id)s)
+   AND (%(source)s::text IS NULL OR b.source = %(source)s)
+ ORDER BY CASE WHEN %(ascending)s THEN
+            CASE %(order_by)s WHEN 'email' THEN s.email WHEN 'source' THEN b.source
+                              WHEN 'type' THEN b.type WHEN 'campaign_name' THEN c.name END
+          END,
+          CASE WHEN NOT %(ascending)s THEN
+            CASE %(order_by)s WHEN 'email' THEN s.email WHEN 'source' THEN b.source
+                              WHEN 'type' THEN b.type WHEN 'campaign_name' THEN c.name END
+          END DESC NULLS LAST,
+          CASE WHEN %(ascending)s AND %(order_by)s = 'created_at' THEN b.created_at END,
+          CASE WHEN NOT %(ascending)s AND %(order_by)s = 'created_at' THEN b.created_at END DESC NULLS LAST,
+          b.id DESC
+ LIMIT %(limit)s
+OFFSET %(offset)s;
+
+-- name: bounce_ids
+SELECT id
+  FROM mtabounce.bounces
+ WHERE (%(ids)s::bigint[] IS NULL OR id = ANY (%(ids)s))
+   AND (%(subscriber_id)s::bigint IS NULL OR recipient_id = %(subscriber_id)s)
+ ORDER BY id
+ LIMIT 1000;
+
+-- name: let_go
+-- What was observed stays, and is not counted: a copy that comes later brings nothing back.
+UPDATE mtabounce.observations SET bounce_id = NULL WHERE bounce_id = ANY (%(ids)s);
+
+-- name: bounced_recipients
+SELECT DISTINCT r.recipient
+  FROM mtabounce.recipients AS r
+  JOIN mtabounce.bounces AS b ON b.recipient_id = r.id;
+
+-- name: recipient_by_uuid
+-- The address that a bounce named the UUID with, or that the UUID was made of.
+SELECT recipient
+  FROM (SELECT recipient, 1 AS rank FROM mtabounce.bounces
+         WHERE meta ? 'subscriber' AND meta->>'subscriber' = %(uuid)s
+        UNION ALL
+        SELECT recipient, 2 FROM mtabounce.recipients
+         WHERE mtabounce.stable_uuid(recipient) = %(uuid)s::uuid) AS found
+ ORDER BY rank
+ LIMIT 1;

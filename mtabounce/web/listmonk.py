@@ -1,0 +1,329 @@
+"""
+listmonk's bounce API, one for one: paths, checks in their order, answers, paging.
+
+Other than there, 200 comes when a bounce is durable, and none is lost: who is not known yet is
+made known, and a campaign that is no UUID is kept in ``meta``.
+"""
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+from psycopg import AsyncConnection
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from mtabounce.address import domain_of, normalize
+from mtabounce.errors import TryAgainLater
+from mtabounce.model import RawInput
+from mtabounce.pipeline.judge import API
+from mtabounce.pipeline.operators import Word, in_batches, say
+from mtabounce.pipeline.record import delete_bounces
+from mtabounce.policy import PolicySettings
+from mtabounce.providers.request import pack
+from mtabounce.store import listmonk as store
+from mtabounce.store import record, rewrite, tokens
+from mtabounce.web.request import Refused, read_request
+
+_BLOCKLISTED = "blocklisted over the API"
+MAX_SIZE = 2**20  # octets of one bounce
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
+_TRUE = {"1", "t", "T", "true", "True", "TRUE"}  # Go's ParseBool
+_ORDERS = {"email", "source", "created_at", "type", "campaign_name"}
+_TEXTS = ("subscriber_uuid", "email", "campaign_uuid", "source", "type", "created_at")
+_SCOPES = {"webhooks:post_bounce": "ingest", "bounces:get": "read", "bounces:manage": "admin"}
+_COLUMNS = ("id", "type", "source", "meta", "created_at", "email", "subscriber_uuid",
+            "subscriber_id", "subscriber_status", "campaign")  # fmt: skip
+
+Connect = Callable[[], Awaitable[AsyncConnection[Any]]]
+Accept = Callable[[RawInput], Awaitable[None]]
+Handler = Callable[[Request], Awaitable[Any]]
+
+
+class ListmonkApi:
+    """The routes, on a database, for callers with a token."""
+
+    def __init__(self, connect: Connect, accept: Accept, policy: PolicySettings) -> None:
+        self._connect = connect
+        self._accept = accept
+        self._policy = policy
+
+    def routes(self) -> list[Route]:
+        """Return the routes."""
+        return [
+            self._route("POST", "/webhooks/bounce", "webhooks:post_bounce", self._post),
+            self._route("PUT", "/api/bounces/blocklist", "bounces:manage", self._blocklist),
+            self._route("GET", "/api/bounces", "bounces:get", self._list),
+            self._route("DELETE", "/api/bounces", "bounces:manage", self._delete),
+            self._route("GET", "/api/bounces/{id}", "bounces:get", self._one),
+            self._route("DELETE", "/api/bounces/{id}", "bounces:manage", self._delete_one),
+            self._route("GET", "/api/subscribers/{id}/bounces", "bounces:get", self._of),
+            self._route("DELETE", "/api/subscribers/{id}/bounces", "bounces:manage", self._forget),
+            Route("/api/{rest:path}", _unknown),
+        ]
+
+    def _route(self, method: str, path: str, permission: str, handler: Handler) -> Route:
+        async def answer(request: Request) -> Response:
+            try:
+                await self._authorize(request, permission)
+                return _json({"data": await handler(request)})
+            except Refused as error:
+                return _json({"message": str(error)}, error.status)
+            except (TryAgainLater, psycopg.OperationalError):
+                return _json({"message": "try again later"}, 503, {"Retry-After": "30"})
+
+        return Route(path, answer, methods=[method])
+
+    def _connected(self) -> AbstractAsyncContextManager[AsyncConnection[Any]]:
+        return _Opened(self._connect)
+
+    async def _authorize(self, request: Request, permission: str) -> None:
+        """Raise Refused(403), as listmonk does, where the caller may not do this."""
+        username, token = _credentials(request.headers.get("authorization", ""))
+        async with self._connected() as conn:
+            caller = await tokens.find(conn, token)
+        if caller is None or username not in (None, caller.username):
+            raise Refused(403, "invalid API credentials")
+        if not caller.may(_SCOPES[permission]):
+            raise Refused(403, f"permission denied: {permission}")
+
+    async def _post(self, request: Request) -> bool:
+        posted = await read_request(request, MAX_SIZE)
+        bounce = read_bounce(posted.body)
+        if bounce["subscriber_uuid"]:
+            bounce["email"] = await self._email_of(bounce)
+        key = posted.headers.get("idempotency-key") or str(uuid4())
+        await self._accept(
+            RawInput(
+                source=API,
+                content=pack(
+                    {"content-type": "application/json", "idempotency-key": key},
+                    json.dumps(bounce).encode(),
+                ),
+                received_at=datetime.now(UTC),
+                peer=posted.peer,
+                trusted=True,
+            )
+        )
+        return True
+
+    async def _email_of(self, bounce: dict[str, Any]) -> str:
+        """Return whose UUID it is; who is not known goes by the address given, or the UUID."""
+        uuid = bounce["subscriber_uuid"].lower()
+        async with self._connected() as conn:
+            known = await store.recipient_by_uuid(conn, uuid)
+        return str(known or bounce["email"] or uuid)
+
+    async def _list(self, request: Request) -> dict[str, Any]:
+        query = request.query_params
+        page, per_page = max(_int(query.get("page"), 1), 1), _per_page(query.get("per_page"))
+        async with self._connected() as conn:
+            rows = await store.list_bounces(
+                conn,
+                campaign_id=_int(query.get("campaign_id"), 0) or None,
+                source=query.get("source") or None,
+                order_by=query.get("order_by")
+                if query.get("order_by") in _ORDERS
+                else "created_at",
+                ascending=query.get("order") == "asc",
+                limit=per_page or None,
+                offset=(page - 1) * per_page,
+            )
+        if not rows:
+            return _page([], 0, 0, 0)
+        results = [_bounce(row) for row in rows]
+        return _page(results, rows[0]["total"], per_page, page)
+
+    async def _one(self, request: Request) -> dict[str, Any]:
+        async with self._connected() as conn:
+            rows = await store.list_bounces(conn, id=_id(request))
+        if not rows:
+            raise Refused(400, "Bounce not found")
+        return _bounce(rows[0])
+
+    async def _of(self, request: Request) -> list[dict[str, Any]]:
+        async with self._connected() as conn:
+            rows = await store.list_bounces(conn, subscriber_id=_id(request), limit=1000)
+        return [_bounce(row) for row in rows]
+
+    async def _delete(self, request: Request) -> bool:
+        if request.query_params.get("all") in _TRUE:
+            return await self._remove(None)
+        ids = [_int(text, 0) for text in request.query_params.getlist("id")]
+        if not ids or not all(0 < number < 2**63 for number in ids):
+            raise Refused(400, "Invalid ID(s)")
+        return await self._remove(ids)
+
+    async def _delete_one(self, request: Request) -> bool:
+        return await self._remove([_id(request)])
+
+    async def _forget(self, request: Request) -> bool:
+        return await self._remove(None, _id(request))
+
+    async def _remove(self, ids: list[int] | None, subscriber: int | None = None) -> bool:
+        async with self._connected() as conn:
+            while found := await store.bounce_ids(conn, ids, subscriber):
+                async with conn.transaction():
+                    await self._remove_some(conn, found)
+        return True
+
+    async def _remove_some(self, conn: AsyncConnection[Any], numbers: list[int]) -> None:
+        gone = list((await record.bounces_by_id(conn, numbers)).values())
+        names = {one.recipient: domain_of(one.recipient) for one in gone}
+        ids = await record.recipient_ids(conn, names)
+        await store.let_go(conn, numbers)
+        await rewrite.delete_refs_of(conn, numbers)
+        await delete_bounces(conn, gone, ids)
+
+    async def _blocklist(self, request: Request) -> bool:
+        del request  # its body means nothing
+        now = datetime.now(UTC)
+        async with self._connected() as conn:
+            who = await store.bounced_recipients(conn)
+            words = [
+                Word(recipient=one, action="add", why="blocklisted over the API") for one in who
+            ]
+            for batch in in_batches(words):
+                async with conn.transaction():
+                    await say(conn, self._policy, batch, "api", now)
+        return True
+
+
+class _Opened:
+    """A connection for the length of a block."""
+
+    def __init__(self, connect: Connect) -> None:
+        self._connect = connect
+        self._conn: AsyncConnection[Any] | None = None
+
+    async def __aenter__(self) -> AsyncConnection[Any]:
+        self._conn = await self._connect()
+        return self._conn
+
+    async def __aexit__(self, *error: object) -> None:
+        if self._conn is not None:
+            await self._conn.close()
+
+
+def read_bounce(body: bytes) -> dict[str, Any]:
+    """
+    Return the bounce in *body*, checked in listmonk's order.
+
+    Raises Refused(400) with listmonk's words.
+    """
+    bounce = _fields(body)
+    if not bounce["email"] and not bounce["subscriber_uuid"]:
+        raise Refused(400, "Invalid fields: email / subscriber_uuid")
+    if bounce["subscriber_uuid"] and not _UUID.fullmatch(bounce["subscriber_uuid"]):
+        raise Refused(400, "Invalid fields: subscriber_uuid")
+    if bounce["email"]:
+        bounce["email"] = _email(bounce["email"])
+    if bounce["type"] not in ("hard", "soft", "complaint"):
+        raise Refused(400, "Invalid fields: type")
+    if bounce["campaign_uuid"] and not _UUID.fullmatch(bounce["campaign_uuid"]):
+        meta = bounce["meta"] if isinstance(bounce["meta"], dict) else {"meta": bounce["meta"]}
+        bounce["meta"] = meta | {"campaign_uuid": bounce["campaign_uuid"]}
+        bounce["campaign_uuid"] = ""
+    return bounce
+
+
+def _fields(body: bytes) -> dict[str, Any]:
+    try:
+        given = json.loads(body, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise Refused(400, f"Invalid data:{error}") from None
+    if not isinstance(given, dict):
+        raise Refused(400, "Invalid data:expected an object")
+    bounce = {name: "" if given.get(name) is None else given[name] for name in _TEXTS}
+    for name, value in bounce.items():
+        if not isinstance(value, str):
+            raise Refused(400, f"Invalid data:{name} is no text")
+    if bounce["created_at"] and not _RFC3339.fullmatch(bounce["created_at"]):
+        raise Refused(400, "Invalid data:created_at is no time of RFC 3339")
+    return bounce | {"meta": {} if given.get("meta") is None else given["meta"]}
+
+
+def _refuse_constant(word: str) -> None:
+    raise ValueError(f"{word} is no JSON")
+
+
+def _email(text: str) -> str:
+    bare = text.strip().lower()
+    try:
+        normalize(bare)
+    except ValueError:
+        raise Refused(400, "Invalid email.") from None
+    return bare
+
+
+def _credentials(header: str) -> tuple[str | None, str]:
+    """Return user name (None: not told) and token. Raises Refused(403) where there are none."""
+    kind, _, rest = header.strip().partition(" ")
+    if not kind:
+        raise Refused(403, "invalid session")
+    if kind.lower() == "bearer":
+        return None, rest.strip()
+    if kind.lower() == "basic":
+        try:
+            rest = base64.b64decode(rest.strip(), validate=True).decode()
+        except (binascii.Error, ValueError):
+            raise Refused(403, "invalid API credentials") from None
+    elif kind.lower() != "token":
+        raise Refused(403, "code=400, message=unknown Authorization scheme")
+    username, _, token = rest.strip().partition(":")
+    return username, token
+
+
+def _int(text: str | None, default: int) -> int:
+    found = re.fullmatch(r"[+-]?\d{1,18}", text or "", re.ASCII)
+    return int(found[0]) if found else default
+
+
+def _per_page(text: str | None) -> int:
+    """Return how many a page has; 0: all of them."""
+    if text == "all":
+        return 0
+    number = _int(text, 20)
+    return 20 if number == 0 else max(number, 0)
+
+
+def _id(request: Request) -> int:
+    number = _int(request.path_params["id"], 0)
+    if number < 1:
+        raise Refused(400, "invalid ID")
+    return number
+
+
+def _bounce(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: row[name] for name in _COLUMNS}
+
+
+def _page(results: list[dict[str, Any]], total: int, per_page: int, page: int) -> dict[str, Any]:
+    return {"results": results, "search": "", "query": "", "total": total, "per_page": per_page,
+            "page": page}  # fmt: skip
+
+
+async def _unknown(request: Request) -> Response:
+    del request
+    return _json({"message": "404 unknown endpoint"}, 404)
+
+
+def _json(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    text = json.dumps(value, default=_plain, ensure_ascii=False, separators=(",", ":")) + "\n"
+    content = text.encode(errors="replace")
+    return Response(content, status, headers, media_type="application/json")
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    raise TypeError(f"{type(value).__name__} has no JSON form")

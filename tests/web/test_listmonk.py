@@ -1,0 +1,265 @@
+"""listmonk's bounce API, row by row of its contract."""
+
+import asyncio
+import base64
+import json
+from contextlib import asynccontextmanager
+
+import pytest
+
+from mtabounce.pipeline.decide import Recorder
+from mtabounce.pipeline.judge_process import JudgeSettings
+from mtabounce.pipeline.judging import Judging
+from mtabounce.pipeline.worker import Worker
+from mtabounce.policy import PolicySettings
+from mtabounce.store.connection import connect_sync
+from mtabounce.store.tokens import create, list_tokens, revoke
+from mtabounce.web.listmonk import ListmonkApi
+
+UUID = "9f86b50d-5711-41c8-ab03-bc91c43d711b"
+GOOD = {"email": "user1@mail.com", "campaign_uuid": UUID, "source": "api", "type": "hard"}
+EMPTY = {"results": [], "search": "", "query": "", "total": 0, "per_page": 0, "page": 0}
+DOCUMENTED = """
+SELECT bounces.created_at,
+    bounces.subscriber_id,
+    subscribers.uuid AS subscriber_uuid,
+    subscribers.email AS email
+FROM bounces
+LEFT JOIN subscribers ON (subscribers.id = bounces.subscriber_id)
+ORDER BY bounces.created_at DESC LIMIT 1000;
+"""
+
+
+def basic(username, token):
+    return {"Authorization": "Basic " + base64.b64encode(f"{username}:{token}".encode()).decode()}
+
+
+@pytest.fixture
+def token(database_url):
+    with connect_sync(database_url, application_name="test") as conn:
+        return create(conn, "api_username", ["admin"])
+
+
+@pytest.fixture
+def calling(serving, connecting, inbox, token):
+    @asynccontextmanager
+    async def call():
+        api = ListmonkApi(connecting, inbox.append, PolicySettings())
+        async with serving(api.routes()) as ask:
+
+            async def as_admin(method, path, value=None, **headers):
+                body = value if isinstance(value, str | None) else json.dumps(value)
+                known = basic("api_username", token) | headers
+                return (await ask(method, path, body, known))[:2]
+
+            as_admin.ask = ask
+            yield as_admin
+
+    return call
+
+
+async def worked(connecting):
+    judges = Judging(JudgeSettings(), deadline=5.0, memory=256 * 2**20)
+    recorder = Recorder(PolicySettings())
+    await Worker(connecting, judges, recorder, asyncio.Event(), until_idle=True).run()
+
+
+async def test_who_may_not_is_told_so_in_listmonks_words(calling, database_url):
+    with connect_sync(database_url, application_name="test") as conn:
+        reader = create(conn, "reader", ["read"])
+        gone = create(conn, "gone", ["admin"])
+        assert revoke(conn, "gone") == 1
+        assert [one.username for one in list_tokens(conn)] == ["api_username", "reader", "gone"]
+    async with calling() as call:
+
+        async def said(headers, method="POST", path="/webhooks/bounce"):
+            status, answer, _ = await call.ask(method, path, json.dumps(GOOD), headers)
+            return status, answer["message"] if status != 200 else answer
+
+        assert await said({}) == (403, "invalid session")
+        for wrong in (
+            basic("api_username", "wrong"),
+            basic("other", reader),
+            basic("gone", gone),
+            {"Authorization": "token api_username:wrong"},
+            {"Authorization": "Bearer wrong"},
+            {"Authorization": "Basic #"},
+        ):
+            assert await said(wrong) == (403, "invalid API credentials")
+        assert await said({"Authorization": "Digest x"}) == (
+            403, "code=400, message=unknown Authorization scheme",
+        )  # fmt: skip
+        assert await said(basic("reader", reader)) == (
+            403, "permission denied: webhooks:post_bounce",
+        )  # fmt: skip
+        assert await said(basic("reader", reader), "DELETE", "/api/bounces?all=true") == (
+            403, "permission denied: bounces:manage",
+        )  # fmt: skip
+        for right in (
+            basic("reader", reader),
+            {"Authorization": f"token reader:{reader}"},
+            {"Authorization": f"Bearer {reader}"},
+        ):
+            assert (await said(right, "GET", "/api/bounces"))[0] == 200
+        assert await said(basic("reader", reader), "GET", "/api/lists") == (
+            404, "404 unknown endpoint",
+        )  # fmt: skip
+
+
+REFUSED = [
+    ('{"email": ', "Invalid data:"),
+    ("[]", "Invalid data:"),
+    ("7", "Invalid data:"),
+    ('{"email": 7}', "Invalid data:"),
+    ('{"email": "a@b.org", "type": "hard", "meta": NaN}', "Invalid data:"),
+    ({**GOOD, "created_at": "yesterday"}, "Invalid data:"),
+    ({"type": "hard"}, "Invalid fields: email / subscriber_uuid"),
+    ({"type": "odd"}, "Invalid fields: email / subscriber_uuid"),
+    ({"subscriber_uuid": "x", "type": "odd"}, "Invalid fields: subscriber_uuid"),
+    ({"subscriber_uuid": "x", "email": "x", "type": "hard"}, "Invalid fields: subscriber_uuid"),
+    ({"email": "x", "type": "odd"}, "Invalid email."),
+    ({"email": "A B <a@b.org>", "type": "hard"}, "Invalid email."),
+    ({"subscriber_uuid": UUID, "email": "x", "type": "hard"}, "Invalid email."),
+    ({"email": "a@b.org"}, "Invalid fields: type"),
+    ({"email": "a@b.org", "type": "Hard"}, "Invalid fields: type"),
+    # The documented example lacks the quote that ends its meta.
+    (json.dumps({**GOOD, "meta": '{"additional": "info"}'})[:-2] + "}", "Invalid data:"),
+]
+
+
+async def test_bad_bounces_are_refused_in_listmonks_order(calling):
+    async with calling() as call:
+        for body, message in REFUSED:
+            status, said = await call("POST", "/webhooks/bounce", body)
+
+            assert status == 400, body
+            assert said["message"].startswith(message), body
+
+
+TAKEN = [
+    GOOD,
+    {**GOOD, "meta": '{"additional": "info"}'},
+    {**GOOD, "meta": {"a": [1, "\0\ud800"]}, "unknown": 7, "id": 3, "subscriber_id": 9},
+    {"email": " User2@MAIL.com ", "type": "soft"},
+    {
+        "email": "user3@mail.com",
+        "type": "complaint",
+        "campaign_uuid": "malformed",
+        "meta": {"a": 1},
+    },
+    {"subscriber_uuid": UUID, "type": "soft"},
+    {"subscriber_uuid": UUID.upper(), "email": "user4@mail.com", "type": "soft"},
+]
+
+
+async def test_good_bounces_are_stored_and_given_back(calling, connecting, conn):
+    async with calling() as call:
+        for body in TAKEN:
+            assert await call("POST", "/webhooks/bounce", body) == (200, {"data": True}), body
+        await worked(connecting)
+        _, said = await call("GET", "/api/bounces?order=asc&per_page=all")
+
+        results = said["data"]["results"]
+        assert list(said["data"]) == ["results", "search", "query", "total", "per_page", "page"]
+        assert (said["data"]["total"], said["data"]["per_page"], said["data"]["page"]) == (7, 0, 1)
+        assert list(results[0]) == ["id", "type", "source", "meta", "created_at", "email",
+                                    "subscriber_uuid", "subscriber_id", "subscriber_status",
+                                    "campaign"]  # fmt: skip
+        by_meta = {json.dumps(one["meta"]): one for one in results}
+        assert json.dumps('{"additional": "info"}') in by_meta
+        assert '{"a": [1, "?"]}' in by_meta
+        malformed = by_meta['{"a": 1, "campaign_uuid": "malformed"}']
+        assert (malformed["type"], malformed["campaign"]) == ("complaint", None)
+        emails = sorted({one["email"] for one in results})
+        assert emails[:4] == [UUID, "user1@mail.com", "user2@mail.com", "user3@mail.com"]
+        first = next(one for one in results if one["email"] == "user1@mail.com")
+        assert (first["source"], first["type"]) == ("api", "hard")
+        assert first["campaign"]["name"] == UUID
+        assert first["subscriber_status"] == "blocklisted"
+        single = await call("GET", f"/api/bounces/{first['id']}")
+        assert single == (200, {"data": first})
+        _, mine = await call("GET", f"/api/subscribers/{first['subscriber_id']}/bounces")
+        assert len(mine["data"]) == 3
+    await conn.execute("SET search_path = listmonk")
+    rows = await (await conn.execute(DOCUMENTED)).fetchall()
+    assert len(rows) == 7
+
+
+async def test_repeated_post_with_one_key_is_one_bounce(calling, connecting):
+    async with calling() as call:
+        for _ in range(3):
+            await call("POST", "/webhooks/bounce", GOOD, **{"Idempotency-Key": "k"})
+        await worked(connecting)
+        _, said = await call("GET", "/api/bounces")
+
+    assert said["data"]["total"] == 1
+
+
+async def test_pages_filters_and_orders(calling, connecting):
+    async with calling() as call:
+        for number, kind in enumerate(["hard", "soft", "complaint"]):
+            body = {"email": f"u{number}@mail.com", "type": kind, "source": f"s{number}",
+                    "created_at": f"2026-11-2{number}T10:00:00Z"}  # fmt: skip
+            await call("POST", "/webhooks/bounce", body)
+        await worked(connecting)
+
+        async def emails(query):
+            status, said = await call("GET", f"/api/bounces?{query}")
+            assert status == 200
+            return [one["email"][:2] for one in said["data"]["results"]]
+
+        assert await emails("") == ["u2", "u1", "u0"]
+        assert await emails("order=asc") == ["u0", "u1", "u2"]
+        assert await emails("order_by=email&order=ASC") == ["u2", "u1", "u0"]
+        assert await emails("order_by=type&order=asc") == ["u2", "u0", "u1"]
+        assert len(await emails("order_by=campaign_name")) == 3
+        assert await emails("order_by=odd") == ["u2", "u1", "u0"]
+        assert await emails("source=s1") == ["u1"]
+        assert await emails("campaign_id=x") == ["u2", "u1", "u0"]
+        assert await emails("per_page=2&page=2") == ["u0"]
+        assert await emails("per_page=-1&page=0") == ["u2", "u1", "u0"]
+        assert await call("GET", "/api/bounces?page=9") == (200, {"data": EMPTY})
+        assert await call("GET", "/api/bounces/9999") == (400, {"message": "Bounce not found"})
+        for wrong in ("0", "-1", "x"):
+            assert await call("GET", f"/api/bounces/{wrong}") == (400, {"message": "invalid ID"})
+
+
+async def test_deleted_bounces_are_gone_and_counted_no_more(calling, connecting, conn):
+    async with calling() as call:
+        for number in range(4):
+            await call("POST", "/webhooks/bounce", {"email": f"u{number}@mail.com", "type": "soft"})
+        await worked(connecting)
+        _, said = await call("GET", "/api/bounces")
+        ids = [one["id"] for one in said["data"]["results"]]
+
+        for wrong in ("", "?id=x", "?id=0", f"?id={ids[0]}&id=x", "?all=yes"):
+            assert await call("DELETE", f"/api/bounces{wrong}") == (
+                400, {"message": "Invalid ID(s)"},
+            )  # fmt: skip
+        assert await call("DELETE", f"/api/bounces?id={ids[0]}&id=99999") == (200, {"data": True})
+        assert await call("DELETE", f"/api/bounces/{ids[1]}") == (200, {"data": True})
+        assert await call("DELETE", f"/api/bounces/{ids[1]}") == (200, {"data": True})
+        assert await call("DELETE", "/api/bounces/x") == (400, {"message": "invalid ID"})
+        _, said = await call("GET", "/api/bounces")
+        assert said["data"]["total"] == 2
+        owner = said["data"]["results"][0]["subscriber_id"]
+        assert await call("DELETE", f"/api/subscribers/{owner}/bounces") == (200, {"data": True})
+        assert await call("DELETE", "/api/bounces?all=1") == (200, {"data": True})
+        assert await call("GET", "/api/bounces") == (200, {"data": EMPTY})
+    cursor = await conn.execute("SELECT sum(soft) FROM mtabounce.recipients")
+    assert await cursor.fetchall() == [(0,)]
+
+
+async def test_everybody_with_a_bounce_can_be_blocklisted(calling, connecting, conn):
+    async with calling() as call:
+        await call("POST", "/webhooks/bounce", {"email": "soft@mail.com", "type": "soft"})
+        await worked(connecting)
+
+        assert await call("PUT", "/api/bounces/blocklist", "ignored") == (200, {"data": True})
+        _, said = await call("GET", "/api/bounces")
+
+    assert said["data"]["results"][0]["subscriber_status"] == "blocklisted"
+    cursor = await conn.execute(
+        "SELECT actor, action FROM mtabounce.decisions WHERE action = 'add'"
+    )
+    assert await cursor.fetchall() == [("api", "add")]
