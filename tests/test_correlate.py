@@ -133,10 +133,12 @@ def test_own_time_of_an_event_is_kept():
     assert one.occurred_at == NOW - timedelta(days=4)
 
 
-def test_two_copies_of_a_mail_have_one_key():
-    (one,), (other,) = observed(report()), observed(report(), source="pop3:a")
+def test_two_copies_of_a_mail_from_one_kind_of_source_have_one_key():
+    (one,), (other,) = observed(report(), source="pop3:a"), observed(report(), source="pop3:b")
+    (third,) = observed(report(), source="receiver")
 
     assert one.key == other.key
+    assert third.key != one.key
 
 
 def test_same_message_and_recipient_are_one_bounce():

@@ -169,7 +169,7 @@ def _observation(
         recipient=recipient,
         domain=domain_of(recipient),
         occurred_at=_believable(report.occurred_at, raw.received_at),
-        key=digest(report.mark or reading.fingerprint, recipient.encode(errors="replace")),
+        key=_key_of(raw, report.mark or reading.fingerprint, recipient),
         source=raw.source,
         parser=reading.parser,
         trust=Trust.PROVEN if context.proof else _trust(raw, reading),
@@ -178,6 +178,12 @@ def _observation(
         refs=tuple(_refs(context, report, recipient)),
         input_id=context.input_id,
     )
+
+
+def _key_of(raw: RawInput, mark: bytes, recipient: str) -> bytes:
+    """Two copies of a mail are one observation; what two kinds of sources say are two."""
+    kind = raw.source.partition(":")[0]
+    return digest(mark, recipient.encode(errors="replace"), kind.encode(errors="replace"))
 
 
 def _recipient(report: Report) -> str:
