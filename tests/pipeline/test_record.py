@@ -87,9 +87,12 @@ async def test_report_becomes_a_bounce_with_its_evidence(conn):
 
 async def test_copy_of_a_mail_counts_once(conn):
     await recorded(conn, *observed(report()))
-    await recorded(conn, *observed(report(), source="pop3:a", received_at=NOW + timedelta(days=2)))
+    for source in ("receiver", "pop3:a", "pop3:b"):
+        later = NOW + timedelta(days=2)
+        await recorded(conn, *observed(report(), source=source, received_at=later))
 
-    assert len(await rows(conn, "SELECT * FROM observations")) == 1
+    seen = await rows(conn, "SELECT source FROM observations ORDER BY source")
+    assert [row["source"] for row in seen] == ["pop3:a", "receiver"]
     assert [row["hard"] for row in await rows(conn, "SELECT * FROM recipients")] == [1]
 
 

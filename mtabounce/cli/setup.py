@@ -1,0 +1,222 @@
+"""``mtabounce setup``: what has to be changed in Postfix or Exim, and the changing of it."""
+
+import re
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import click
+
+from mtabounce.cli._edits import Edit, apply, undo, without
+from mtabounce.errors import UsageError
+from mtabounce.settings import Settings, load_settings
+
+_FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
+_WAYS = click.Choice(["smtp", "lmtp", "pipe"])
+
+
+@click.group()
+def command() -> None:
+    """
+    Let Postfix or Exim hand bounces to mtabounce.
+
+    Without --apply the changes are only shown.
+
+    \b
+    Example:
+      mtabounce setup postfix --domain bounces.example.org
+    """
+
+
+def _options(folder: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    def decorate(function: Callable[..., None]) -> Callable[..., None]:
+        options: list[Callable[[Callable[..., None]], Callable[..., None]]] = [
+            click.option("--domain", help="Domain of the return paths.  [default: as configured]"),
+            click.option("--way", type=_WAYS, default="smtp", show_default=True, help="How."),
+            click.option("--user", default="mtabounce", show_default=True, help="Of the command."),
+            click.option(
+                "--config-dir", type=_FOLDER, default=folder, show_default=True, help="Where it is."
+            ),
+            click.option("--apply", "does_apply", is_flag=True, help="Make the changes."),
+            click.option("--undo", "does_undo", is_flag=True, help="Take them back."),
+            click.pass_obj,
+        ]
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+@command.command()
+@_options("/etc/postfix")
+def postfix(config: Path | None, **words: object) -> None:
+    """
+    Show the changes to Postfix, make them, or take them back.
+
+    \b
+    Example:
+      mtabounce setup postfix --domain bounces.example.org --apply
+      mtabounce setup postfix --domain bounces.example.org --undo
+    """
+    plan = _Plan(config, words)
+    plan.carry_out(_postfix(plan), "postfix check && postfix reload")
+
+
+@command.command()
+@_options("/etc/exim4")
+def exim(config: Path | None, **words: object) -> None:
+    """
+    Show the changes to Exim in Debian's split configuration, make them, or take them back.
+
+    The domain has to be one that Exim takes mail for: see dc_relay_domains.
+
+    \b
+    Example:
+      mtabounce setup exim --domain bounces.example.org --way lmtp
+    """
+    plan = _Plan(config, words)
+    plan.carry_out(_exim(plan), "update-exim4.conf && systemctl reload exim4")
+
+
+class _Plan:
+    """What the command line and the configuration ask for."""
+
+    def __init__(self, config: Path | None, words: dict[str, object]) -> None:
+        self.settings = load_settings(config)
+        self.config = config
+        self.folder = Path(str(words["config_dir"])).absolute()
+        self.way = str(words["way"])
+        self.user = str(words["user"])
+        self.domain = str(words["domain"] or _domain(self.settings))
+        self._does_apply, self._does_undo = bool(words["does_apply"]), bool(words["does_undo"])
+        if not re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)+", self.domain):
+            raise UsageError("say which domain: --domain bounces.example.org")
+        if not re.fullmatch(r"[a-z_][a-z0-9_-]*", self.user, re.IGNORECASE):
+            raise UsageError(f"{self.user!r} is no name of a user")
+
+    def carry_out(self, edits: Sequence[Edit], then: str) -> None:
+        if self._does_apply and self._does_undo:
+            raise UsageError("choose one of --apply and --undo")
+        if self._does_undo:
+            for path in undo(edits):
+                click.echo(f"{path}: as it was")
+        elif self._does_apply:
+            apply(edits)
+            for path in dict.fromkeys(edit.path for edit in edits):
+                click.echo(f"{path}: changed")
+        else:
+            for edit in edits:
+                click.echo(edit.describe())
+            click.echo("Nothing was changed; --apply does.")
+            return
+        click.echo(f"Now: {then}")
+
+    @property
+    def program(self) -> str:
+        """The command line that takes a bounce."""
+        words = [sys.argv[0]] if Path(sys.argv[0]).name == "mtabounce" else _as_module()
+        named = ["--config", str(self.config.absolute())] if self.config else []
+        return shlex.join([*words, *named, "pipe"])
+
+    @property
+    def port(self) -> int:
+        """Where mtabounce takes mail."""
+        ports = [one.port for one in self.settings.receiver.listen if one.path is None]
+        if not ports:
+            raise UsageError("[receiver] listen names no port: choose --way lmtp or pipe")
+        return ports[0]
+
+    @property
+    def socket(self) -> Path:
+        """Where mtabounce takes mail by LMTP."""
+        paths = [one.path for one in self.settings.receiver.lmtp_listen if one.path is not None]
+        if not paths:
+            raise UsageError(
+                "[receiver] lmtp_listen names no socket: set it, as /run/mtabounce/lmtp"
+            )
+        return paths[0]
+
+
+def _as_module() -> list[str]:
+    return [sys.executable, "-m", "mtabounce"]
+
+
+def _domain(settings: Settings) -> str:
+    paths = settings.receiver.return_paths
+    return settings.return_path.domain or (paths[0].rpartition("@")[2] if paths else "")
+
+
+def _postfix(plan: _Plan) -> list[Edit]:
+    main, folder = plan.folder / "main.cf", plan.folder
+    table = folder / "mtabounce_transport"
+    edits = [
+        _added(main, "relay_domains", plan.domain),
+        _added(main, "transport_maps", f"texthash:{table}"),
+    ]
+    keep = ["  -o smtp_generic_maps=", "  -o smtp_header_checks=", "  -o smtp_body_checks="]
+    if plan.way == "pipe":
+        script = folder / "mtabounce-pipe"
+        to = "mtabounce-pipe:"
+        service = [
+            "mtabounce-pipe unix - n n - 20 pipe",
+            f"  flags=q user={plan.user} null_sender=",
+            f"  argv={script} -f ${{sender}} -- ${{recipient}}",
+        ]
+        lines = [
+            f'{plan.program} "$@"',
+            "case $? in 0) exit 0 ;; 65) exit 65 ;; *) exit 75 ;; esac",
+        ]
+        edits.append(Edit(script, lines, is_new=True, mode=0o755))
+        edits.append(Edit(main, ["mtabounce-pipe_destination_recipient_limit = 1"]))
+    elif plan.way == "lmtp":
+        to = f"mtabounce:unix:{plan.socket}"
+        service = [
+            "mtabounce unix - - n - - lmtp",
+            *(one.replace("smtp_", "lmtp_") for one in keep),
+        ]
+    else:
+        to = f"mtabounce:[127.0.0.1]:{plan.port}"
+        service = ["mtabounce unix - - n - - smtp", "  -o smtp_tls_security_level=none", *keep]
+    edits.append(Edit(folder / "master.cf", service))
+    edits.append(Edit(table, [f"{plan.domain}    {to}"], is_new=True))
+    return edits
+
+
+def _added(main: Path, name: str, value: str) -> Edit:
+    """Return the edit that adds *value* to the list *name*, whether main.cf has it or not."""
+    entry = re.compile(rf"^{name}[ \t]*=.*\n(?:[ \t]+\S.*\n)*", re.MULTILINE)
+    if main.exists() and entry.search(without(main.read_text(errors="replace"))):
+        return Edit(main, [f"    {value}"], after=entry)
+    return Edit(main, [f"{name} = {value}"])
+
+
+def _exim(plan: _Plan) -> list[Edit]:
+    folder = plan.folder / "conf.d"
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: there is none: this is not Debian's split configuration")
+    if plan.way == "smtp":
+        router = ["driver = manualroute", "route_list = * 127.0.0.1", "self = send"]
+        transport = ["driver = smtp", f"port = {plan.port}", "hosts_avoid_tls = *"]
+    else:
+        router = ["driver = accept"]
+        transport = (
+            ["driver = lmtp", f"socket = {plan.socket}"] if plan.way == "lmtp" else _piped(plan)
+        )
+    routed = [f"domains = {plan.domain}", "transport = mtabounce", "no_more"]
+    retry = [f"{plan.domain}    *    F,1h,1m; F,5d,15m"]
+    return [
+        Edit(folder / "router" / "050_mtabounce", _driver([*router, *routed]), is_new=True),
+        Edit(folder / "transport" / "50_mtabounce", _driver(transport), is_new=True),
+        Edit(folder / "retry" / "20_mtabounce", retry, is_new=True),
+    ]
+
+
+def _piped(plan: _Plan) -> list[str]:
+    options = ["message_prefix =", "message_suffix =", "temp_errors = *", "log_output"]
+    return ["driver = pipe", f"command = {plan.program}", f"user = {plan.user}", *options]
+
+
+def _driver(options: Sequence[str]) -> list[str]:
+    return ["mtabounce:", *(f"  {option}" for option in options)]
