@@ -42,6 +42,7 @@ smtp_destination_concurrency_failed_cohort_limit = 0
 default_destination_concurrency_negative_feedback = 0
 default_destination_concurrency_limit = 50
 smtpd_client_connection_count_limit = 0
+smtpd_authorized_verp_clients = 127.0.0.0/8
 in_flow_delay = 0
 """
 

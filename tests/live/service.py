@@ -37,8 +37,9 @@ return_paths = ["@bounces.example.org"]
 class Service:
     """The service, within ``with``. It can be killed and started again in the meantime."""
 
-    def __init__(self, folder: Path, logs: Sequence[Path] = ()) -> None:
+    def __init__(self, folder: Path, logs: Sequence[Path] = (), more: str = "") -> None:
         self._logs = logs
+        self._more = more
         self.port = free_port()
         self.lmtp = folder / "lmtp"
         self._http_port = free_port()
@@ -53,6 +54,7 @@ class Service:
             folder=self.folder, port=self.port, http_port=self._http_port, lmtp=self.lmtp
         )
         text += "".join(f'[[log]]\npath = "{log}"\n' for log in self._logs)
+        text += self._more
         (self.folder / "config.toml").write_text(text)
         self.start()
         return self
