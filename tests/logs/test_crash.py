@@ -27,6 +27,7 @@ class Writer(threading.Thread):
         super().__init__()
         self.path = path
         self.over = threading.Event()
+        self.known = threading.Event()  # a log that nobody has read yet begins where it is
         self.count = 0
         self.rotations = 0
 
@@ -37,7 +38,7 @@ class Writer(threading.Thread):
         while not self.over.is_set():
             for line in self.message():
                 self.put(file, line.encode(), rng)
-            if time.monotonic() > due:
+            if time.monotonic() > due and self.known.is_set():
                 due = time.monotonic() + rng.uniform(0.5, 2.0)
                 file = self.rotate(file)
             time.sleep(0.004)
@@ -112,6 +113,7 @@ def test_rows_are_exactly_the_truth_however_often_it_is_killed(command, tmp_path
     for _ in range(CRASHES):
         process = subprocess.Popen(command, stderr=subprocess.PIPE)
         wait_until_reading(database_url, process)
+        writer.known.set()
         time.sleep(rng.uniform(0, 0.6))
         process.send_signal(signal.SIGKILL)
         process.communicate()
