@@ -2,7 +2,8 @@
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
@@ -95,10 +96,30 @@ def _has_inode(place: Path, known: LogFile) -> bool:
     return (seen.st_dev, seen.st_ino) == (known.device, known.inode)
 
 
-def knows(place: Path, known: LogFile) -> bool:
-    """Tell whether *place* is the file *known*, read in part or whole."""
-    found = find(known, [place]) if known.position else None
-    if found is None:
-        return False
-    found[1].close()
-    return True
+def known_as(place: Path, rows: Iterable[LogFile]) -> LogFile | None:
+    """Return which of *rows* the file *place* is, read in part or whole; None: it is unknown."""
+    by_length: defaultdict[int, list[LogFile]] = defaultdict(list)
+    for row in rows:
+        if row.position:
+            by_length[row.head_length].append(row)
+    for row in _alike(place, by_length):
+        if found := find(row, [place]):
+            found[1].close()
+            return row
+    return None
+
+
+def _alike(place: Path, by_length: Mapping[int, Iterable[LogFile]]) -> list[LogFile]:
+    """Return those that begin as *place* does."""
+    try:
+        with open_log(place) as file:
+            head = file.read(HEAD)
+    except (OSError, *DAMAGED):
+        return []
+    return [
+        row
+        for length, rows in by_length.items()
+        if length <= len(head) and (digest := head_of(head[:length]))
+        for row in rows
+        if row.head == digest
+    ]

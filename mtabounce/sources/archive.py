@@ -14,7 +14,7 @@ from mtabounce.sources._log_run import LogRun
 from mtabounce.sources._log_settings import LogSettings
 from mtabounce.sources._logfile import DAMAGED
 from mtabounce.sources._reading import OpenLog, begin
-from mtabounce.sources._rotation import find, knows
+from mtabounce.sources._rotation import find, known_as
 from mtabounce.store import logs as store
 from mtabounce.store.logs import LogFile
 
@@ -72,7 +72,7 @@ class Archive:
 
     async def _read(self, conn: Connection, path: Path) -> None:
         rows = await store.log_files(conn)
-        known = next((row for row in rows if knows(path, row)), None)
+        known = known_as(path, rows)
         if known is not None and known.reader == "tail" and not known.finished:
             self._skip(path, "it is being followed")
             return

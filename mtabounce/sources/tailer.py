@@ -26,7 +26,7 @@ from mtabounce.sources._log_run import BATCH, LogRun
 from mtabounce.sources._log_settings import LogSettings
 from mtabounce.sources._logfile import DAMAGED
 from mtabounce.sources._reading import OpenLog, begin
-from mtabounce.sources._rotation import find, knows, siblings
+from mtabounce.sources._rotation import find, known_as, siblings
 from mtabounce.sources._watch import Watch
 from mtabounce.store import logs as store
 from mtabounce.store.logs import LogFile
@@ -153,6 +153,7 @@ class Tailer:
         held = {one.known.id: one for one in self._open}
         rows = await store.log_files(conn, self._settings.name)
         self._open = []
+        places = [self._path, *siblings(self._path)]
         for row in rows:
             if row.finished:
                 continue
@@ -160,7 +161,7 @@ class Tailer:
             if one is not None:
                 one.return_to(row)
             else:
-                one = self._located(row)
+                one = self._located(row, places)
             if one is None:
                 await self._lose(conn, row)
             else:
@@ -171,8 +172,8 @@ class Tailer:
         for place in self._missed(rows):
             await self._begin(conn, place)
 
-    def _located(self, row: LogFile) -> OpenLog | None:
-        found = find(row, [self._path, *siblings(self._path)])
+    def _located(self, row: LogFile, places: Iterable[Path]) -> OpenLog | None:
+        found = find(row, places)
         if found is None:
             return None
         place, file = found
@@ -200,7 +201,7 @@ class Tailer:
             if (seen := place.stat()).st_mtime_ns >= newest
             and seen.st_size
             and (seen.st_dev, seen.st_ino) not in inodes
-            and not any(knows(place, row) for row in rows)
+            and known_as(place, rows) is None
         ]
 
     async def _begin(self, conn: Connection, place: Path, *, at_end: bool = False) -> None:
@@ -252,7 +253,7 @@ class Tailer:
             if one.is_other():
                 self._open.remove(one)
                 one.close()
-                copy = self._located(one.known)
+                copy = self._located(one.known, [self._path, *siblings(self._path)])
                 if copy is None:
                     await self._lose(conn, one.known)
                 else:
