@@ -78,7 +78,7 @@ class LogReader:
         lines = chunk.count(b"\n")
         if is_journal(chunk):
             chunk = from_journal(chunk)
-        chunk = b"\n" + chunk.replace(b"\0", b"").replace(b"\r\n", b"\n")
+        chunk = b"\n" + _cleaned(chunk)
         found = Scanned(lines, 0)
         for form in self._formats:
             if form.looks_like(chunk):
@@ -100,3 +100,10 @@ class LogReader:
         """Scan and join *chunk*, and take what came of it."""
         self.feed(self.scan(chunk))
         return self.join.take()
+
+
+def _cleaned(chunk: bytes) -> bytes:
+    """Drop the NULs of a hole, and the returns of another system; both are rare."""
+    if b"\0" in chunk:
+        chunk = chunk.replace(b"\0", b"")
+    return chunk.replace(b"\r\n", b"\n") if b"\r" in chunk else chunk

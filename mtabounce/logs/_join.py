@@ -208,7 +208,9 @@ class Join:
             self._closely(key, stamp, rest, times)
             return
         recipient, relay, reverse_path = plainly
-        message = self._messages.get(key) or self._known(key)[1]
+        message = self._messages.get(key)
+        if message is None:
+            message = self._known(key)[1]
         if message.sender is None and reverse_path is not None:
             self._sender(key, stamp, reverse_path, times)
         if message.named or message.waiting:

@@ -78,16 +78,14 @@ _SENT = re.compile(
     rb" R=[\w.-]+ T=([\w.-]+)(?: S=\d+)?(?: H=(\S+))?(?= |$)"
 )
 _NOT_SAID: frozenset[bytes] = frozenset()
-_MARKS = (b" <= ", b" Completed", b" => ", b" -> ", b" ** ", b" == ")
-_LONG = 64 * 1024  # bytes
+_DATED = re.compile(rb"\n\d{4}-\d\d-\d\d \d")
 _RECEIVED_SENDER = re.compile(rb'((?:"(?:[^"\\]|\\.)*"[^\s"]*)|[^\s"]\S*)')
 _FOR = re.compile(rb" for (\S+@\S+(?: \S+@\S+)*)$")
 
 
 def _looks_like(chunk: bytes) -> bool:
-    # A long stretch of an Exim log holds either of these; to look for all takes longer.
-    marks = _MARKS if len(chunk) < _LONG else _MARKS[:2]
-    return any(mark in chunk for mark in marks)
+    # Its own files have a blank after the date, where syslog has a T; syslog names the program.
+    return b"exim" in chunk or _DATED.search(chunk) is not None
 
 
 def _events(chunk: bytes) -> list[Event]:

@@ -15,7 +15,14 @@ _AGENTS = (b"smtp", b"lmtp", b"local", b"virtual", b"pipe", b"error", b"discard"
 _QUEUE_MANAGERS = (b"qmgr", b"nqmgr", b"oqmgr")
 _PROGRAMS = (*_AGENTS, *_QUEUE_MANAGERS, b"cleanup")
 _MARKS = tuple(before + program for program in _PROGRAMS for before in (b"/", b" "))
-_COMMON = (b"/qmgr", b"/smtp", b"/cleanup", b" qmgr")
+_COMMON = (
+    b"/qmgr",
+    b"/smtp",
+    b"/cleanup",
+    b" qmgr",
+    b" smtp[",
+    *(b"/%s[" % one for one in _AGENTS),
+)
 _DAEMONS = b"|".join(_PROGRAMS)
 
 # The tag is syslog_name, perhaps with the name of a service, and the program. syslog_name can be
@@ -23,7 +30,7 @@ _DAEMONS = b"|".join(_PROGRAMS)
 _LINE = re.compile(
     HEAD + rb"((?:[^\s/\[\]]{1,64}/){0,4})(" + _DAEMONS + rb")" + BODY + REPEATED
     # A short queue id is hexadecimal, a long one is not; NOQUEUE has no message.
-    + rb"([0-9A-Za-z]{6,25}): (to=|from=|(?:resent-)?message-id=|removed)([^\n]*)"
+    + rb"((?!NOQUEUE)[0-9A-Za-z]{6,25}): (to=|from=|(?:resent-)?message-id=|removed)([^\n]*)"
 )  # fmt: skip
 _KINDS = {
     **{agent + b"to=": Kind.DELIVERY for agent in _AGENTS},
@@ -76,25 +83,34 @@ def _looks_like(chunk: bytes) -> bool:
 
 def _events(chunk: bytes) -> list[Event]:
     found: list[Event] = []
-    kinds, add = _KINDS, found.append
+    kinds, instances, add = _KINDS, _Instances(), found.append
+    delivery, sender, message_id = Kind.DELIVERY, Kind.SENDER, Kind.MESSAGE_ID
     for stamp, host, tag, daemon, repeated, queue_id, verb, rest in _LINE.findall(chunk):
         kind = kinds.get(daemon + verb)
-        if kind is None or queue_id == b"NOQUEUE":
-            continue
-        instance = tag[: tag.find(b"/")]
-        if kind is Kind.SENDER:
+        count = 1
+        if kind is sender:
             path, size, _ = rest.partition(b">, size=")
             if size and b'"' not in path:
                 rest = path[1:]
             else:
                 kind, rest = _sender(rest)
-        elif kind is Kind.MESSAGE_ID:
+        elif kind is message_id:
             rest = _message_id(rest)
-        elif repeated:
-            add((kind, stamp, host, instance, queue_id, rest[:-1], times(repeated)))
+        elif kind is delivery:
+            if repeated:
+                rest, count = rest[:-1], times(repeated)
+        elif kind is None:
             continue
-        add((kind, stamp, host, instance, queue_id, rest, 1))
+        add((kind, stamp, host, instances[tag], queue_id, rest, count))
     return found
+
+
+class _Instances(dict[bytes, bytes]):
+    """The instance of each tag: what stands in front of its first slash."""
+
+    def __missing__(self, tag: bytes) -> bytes:
+        found = self[tag] = tag[: tag.find(b"/")]
+        return found
 
 
 def _sender(rest: bytes) -> tuple[Kind, bytes]:

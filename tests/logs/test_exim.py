@@ -203,3 +203,9 @@ def test_fields_may_stand_anywhere(read):
 
     assert report_of(found).diagnostic_code == "550 5.1.1 no"
     assert found.remote_mta == "mx.example.org"
+
+
+def test_long_stretch_of_deferrals_alone_is_read(read):
+    line = f"2026-11-23 03:22:13 {ID} == ann@example.org R=rem T=smtp defer (111): refused"
+
+    assert len(read(*[line] * 1500)) == 1500

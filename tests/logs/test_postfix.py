@@ -391,3 +391,10 @@ def test_reply_is_not_read_as_lines(read):
     scanned = reader.scan(b"A" * 1_000_000 + b"\n" + b"\xff\xfe\n\n" + b"x" * 70_000 + b"\n")
 
     assert (scanned.lines, scanned.recognized) == (4, 0)
+
+
+@pytest.mark.parametrize("agent", ["smtp", "lmtp", "local", "virtual", "pipe", "error", "retry"])
+def test_long_stretch_of_one_program_alone_is_read(read, agent):
+    line = lines()[-1].replace("postfix/smtp[", f"postfix/{agent}[")
+
+    assert len(read(*[line] * 1500)) == 1500
