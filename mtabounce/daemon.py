@@ -15,28 +15,26 @@ from typing import Any
 
 import uvloop
 from psycopg import AsyncConnection
-from psycopg.errors import InsufficientPrivilege
 
-from mtabounce.errors import ConfigError, StoreUnavailable, TryAgainLater
+from mtabounce.errors import StoreUnavailable, TryAgainLater
 from mtabounce.pipeline.decide import Recorder
 from mtabounce.pipeline.inbox import Inbox
 from mtabounce.pipeline.judging import Judging
 from mtabounce.pipeline.log_record import LogRecorder
-from mtabounce.pipeline.return_paths import signed_with
 from mtabounce.pipeline.upkeep import forget, lift_ended, settle
 from mtabounce.pipeline.worker import Worker
-from mtabounce.settings import Settings, load_settings
+from mtabounce.reload import Fresh, Reloading, hand_over_keys, is_ours
+from mtabounce.settings import Settings
 from mtabounce.sinks._telling import Telling
 from mtabounce.sources.journal import JournalTailer
 from mtabounce.sources.pipe import Pipe
 from mtabounce.sources.polling import Polling
-from mtabounce.sources.receiver import IsOurs, Receiver, own_addresses
+from mtabounce.sources.receiver import Receiver
 from mtabounce.sources.tailer import Tailer
-from mtabounce.store.connection import connect, connect_sync
+from mtabounce.store.connection import connect
 from mtabounce.store.embedded import Embedded
 from mtabounce.store.migrate import prepare
 from mtabounce.store.partitions import ensure_partitions
-from mtabounce.store.return_paths import put_keys
 from mtabounce.store.state import state_directory
 from mtabounce.store.unavailable import unavailable
 from mtabounce.web.app import application
@@ -89,7 +87,7 @@ def serve(settings: Settings, config: Path | None, announce: Callable[[Listening
     part cannot start.
     """
     with storage(settings) as url, _unwrapped():
-        _hand_over_keys(settings, url)
+        hand_over_keys(settings, url)
         uvloop.run(_Daemon(settings, config, url).serve(announce))
 
 
@@ -121,27 +119,6 @@ def tail(settings: Settings, url: str, *, until_idle: bool) -> None:
     uvloop.run(_Daemon(settings, None, url).tail(until_idle=until_idle))
 
 
-def _hand_over_keys(settings: Settings, url: str) -> None:
-    """Let SQL sign return paths, too, where keys are set; where none is, it keeps what it has."""
-    ring = settings.return_path.ring()
-    if not ring.keys:
-        return
-    try:
-        with connect_sync(url, application_name="mtabounce keys") as conn:
-            put_keys(conn, ring)
-    except InsufficientPrivilege:
-        log.warning("only the owner of the tables can hand the keys of return paths to SQL")
-
-
-def _is_ours(settings: Settings) -> IsOurs:
-    """Return the test whether the receiver takes mail to an address."""
-    is_signed = signed_with(settings.return_path.ring())
-    if settings.return_path.require_signed:
-        return is_signed
-    is_own = own_addresses(settings.receiver.return_paths)
-    return lambda path: is_own(path) or is_signed(path)
-
-
 async def _all(running: _Running) -> None:
     await asyncio.gather(*running)
 
@@ -159,7 +136,7 @@ class _Daemon:
     async def serve(self, announce: Callable[[Listening], None]) -> None:
         settings = self._settings
         inbox = Inbox(self._connector("inbox"), self._wake.set)
-        receiver = Receiver(settings.receiver, inbox.append, _is_ours(settings))
+        receiver = Receiver(settings.receiver, inbox.append, is_ours(settings))
         pipe = Pipe(
             settings.pipe,
             state_directory(settings.state),
@@ -189,7 +166,8 @@ class _Daemon:
                 await receiver.start()
                 await pipe.start()
                 await http.start()
-                self._on(signal.SIGHUP, partial(self._reload, workers, receiver, polling))
+                take = partial(self._take, workers, polling)
+                upkeep.append(tasks.create_task(self._reloading(receiver, take).run()))
                 announce(Listening(receiver.addresses, http.address, self._url))
                 await self._stop.wait()
             finally:
@@ -342,20 +320,14 @@ class _Daemon:
             return {"database": "no answer within 3 s"}
         return {}
 
-    def _reload(self, workers: Iterable[Worker], receiver: Receiver, polling: Polling) -> None:
-        """Take new rules, header names, keys and certificates; a mistake changes nothing."""
-        try:
-            settings = load_settings(self._config)
-            fresh = settings.judging()
-            judge = fresh.judge()  # a rule that is wrong is found here
-            _hand_over_keys(settings, self._url)
-            receiver.reload(_is_ours(settings))
-        except (ConfigError, StoreUnavailable) as error:
-            log.error("not reloaded: %s", error)  # noqa: TRY400 (the operator's mistake, not ours)
-            return
+    def _reloading(self, receiver: Receiver, take: Callable[[Fresh], None]) -> Reloading:
+        reloading = Reloading(self._settings, self._config, self._url, receiver, take)
+        self._on(signal.SIGHUP, reloading.begin)
+        return reloading
+
+    def _take(self, workers: Iterable[Worker], polling: Polling, fresh: Fresh) -> None:
         for worker in workers:
-            worker.reload(fresh, settings.return_path.ring())
-        polling.reload(fresh)
+            worker.reload(fresh.judging, fresh.settings.return_path.ring())
+        polling.reload(fresh.judging)
         for recorder in self._logs:
-            recorder.classifier = judge.classifier
-        log.info("reloaded")
+            recorder.classifier = fresh.classifier

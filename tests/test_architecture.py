@@ -17,6 +17,7 @@ LAYERS = [
     {"pipeline"},
     {"sources", "sinks", "web"},
     {"settings"},
+    {"reload"},
     {"daemon", "doctor"},
     {"cli"},
 ]

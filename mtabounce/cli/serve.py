@@ -10,6 +10,7 @@ import click
 from mtabounce import __version__, daemon
 from mtabounce.settings import load_settings
 
+_NEWS = ("mtabounce.reload", "mtabounce.sources.poller")  # few, and somebody waits for them
 _QUERY = "SELECT recipient, type, reason FROM bounces"
 
 
@@ -21,7 +22,8 @@ def command(ctx: click.Context, verbose: bool) -> None:
     Receive bounces, read them and serve HTTP, until SIGTERM or Ctrl-C.
 
     Without a configuration it starts its own PostgreSQL, takes mail on 127.0.0.1:2525 and HTTP
-    on 127.0.0.1:9000. SIGHUP reads rules, header names and certificates again.
+    on 127.0.0.1:9000. SIGHUP reads rules, header names, keys and certificates
+    again.
 
     \b
     Example:
@@ -39,6 +41,8 @@ def log_to_stderr(*, verbose: bool) -> None:
         level=logging.INFO if verbose else logging.WARNING,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
+    for name in _NEWS:
+        logging.getLogger(name).setLevel(logging.INFO)
 
 
 def _announce(where: daemon.Listening, config: Path | None) -> None:

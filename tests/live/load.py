@@ -3,6 +3,7 @@
 import smtplib
 import threading
 import time
+from collections.abc import Callable
 from itertools import count
 from typing import Self
 
@@ -47,14 +48,16 @@ class Load:
     """
     Some clients, each with one mail at a time, within ``with``.
 
+    *to* gives the address for the mail of a number, each time that it is tried.
     What is in ``taken`` got its 250, whatever happened then; what is in ``refused`` a 5xx, after
     which a mail server would give up.
     """
 
-    def __init__(self, port: int, *, clients: int) -> None:
+    def __init__(self, port: int, *, clients: int, to: Callable[[int], str] = lambda _: TO) -> None:
         self.taken: list[int] = []
         self.refused: list[int] = []
         self._port = port
+        self._to = to
         self._numbers = count()
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._work) for _ in range(clients)]
@@ -83,9 +86,9 @@ class Load:
         try:
             with smtplib.SMTP(LOOPBACK, self._port, timeout=_TIMEOUT) as client:
                 if hang_up:
-                    _send_and_hang_up(client, mail)
+                    _send_and_hang_up(client, self._to(number), mail)
                     return False
-                client.sendmail("", [TO], mail)
+                client.sendmail("", [self._to(number)], mail)
         except (OSError, smtplib.SMTPException) as error:
             return self._is_refused(number, error)
         self.taken.append(number)
@@ -94,17 +97,17 @@ class Load:
     def _is_refused(self, number: int, error: Exception) -> bool:
         code = error.smtp_code if isinstance(error, smtplib.SMTPResponseException) else 0
         if isinstance(error, smtplib.SMTPRecipientsRefused):
-            code = error.recipients[TO][0]
+            ((code, _),) = error.recipients.values()
         if code >= 500:
             self.refused.append(number)
         return code >= 500
 
 
-def _send_and_hang_up(client: smtplib.SMTP, mail: str) -> None:
+def _send_and_hang_up(client: smtplib.SMTP, to: str, mail: str) -> None:
     """Do not wait for the answer to the mail, as a client that crashes."""
     client.ehlo()
     client.mail("")
-    client.rcpt(TO)
+    client.rcpt(to)
     client.docmd("DATA")
     client.send(f"{mail}.\r\n")
     client.close()

@@ -79,6 +79,21 @@ class Service:
             self.kill_all()
             raise
 
+    def reload(self, more: str, said: str = "reloaded") -> None:
+        """Put *more* at the end of its configuration, and wait until it *said* so."""
+        path = self.folder / "config.toml"
+        start, _, _ = path.read_text().partition(self._more)
+        self._more = more
+        path.write_text(start + more)
+        before = self.log().count(said)
+        self.hang_up()
+        wait_until(lambda: self.log().count(said) > before, said, details=self.log)
+
+    def hang_up(self) -> None:
+        """Tell it to read its configuration again."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGHUP)
+
     def stop(self) -> None:
         """Ask it to stop, as systemd does."""
         self._end(signal.SIGTERM)
