@@ -19,6 +19,7 @@ from psycopg import AsyncConnection
 from mtabounce.correlate import Bounce, KnownRef, Observation, domain_of, group, merge
 from mtabounce.errors import TryAgainLater
 from mtabounce.model import BounceType, Report, Trust
+from mtabounce.pipeline.return_paths import without_replays
 from mtabounce.store import record as store
 from mtabounce.store.text import clean_text
 
@@ -71,7 +72,7 @@ async def record(conn: AsyncConnection[Any], observations: Sequence[Observation]
     observations = [storable(one) for one in observations]
     domains = {one.recipient: one.domain for one in observations}
     ids = await store.recipient_ids(conn, domains)
-    new = await weigh(conn, await _new_ones(conn, observations, ids), ids)
+    new = await weighed(conn, await _new_ones(conn, observations, ids), ids)
     changes = await _changes(conn, [one for one in new if one.counts])
     if changes:
         await write_bounces(conn, changes, ids)
@@ -95,7 +96,14 @@ def storable(one: Observation) -> Observation:
     return replace(one, recipient=recipient, report=replace(one.report, campaign=campaign))
 
 
-async def weigh(
+async def weighed(
+    conn: AsyncConnection[Any], observations: Sequence[Observation], ids: dict[str, int]
+) -> list[Observation]:
+    """Return *observations*, each with the trust that it has beside what is known."""
+    return await without_replays(conn, await _with_backing(conn, observations, ids), ids)
+
+
+async def _with_backing(
     conn: AsyncConnection[Any], observations: Sequence[Observation], ids: dict[str, int]
 ) -> list[Observation]:
     """

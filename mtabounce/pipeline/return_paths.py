@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Annotated, Any, Self
 
@@ -13,7 +14,7 @@ from pydantic import AfterValidator, Field, model_validator
 from mtabounce.address import domain_of, normalize
 from mtabounce.config import Duration, SecretFile, Section
 from mtabounce.correlate import Observation, ReturnPath
-from mtabounce.model import RawInput
+from mtabounce.model import RawInput, Trust
 from mtabounce.store import return_paths as store
 from mtabounce.verp import (
     ALPHABET,
@@ -29,7 +30,7 @@ PATHS = Counter(
     "mtabounce_return_paths_total",
     "Addresses that inputs were sent to: genuine, expired, forged, unknown_key, foreign,"
     " unknown_number (genuine, but of another database), verp, unsigned; other_recipient: reports"
-    " to a genuine one that name somebody else.",
+    " to a genuine one that name somebody else; replayed: to one that had its bounce before.",
     ["result"],
 )
 _SHORTEST_SECRET = 16  # characters
@@ -138,6 +139,43 @@ def count_strangers(paths: Sequence[ReturnPath], observations: Iterable[Observat
     if signed_for:
         others = [one for one in observations if one.recipient not in signed_for]
         PATHS.labels("other_recipient").inc(len(others))
+
+
+async def without_replays(
+    conn: AsyncConnection[Any], observations: Sequence[Observation], ids: Mapping[str, int]
+) -> list[Observation]:
+    """
+    Return *observations*; what comes to a signed path after its bounce is but a claim.
+
+    One message fails once for a recipient: the first report on it is believed, and whoever sends
+    others to the address that stood in it changes nothing. *ids* are those of the recipients.
+    """
+    uses = {(ids[one.recipient], one.key): _use_of(one) for one in observations}
+    rows = [
+        {"recipient_id": number, "key": key, **use} for (number, key), use in uses.items() if use
+    ]
+    used = await store.used_paths(conn, rows) if rows else set()
+    met: set[tuple[object, object]] = set()
+    told = []
+    for one in observations:
+        mark = (ids[one.recipient], one.key)
+        if use := uses[mark]:
+            way = (use["ref"], use["kind"])
+            if mark in used or way in met:
+                PATHS.labels("replayed").inc()
+                told.append(replace(one, trust=Trust.CLAIMED))
+                continue
+            met.add(way)
+        told.append(one)
+    return told
+
+
+def _use_of(one: Observation) -> dict[str, Any] | None:
+    """Return what tells the use that *one* makes of a signed path; None where it makes none."""
+    ref = next((ref for ref in one.refs if ref.kind == "return_path"), None)
+    if ref is None or not one.counts:
+        return None
+    return {"ref": ref.key, "kind": one.source.partition(":")[0], "input_id": one.input_id}
 
 
 def _check(ring: Keyring, path: str, raw: RawInput) -> Checked:

@@ -23,7 +23,7 @@ from mtabounce.pipeline.record import (
     observation_row,
     record,
     storable,
-    weigh,
+    weighed,
     write_bounces,
 )
 from mtabounce.pipeline.return_paths import look_up
@@ -129,7 +129,7 @@ async def _replace(
 ) -> dict[str, int]:
     names = {one.recipient for one in said} | {one.recipient for one in fresh}
     ids = await store.recipient_ids(conn, {name: domain_of(name) for name in sorted(names)})
-    fresh = await weigh(conn, fresh, ids)
+    fresh = await weighed(conn, fresh, ids)
     homes = {(one.recipient, one.key): one.bounce_id for one in said if one.bounce_id}
     staying = [one for one in fresh if one.counts and (one.recipient, one.key) in homes]
     await before.delete_observations(conn, [_mark(one) for one in said])

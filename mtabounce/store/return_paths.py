@@ -1,13 +1,13 @@
 """Signed return paths: what they were made for, and the keys that SQL signs with."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from psycopg import AsyncConnection, Connection
 from psycopg.rows import class_row, scalar_row
 
-from mtabounce.store.rows import as_json
+from mtabounce.store.rows import Row, as_json
 from mtabounce.store.statements import statements
 from mtabounce.verp import Keyring, pads
 
@@ -36,6 +36,16 @@ async def made_for(conn: AsyncConnection[Any], ids: Collection[int]) -> dict[int
     async with conn.cursor(row_factory=class_row(MadeFor)) as cursor:
         await cursor.execute(SQL["made_for"], {"ids": list(ids)})
         return {one.id: one for one in await cursor.fetchall()}
+
+
+async def used_paths(conn: AsyncConnection[Any], rows: Sequence[Row]) -> set[tuple[int, bytes]]:
+    """
+    Return which of *rows* (recipient_id, key, input_id, kind, ref) came to a path that was used.
+
+    They are pairs of recipient_id and key.
+    """
+    cursor = await conn.execute(SQL["used_paths"], {"rows": as_json(rows)})
+    return {(recipient_id, bytes.fromhex(key)) for recipient_id, key in await cursor.fetchall()}
 
 
 def look_up(conn: Connection[Any], number: int) -> MadeFor | None:

@@ -224,6 +224,38 @@ async def test_replay_counts_once(sign, receive, bounces):
     assert bounce["observations"] <= 51
 
 
+async def test_replay_turns_no_soft_bounce_into_a_hard_one(sign, receive, bounces, sync):
+    path, before = sign("ann@example.net", "spring"), counted("replayed")
+    full = dsn("ann@example.net").replace(b"5.1.1", b"4.2.2").replace(b"User unknown", b"full")
+
+    await receive((full, path))
+    await receive(*[(dsn("ann@example.net", n, 1), path) for n in (2, 3)])
+
+    assert sync.execute("SELECT type, trust FROM bounces").fetchall() == [("soft", "proven")]
+    trusts = sync.execute("SELECT trust FROM observations ORDER BY input_id").fetchall()
+    assert trusts == [("proven",), ("claimed",), ("claimed",)]
+    assert counted("replayed") == before + 2
+
+
+async def test_replay_in_one_batch_with_what_it_copies_is_a_claim(sign, receive, bounces, sync):
+    path = sign("ann@example.net", "spring")
+
+    await receive(*[(dsn("ann@example.net", n, 1), path) for n in (1, 2, 3)])
+
+    trusts = sync.execute("SELECT trust FROM observations ORDER BY input_id").fetchall()
+    assert trusts == [("proven",), ("claimed",), ("claimed",)]
+
+
+async def test_delay_before_the_failure_uses_no_return_path_up(sign, receive, bounces):
+    path = sign("ann@example.net", "spring")
+    delayed = dsn("ann@example.net").replace(b"failed", b"delayed").replace(b"5.1.1", b"4.2.0")
+
+    await receive((delayed, path))
+    await receive((dsn("ann@example.net", 2), path))
+
+    assert [row["trust"] for row in bounces()] == ["proven"]
+
+
 async def test_without_a_campaign_two_mails_stay_two_bounces(sign, receive, bounces):
     path = sign("ann@example.net")
 

@@ -8,6 +8,20 @@ SELECT id, recipient, campaign
   FROM mtabounce.return_paths
  WHERE id = ANY (%(ids)s::bigint[]);
 
+-- name: used_paths
+-- Another mail came to the same signed return path, by the same way, and proved the failure.
+SELECT DISTINCT r.recipient_id, r.key
+  FROM json_to_recordset(%(rows)s::json) AS r
+       (recipient_id bigint, key text, input_id bigint, kind text, ref text)
+  JOIN mtabounce.bounce_refs AS p ON p.key = decode(r.ref, 'hex')
+  JOIN mtabounce.observations AS o
+    ON o.bounce_id = p.bounce_id
+   AND o.recipient_id = r.recipient_id
+   AND o.trust = 'proven'
+   AND split_part(o.source, ':', 1) = r.kind
+   AND o.key <> decode(r.key, 'hex')
+   AND o.input_id IS DISTINCT FROM r.input_id;
+
 -- name: lock_keys
 LOCK TABLE mtabounce.return_path_keys IN SHARE ROW EXCLUSIVE MODE;
 
