@@ -70,6 +70,14 @@ def normalize(address: str) -> str:
     return key
 
 
+def recipient_key(address: str) -> str:
+    """Return *address* as recipients are stored, also where it is a name without a domain."""
+    try:
+        return normalize(address)
+    except ValueError:
+        return address.strip().lower()
+
+
 def domain_of(address: str) -> str:
     """
     Return the domain of *address* in A-labels and lower case.

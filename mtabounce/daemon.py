@@ -31,13 +31,15 @@ from mtabounce.sources.pipe import Pipe
 from mtabounce.sources.polling import Polling
 from mtabounce.sources.receiver import Receiver
 from mtabounce.sources.tailer import Tailer
-from mtabounce.store.connection import connect
+from mtabounce.store.connection import connect, open_pool, open_pool_sync
 from mtabounce.store.embedded import Embedded
 from mtabounce.store.migrate import prepare
 from mtabounce.store.partitions import ensure_partitions
 from mtabounce.store.state import state_directory
 from mtabounce.store.unavailable import unavailable
 from mtabounce.web.app import application
+from mtabounce.web.callers import Callers
+from mtabounce.web.late import late_api
 from mtabounce.web.listmonk import ListmonkApi
 from mtabounce.web.server import HttpServer
 from mtabounce.web.spool import Spool
@@ -147,8 +149,8 @@ class _Daemon:
             settings.mailboxes(), self._connector("poller"), self._judging(), self._wake.set
         )
         spool = Spool(state_directory(settings.state) / "spool", inbox.append)
-        http = self._http(inbox, spool)
         async with (
+            self._http(inbox, spool) as http,
             self._working(inbox) as workers,
             self._tailing(),
             asyncio.TaskGroup() as tasks,
@@ -180,12 +182,24 @@ class _Daemon:
                 inbox.close()
                 await self._end([writing])
 
-    def _http(self, inbox: Inbox, spool: Spool) -> HttpServer:
+    @asynccontextmanager
+    async def _http(self, inbox: Inbox, spool: Spool) -> AsyncIterator[HttpServer]:
         settings = self._settings
         webhooks = Webhooks(settings.webhooks, inbox.append, spool)
-        api = ListmonkApi(self._connector("api"), webhooks.durable, settings.policy)
-        routes = [*webhooks.routes(), *api.routes()]
-        return HttpServer(settings.http, application(self._troubles, routes))
+        name = "mtabounce api"
+        async with open_pool(
+            self._url, application_name=name, settings=settings.database
+        ) as writing:
+            with open_pool_sync(
+                self._url, application_name=name, settings=settings.database
+            ) as reading:
+                callers = Callers(writing.connection)
+                listmonk = ListmonkApi(
+                    callers, writing.connection, webhooks.durable, settings.policy
+                )
+                api = late_api(callers, writing.connection, reading, settings.policy)
+                routes = [*webhooks.routes(), *api.routes(), *listmonk.routes()]
+                yield HttpServer(settings.http, application(self._troubles, routes))
 
     async def work(self, *, until_idle: bool) -> None:
         if until_idle:

@@ -11,7 +11,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = [
     {"charset", "errors", "model", "registry"},
     {"config", "mask", "address", "mime"},
-    {"verp"},
+    {"verp", "network"},
     {"parsers", "logs", "providers", "rules", "classify", "correlate", "policy"},
     {"store"},
     {"pipeline"},
@@ -26,6 +26,7 @@ MAY_IMPORT_LATE = {
     "cli/__init__.py",  # commands are loaded when they are called
     "__main__.py",  # and of these, pipe must start quickly
     "sources/_handover.py",
+    "web/late.py",  # FastAPI, which most do not need
 }
 
 

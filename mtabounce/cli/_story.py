@@ -4,7 +4,6 @@ from dataclasses import asdict
 
 import click
 
-from mtabounce.address import normalize
 from mtabounce.cli._output import print_fields
 from mtabounce.store.bounces import StoredBounce, StoredObservation
 
@@ -12,14 +11,6 @@ _EVIDENCE = (
     "final_recipient", "original_recipient", "action", "status", "reply_code", "diagnostic_code",
     "remote_mta", "reporting_mta", "queue_id", "original_message_id", "campaign",
 )  # fmt: skip
-
-
-def recipient_key(address: str) -> str:
-    """Return *address* as recipients are stored."""
-    try:
-        return normalize(address)
-    except ValueError:
-        return address.strip().lower()  # a local name without a domain
 
 
 def tell_bounce(bounce: StoredBounce, evidence: list[StoredObservation]) -> None:

@@ -8,9 +8,10 @@ from typing import Any
 import click
 from psycopg import Connection
 
+from mtabounce.address import recipient_key
 from mtabounce.cli._database import connected
 from mtabounce.cli._output import Since, print_json, print_table
-from mtabounce.cli._story import recipient_key, tell_bounce
+from mtabounce.cli._story import tell_bounce
 from mtabounce.errors import UsageError
 from mtabounce.model import BounceType
 from mtabounce.store import bounces as store

@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 import click
 
-from mtabounce.address import normalize
+from mtabounce.address import normalize, recipient_key
 from mtabounce.cli._asking import Length, agreed
 from mtabounce.cli._database import connected
 from mtabounce.cli._lists import (
@@ -22,7 +22,6 @@ from mtabounce.cli._lists import (
 )
 from mtabounce.cli._output import Since, print_json, print_table
 from mtabounce.cli._saying import say_all
-from mtabounce.cli._story import recipient_key
 from mtabounce.errors import InputRejected, UsageError
 from mtabounce.pipeline.operators import Word
 from mtabounce.policy import EVERYWHERE

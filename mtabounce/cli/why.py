@@ -8,11 +8,12 @@ from typing import Any
 import click
 from psycopg import Connection
 
+from mtabounce.address import recipient_key
 from mtabounce.classify.rule import Rule
 from mtabounce.cli._database import connected
 from mtabounce.cli._output import print_fields, print_json, print_table
 from mtabounce.cli._rules import classifier_for
-from mtabounce.cli._story import recipient_key, tell_bounce
+from mtabounce.cli._story import tell_bounce
 from mtabounce.errors import UsageError
 from mtabounce.store import bounces as store
 from mtabounce.store import suppressions

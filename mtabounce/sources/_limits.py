@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 from time import monotonic
 
+from mtabounce.network import network_of
+
 Network = IPv4Network | IPv6Network
 
 MIN_RATE = 500  # bytes/s of DATA, as Postfix's smtpd_min_data_rate
@@ -33,10 +35,8 @@ class Peer:
         address = ip_address(host.partition("%")[0])
         if isinstance(address, IPv6Address) and address.ipv4_mapped:
             address = address.ipv4_mapped
-        network = str(address)
-        if isinstance(address, IPv6Address):
-            network = str(IPv6Network((address, 64), strict=False))
-        return cls(str(address), network, any(address in one for one in trusted))
+        is_trusted = any(address in one for one in trusted)
+        return cls(str(address), network_of(str(address)), is_trusted)
 
 
 @dataclass(slots=True)

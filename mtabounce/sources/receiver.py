@@ -9,16 +9,17 @@ import sys
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Self, cast
 
 from prometheus_client import Counter, Gauge
-from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from mtabounce.config import Duration, ListenAddress, Section, Size
 from mtabounce.config.values import Words, found, quoted
 from mtabounce.errors import ConfigError
+from mtabounce.network import Network, tls_context
 from mtabounce.sources._data import Room
 from mtabounce.sources._limits import CROWDED_IDLE, Peer, Slots
 from mtabounce.sources._listen import activated_sockets, address_of, is_local, open_sockets
@@ -61,16 +62,6 @@ def _hostname(text: str) -> str:
     return text
 
 
-def _network(value: object) -> IPv4Network | IPv6Network:
-    try:
-        return ip_network(str(value))
-    except ValueError as error:
-        # "has host bits set" is worth telling; the class's own name for the value is not.
-        raise ValueError(
-            f'expected an address or a network such as "192.0.2.0/24": {error}'
-        ) from None
-
-
 def _mode(value: object) -> int:
     # A bare number is refused: whether 660 or 0o660 is meant cannot be told.
     if isinstance(value, str) and re.fullmatch("0?[0-7]{3}", value):
@@ -79,7 +70,6 @@ def _mode(value: object) -> int:
 
 
 ReturnPath = Annotated[str, AfterValidator(_return_path)]
-Network = Annotated[IPv4Network | IPv6Network, PlainValidator(_network), Words("network")]
 Mode = Annotated[int, BeforeValidator(_mode), Words("permissions", lambda mode: f'"{mode:04o}"')]
 
 
@@ -267,16 +257,7 @@ class Receiver:
         certificate, key = self.settings.tls_certificate_file, self.settings.tls_key_file
         if certificate is None:
             return None
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        try:
-            context.load_cert_chain(certificate, key)
-        except OSError as error:  # ssl.SSLError is one, too
-            raise ConfigError(
-                f"[receiver] tls_certificate_file: {certificate} with {key}: "
-                f"{error.strerror or error}"
-            ) from error
-        return context
+        return tls_context("receiver", certificate, key)
 
     def _admit(self, kind: type[SmtpSession], is_unix: bool, peername: object) -> Session | str:
         """Return a session for a client at *peername*, or the reply that refuses it one."""

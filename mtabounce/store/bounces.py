@@ -105,6 +105,19 @@ def list_bounces(
         return cursor.execute(SQL["list_bounces"], args).fetchall()
 
 
+def page_of_bounces(
+    conn: Connection[Any], *, before: int | None, limit: int, **filters: object
+) -> list[StoredBounce]:
+    """
+    Return the newest bounces that fit, of those before id *before*.
+
+    *filters* are those of `list_bounces`, all of them; None leaves one out.
+    """
+    with conn.cursor(row_factory=class_row(StoredBounce)) as cursor:
+        args = filters | {"before": before, "limit": limit}
+        return cursor.execute(SQL["page_of_bounces"], args).fetchall()
+
+
 def get_bounce(conn: Connection[Any], number: int) -> StoredBounce | None:
     """Return bounce *number*; None where there is none."""
     with conn.cursor(row_factory=class_row(StoredBounce)) as cursor:

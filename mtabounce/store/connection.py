@@ -7,12 +7,14 @@ from typing import Any
 from psycopg import AsyncConnection, Connection, OperationalError, ProgrammingError
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import AsyncConnectionPool
+from psycopg_pool import ConnectionPool as SyncConnectionPool
 from pydantic import Field, field_validator
 
 from mtabounce.config import Duration, Section
 from mtabounce.errors import ConfigError, StoreUnavailable
 from mtabounce.store.unavailable import one_line
 
+ConnectionPool = SyncConnectionPool[Connection[Any]]
 SCHEMA = "mtabounce"
 _UNREADABLE = (  # without the URL: it may hold a password
     "cannot be read; write postgresql://USER@HOST/DATABASE, with special characters percent-encoded"
@@ -156,11 +158,31 @@ def open_pool(
     return AsyncConnectionPool(
         connection_info(url, application_name, settings),
         kwargs={"autocommit": True},
-        min_size=1,
+        min_size=0,  # who does not ask keeps no server process
         max_size=max_size,
         open=False,
         timeout=settings.connect_timeout.total_seconds(),
         check=AsyncConnectionPool.check_connection,  # a restart of the server is not met twice
+        name=application_name,
+    )
+
+
+def open_pool_sync(
+    url: str,
+    *,
+    application_name: str,
+    max_size: int = 4,
+    settings: DatabaseSettings = DEFAULTS,
+) -> ConnectionPool:
+    """Return a pool as `open_pool` does, for threads; it opens at its first use, too."""
+    return SyncConnectionPool(
+        connection_info(url, application_name, settings),
+        kwargs={"autocommit": True},
+        min_size=0,
+        max_size=max_size,
+        open=False,
+        timeout=settings.connect_timeout.total_seconds(),
+        check=SyncConnectionPool.check_connection,
         name=application_name,
     )
 

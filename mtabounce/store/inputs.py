@@ -112,10 +112,18 @@ def list_inputs(
     outcome: str | None = None,
     source: str | None = None,
     since: datetime | None = None,
+    before: int | None = None,
     limit: int = 50,
 ) -> list[StoredInput]:
-    """Return the newest inputs that fit; None leaves a filter out."""
-    args = {"state": state, "outcome": outcome, "source": source, "since": since, "limit": limit}
+    """Return the newest inputs that fit, of those before id *before*; None leaves a filter out."""
+    args = {
+        "state": state,
+        "outcome": outcome,
+        "source": source,
+        "since": since,
+        "before": before,
+        "limit": limit,
+    }
     with conn.cursor(row_factory=class_row(StoredInput)) as cursor:
         return cursor.execute(SQL["list_inputs"], args).fetchall()
 

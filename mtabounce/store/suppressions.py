@@ -107,6 +107,12 @@ def list_suppressions(
         return cursor.execute(SQL["list_suppressions"], args).fetchall()
 
 
+def page_of_suppressions(conn: Connection[Any], **filters: object) -> list[StoredSuppression]:
+    """Return suppressions that hold now, by address; all filters of the statement are given."""
+    with conn.cursor(row_factory=class_row(StoredSuppression)) as cursor:
+        return cursor.execute(SQL["page_of_suppressions"], filters).fetchall()
+
+
 def check_addresses(conn: Connection[Any], recipients: Sequence[str]) -> list[StoredSuppression]:
     """Return what stands against each of *recipients* now, in their order."""
     with conn.cursor(row_factory=class_row(StoredSuppression)) as cursor:

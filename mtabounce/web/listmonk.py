@@ -5,12 +5,9 @@ Other than there, 200 comes when a bounce is durable, and none is lost: who is n
 made known, and a campaign that is no UUID is kept in ``meta``.
 """
 
-import base64
-import binascii
 import json
 import re
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -30,8 +27,9 @@ from mtabounce.pipeline.record import delete_bounces
 from mtabounce.policy import PolicySettings
 from mtabounce.providers.request import pack
 from mtabounce.store import listmonk as store
-from mtabounce.store import record, rewrite, tokens
-from mtabounce.web.request import Refused, read_request
+from mtabounce.store import record, rewrite
+from mtabounce.web.callers import Callers, Connected, NotKnown
+from mtabounce.web.request import RETRY_AFTER, Refused, peer_of, read_request
 
 _BLOCKLISTED = "blocklisted over the API"
 MAX_SIZE = 2**20  # octets of one bounce
@@ -44,7 +42,6 @@ _SCOPES = {"webhooks:post_bounce": "ingest", "bounces:get": "read", "bounces:man
 _COLUMNS = ("id", "type", "source", "meta", "created_at", "email", "subscriber_uuid",
             "subscriber_id", "subscriber_status", "campaign")  # fmt: skip
 
-Connect = Callable[[], Awaitable[AsyncConnection[Any]]]
 Accept = Callable[[RawInput], Awaitable[None]]
 Handler = Callable[[Request], Awaitable[Any]]
 
@@ -52,8 +49,11 @@ Handler = Callable[[Request], Awaitable[Any]]
 class ListmonkApi:
     """The routes, on a database, for callers with a token."""
 
-    def __init__(self, connect: Connect, accept: Accept, policy: PolicySettings) -> None:
-        self._connect = connect
+    def __init__(
+        self, callers: Callers, connected: Connected, accept: Accept, policy: PolicySettings
+    ) -> None:
+        self._callers = callers
+        self._connected = connected
         self._accept = accept
         self._policy = policy
 
@@ -77,22 +77,19 @@ class ListmonkApi:
                 await self._authorize(request, permission)
                 return _json({"data": await handler(request)})
             except Refused as error:
-                return _json({"message": str(error)}, error.status)
+                return _json({"message": str(error)}, error.status, error.headers())
             except (TryAgainLater, psycopg.OperationalError):
-                return _json({"message": "try again later"}, 503, {"Retry-After": "30"})
+                return _json({"message": "try again later"}, 503, RETRY_AFTER)
 
         return Route(path, answer, methods=[method])
 
-    def _connected(self) -> AbstractAsyncContextManager[AsyncConnection[Any]]:
-        return _Opened(self._connect)
-
     async def _authorize(self, request: Request, permission: str) -> None:
         """Raise Refused(403), as listmonk does, where the caller may not do this."""
-        username, token = _credentials(request.headers.get("authorization", ""))
-        async with self._connected() as conn:
-            caller = await tokens.find(conn, token)
-        if caller is None or username not in (None, caller.username):
-            raise Refused(403, "invalid API credentials")
+        authorization = request.headers.get("authorization", "")
+        try:
+            caller = await self._callers.identify(authorization, peer_of(request))
+        except NotKnown as error:
+            raise Refused(403, str(error)) from None
         if not caller.may(_SCOPES[permission]):
             raise Refused(403, f"permission denied: {permission}")
 
@@ -198,22 +195,6 @@ class ListmonkApi:
         return True
 
 
-class _Opened:
-    """A connection for the length of a block."""
-
-    def __init__(self, connect: Connect) -> None:
-        self._connect = connect
-        self._conn: AsyncConnection[Any] | None = None
-
-    async def __aenter__(self) -> AsyncConnection[Any]:
-        self._conn = await self._connect()
-        return self._conn
-
-    async def __aexit__(self, *error: object) -> None:
-        if self._conn is not None:
-            await self._conn.close()
-
-
 def read_bounce(body: bytes) -> dict[str, Any]:
     """
     Return the bounce in *body*, checked in listmonk's order.
@@ -263,24 +244,6 @@ def _email(text: str) -> str:
     except ValueError:
         raise Refused(400, "Invalid email.") from None
     return bare
-
-
-def _credentials(header: str) -> tuple[str | None, str]:
-    """Return user name (None: not told) and token. Raises Refused(403) where there are none."""
-    kind, _, rest = header.strip().partition(" ")
-    if not kind:
-        raise Refused(403, "invalid session")
-    if kind.lower() == "bearer":
-        return None, rest.strip()
-    if kind.lower() == "basic":
-        try:
-            rest = base64.b64decode(rest.strip(), validate=True).decode()
-        except (binascii.Error, ValueError):
-            raise Refused(403, "invalid API credentials") from None
-    elif kind.lower() != "token":
-        raise Refused(403, "code=400, message=unknown Authorization scheme")
-    username, _, token = rest.strip().partition(":")
-    return username, token
 
 
 def _int(text: str | None, default: int) -> int:

@@ -8,14 +8,20 @@ from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
 
 BODY_TIME = 10.0  # seconds that a client gets for its body
+RETRY_AFTER = {"Retry-After": "30"}  # where the trouble is ours
 
 
 class Refused(Exception):
     """A request that is not taken: *status* and, for the log and the client, why."""
 
-    def __init__(self, status: int, why: str) -> None:
+    def __init__(self, status: int, why: str, retry_after: int | None = None) -> None:
         super().__init__(why)
         self.status = status
+        self.retry_after = retry_after  # seconds; None: it says nothing of that
+
+    def headers(self) -> dict[str, str]:
+        """Return the headers of the answer."""
+        return {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,8 +53,13 @@ async def read_request(request: HttpRequest, limit: int) -> Posted:
         raise Refused(408, "the body came too slowly") from None
     except ClientDisconnect:
         raise Refused(400, "the client went away") from None
-    peer = request.client.host if request.client else "unix"
-    return Posted(headers=headers, query=dict(request.query_params), body=body, peer=peer)
+    query = dict(request.query_params)
+    return Posted(headers=headers, query=query, body=body, peer=peer_of(request))
+
+
+def peer_of(request: HttpRequest) -> str:
+    """Return who asks: an IP address, or "unix"."""
+    return request.client.host if request.client else "unix"
 
 
 async def _body(request: HttpRequest, limit: int) -> bytes:

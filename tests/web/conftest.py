@@ -11,9 +11,16 @@ import pytest
 
 from mtabounce.config import ListenAddress
 from mtabounce.pipeline.inbox import Inbox
-from mtabounce.store.connection import connect
+from mtabounce.policy import PolicySettings
+from mtabounce.store.connection import connect, connect_sync, open_pool, open_pool_sync
+from mtabounce.store.tokens import SCOPES, create
 from mtabounce.web.app import application
+from mtabounce.web.callers import Callers
+from mtabounce.web.late import late_api
+from mtabounce.web.listmonk import ListmonkApi
 from mtabounce.web.server import HttpServer, HttpSettings
+from mtabounce.web.spool import Spool
+from mtabounce.web.webhooks import Webhooks
 
 
 @pytest.fixture
@@ -25,6 +32,30 @@ def connecting(database_url):
 async def conn(connecting):
     async with await connecting() as conn:
         yield conn
+
+
+@pytest.fixture
+async def pool(database_url):
+    async with open_pool(database_url, application_name="mtabounce test") as pool:
+        yield pool
+
+
+@pytest.fixture
+def tokens(database_url):
+    """Tokens, by their scope; the user name is the same."""
+    with connect_sync(database_url, application_name="test") as conn:
+        return {scope: create(conn, scope, [scope]) for scope in SCOPES}
+
+
+@pytest.fixture
+async def everything(database_url, pool, inbox, tmp_path):
+    """Routes as the daemon serves them."""
+    webhooks = Webhooks({}, inbox.append, Spool(tmp_path / "spool", inbox.append))
+    policy, callers = PolicySettings(), Callers(pool.connection)
+    with open_pool_sync(database_url, application_name="mtabounce test") as reading:
+        listmonk = ListmonkApi(callers, pool.connection, webhooks.durable, policy)
+        api = late_api(callers, pool.connection, reading, policy)
+        yield [*webhooks.routes(), *api.routes(), *listmonk.routes()]
 
 
 @pytest.fixture
@@ -70,7 +101,9 @@ def serving():
         server = HttpServer(listen, application(_no_troubles, routes))
         await server.start()
         try:
-            yield Client(server.address)
+            client = Client(server.address)
+            client.address = server.address
+            yield client
         finally:
             await server.close()
 

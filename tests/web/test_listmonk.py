@@ -14,6 +14,7 @@ from mtabounce.pipeline.worker import Worker
 from mtabounce.policy import PolicySettings
 from mtabounce.store.connection import connect_sync
 from mtabounce.store.tokens import create, list_tokens, revoke
+from mtabounce.web.callers import Callers
 from mtabounce.web.listmonk import ListmonkApi
 
 UUID = "9f86b50d-5711-41c8-ab03-bc91c43d711b"
@@ -41,10 +42,10 @@ def token(database_url):
 
 
 @pytest.fixture
-def calling(serving, connecting, inbox, token):
+def calling(serving, pool, inbox, token):
     @asynccontextmanager
     async def call():
-        api = ListmonkApi(connecting, inbox.append, PolicySettings())
+        api = ListmonkApi(Callers(pool.connection), pool.connection, inbox.append, PolicySettings())
         async with serving(api.routes()) as ask:
 
             async def as_admin(method, path, value=None, **headers):

@@ -18,6 +18,26 @@ SELECT b.id, b.recipient, b.type, b.reason, b.fault, b.rule, b.status, b.reply_c
  ORDER BY b.last_seen_at DESC, b.id DESC
  LIMIT %(limit)s;
 
+-- name: page_of_bounces
+-- By id: a bounce keeps its place, whatever is still said of it while somebody turns the pages.
+SELECT b.id, b.recipient, b.type, b.reason, b.fault, b.rule, b.status, b.reply_code, b.diagnostic_code,
+       b.remote_mta, b.original_message_id, b.queue_id, c.campaign, b.trust, b.sources, b.observations,
+       b.meta, b.first_seen_at, b.last_seen_at, b.created_at
+  FROM mtabounce.bounces AS b
+  LEFT JOIN mtabounce.campaigns AS c ON c.id = b.campaign_id
+ WHERE (%(recipient)s::text IS NULL
+        OR b.recipient_id = (SELECT id FROM mtabounce.recipients WHERE recipient = %(recipient)s))
+   AND (%(domain)s::text IS NULL
+        OR b.recipient_id IN (SELECT id FROM mtabounce.recipients WHERE domain = %(domain)s))
+   AND (%(type)s::text IS NULL OR b.type = %(type)s)
+   AND (%(reason)s::text IS NULL OR b.reason = %(reason)s)
+   AND (%(since)s::timestamptz IS NULL OR b.last_seen_at >= %(since)s)
+   AND (%(campaign)s::text IS NULL
+        OR b.campaign_id = (SELECT id FROM mtabounce.campaigns WHERE campaign = %(campaign)s))
+   AND (%(before)s::bigint IS NULL OR b.id < %(before)s)
+ ORDER BY b.id DESC
+ LIMIT %(limit)s;
+
 -- name: get_bounce
 SELECT b.id, b.recipient, b.type, b.reason, b.fault, b.rule, b.status, b.reply_code, b.diagnostic_code,
        b.remote_mta, b.original_message_id, b.queue_id, c.campaign, b.trust, b.sources, b.observations,

@@ -41,6 +41,7 @@ SELECT id, source, reverse_path, forward_paths, peer, trusted, received_at, stat
    AND (%(outcome)s::text IS NULL OR outcome = %(outcome)s)
    AND (%(source)s::text IS NULL OR source = %(source)s)
    AND (%(since)s::timestamptz IS NULL OR received_at >= %(since)s)
+   AND (%(before)s::bigint IS NULL OR id < %(before)s)
  ORDER BY id DESC
  LIMIT %(limit)s;
 

@@ -16,6 +16,21 @@ SELECT s.recipient, s.type, s.reason, s.cause, s.scope, s.action, s.since, s.unt
  ORDER BY s.since DESC, s.recipient
  LIMIT %(limit)s;
 
+-- name: page_of_suppressions
+-- Those that hold now, by address, after the address and scope given.
+SELECT s.recipient, s.type, s.reason, s.cause, s.scope, s.action, s.since, s.until, s.bounce_id,
+       coalesce(d.why, '') AS why
+  FROM mtabounce.active_suppressions AS s
+  LEFT JOIN mtabounce.decisions AS d ON d.id = s.decision_id
+ WHERE (%(domain)s::text IS NULL OR right(s.recipient, char_length(%(domain)s) + 1) = '@' || %(domain)s)
+   AND (%(cause)s::text IS NULL OR s.cause = %(cause)s)
+   AND (%(reason)s::text IS NULL OR s.reason = %(reason)s)
+   AND (%(scope)s::text IS NULL OR s.scope = %(scope)s)
+   AND (%(since)s::timestamptz IS NULL OR s.since >= %(since)s)
+   AND (%(after)s::text IS NULL OR (s.recipient, s.scope) > (%(after)s, %(after_scope)s))
+ ORDER BY s.recipient, s.scope
+ LIMIT %(limit)s;
+
 -- name: check_addresses
 -- What stands against each of the addresses, in their order.
 SELECT asked.recipient, s.type, s.reason, s.cause, s.scope, s.action, s.since, s.until, s.bounce_id,
