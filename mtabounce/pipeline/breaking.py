@@ -1,12 +1,13 @@
 """The circuit breaker at work: in the transaction that records, before policy decides."""
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from prometheus_client import Counter
+from prometheus_client import Counter as Metric
 from psycopg import AsyncConnection
 
 from mtabounce.classify.operators import Operators
@@ -16,7 +17,7 @@ from mtabounce.policy import BreakerSettings, IncidentKind, Seen, is_jump, kind_
 from mtabounce.store import incidents as store
 from mtabounce.store.incidents import Counted, Span
 
-INCIDENTS = Counter("mtabounce_incidents_total", "Incidents that began, by kind.", ["kind"])
+INCIDENTS = Metric("mtabounce_incidents_total", "Incidents that began, by kind.", ["kind"])
 _STEP = timedelta(minutes=10)  # bounces of one transaction that are looked at together
 _SAID = {
     IncidentKind.JUMP: "hard bounces (%s) at %s jump: they suppress nobody until you say"
@@ -45,8 +46,12 @@ class Breaker:
         if not counted:
             return
         await store.add_counts(conn, [self._row(one) for one in counted])
-        for span, example in self._spans(counted):
-            if await self._is_jump(conn, span):
+        spans = list(self._spans(counted))
+        crowds = await store.crowds(conn, [span for span, _ in spans], self._settings.at_least)
+        sent: dict[tuple[datetime, datetime], Counter[str]] = {}
+        for number, recent in sorted(crowds.items()):
+            span, example = spans[number]
+            if await self._is_jump(conn, span, recent, sent):
                 await self._hold(conn, span, example)
 
     async def _hold(self, conn: AsyncConnection[Any], span: Span, example: Counted) -> None:
@@ -65,19 +70,32 @@ class Breaker:
             since = one.first_seen_at - self._settings.window
             yield Span(operator, reason, since, one.first_seen_at), one
 
-    async def _is_jump(self, conn: AsyncConnection[Any], span: Span) -> bool:
-        recent = await store.recent(conn, span)
-        if recent < self._settings.at_least or await store.is_confirmed(conn, span):
-            return False
+    async def _is_jump(
+        self,
+        conn: AsyncConnection[Any],
+        span: Span,
+        recent: int,
+        sent: dict[tuple[datetime, datetime], Counter[str]],
+    ) -> bool:
+        """Tell whether *span* is unusual; *sent* keeps what was asked of the same hours."""
         before = replace(span, since=span.since - self._settings.history, until=span.since)
-        seen = Seen(recent, await store.hours(conn, before), await self._delivered(conn, span))
-        return is_jump(seen, self._settings)
+        seen = Seen(recent, await store.hours(conn, before), delivered=0)
+        if not is_jump(seen, self._settings):
+            return False
+        hours = (_hour(span.since), _hour(span.until))
+        if hours not in sent:
+            sent[hours] = await self._sent(conn, *hours)
+        return is_jump(replace(seen, delivered=sent[hours][span.operator]), self._settings)
 
-    async def _delivered(self, conn: AsyncConnection[Any], span: Span) -> int:
-        found = await store.delivered(conn, span.since - timedelta(hours=1), span.until)
-        return sum(
-            sent for domain, relay, sent in found if span.operator in self._names(relay, domain)
-        )
+    async def _sent(
+        self, conn: AsyncConnection[Any], since: datetime, until: datetime
+    ) -> Counter[str]:
+        """Return what was delivered in the full hours from *since* to *until*, by operator."""
+        found = Counter[str]()
+        for domain, relay, sent in await store.delivered(conn, since, until):
+            for name in self._names(relay, domain):
+                found[name] += sent
+        return found
 
     def operator_of(self, one: Counted) -> str:
         """Return who said it: the operator of the host, or of the domain, or the domain itself."""
@@ -95,3 +113,7 @@ class Breaker:
 
 def _kind(one: Counted) -> IncidentKind | None:
     return kind_of(BounceType(one.type), (one.fault and Fault(one.fault)) or None)
+
+
+def _hour(at: datetime) -> datetime:
+    return at.replace(minute=0, second=0, microsecond=0)

@@ -77,13 +77,13 @@ class LogRecorder:
                     raise AnotherReader(f"{step.new.path}: another process reads it too")
                 if step.keeps_state:
                     await store.keep_state(conn, step.new)
+            if joined.counts:  # first: the circuit breaker asks what was delivered
+                await store.count_deliveries(conn, joined.counts)
             await self._recorder.record(conn, observations)
             if joined.settled:
                 await store.settle(conn, joined.settled)
             if joined.waiting:
                 await store.put_waiting(conn, joined.waiting.values())
-            if joined.counts:
-                await store.count_deliveries(conn, joined.counts)
         self.failures += len(observations)
         OWN_REPORTS.inc(sum(one.reports_itself for one in joined.deliveries))
         UNKNOWN_EXPIRIES.inc(joined.unknown_expiries)

@@ -86,18 +86,17 @@ async def add_counts(conn: AsyncConnection[Any], rows: Sequence[Row]) -> None:
     await conn.execute(SQL["add_counts"], {"rows": as_json(rows)})
 
 
-async def recent(conn: AsyncConnection[Any], span: Span) -> int:
-    """Return how many recipients bounced in *span*."""
-    cursor = await conn.execute(SQL["recent"], span.args())
-    (count,) = await cursor.fetchone() or (0,)
-    return int(count)
+async def crowds(
+    conn: AsyncConnection[Any], spans: Sequence[Span], at_least: int
+) -> dict[int, int]:
+    """
+    Return how many recipients bounced in each of *spans*, by its place, where *at_least* did.
 
-
-async def is_confirmed(conn: AsyncConnection[Any], span: Span) -> bool:
-    """Tell whether an operator said within the last day that such bounces are true."""
-    cursor = await conn.execute(SQL["is_confirmed"], span.args())
-    (confirmed,) = await cursor.fetchone() or (False,)
-    return bool(confirmed)
+    Those are left out of which an operator said within the last day that such bounces are true.
+    """
+    rows = [{"number": number} | span.args() for number, span in enumerate(spans)]
+    cursor = await conn.execute(SQL["crowds"], {"rows": as_json(rows), "at_least": at_least})
+    return dict(await cursor.fetchall())
 
 
 async def hours(conn: AsyncConnection[Any], span: Span) -> list[int]:
@@ -109,7 +108,7 @@ async def hours(conn: AsyncConnection[Any], span: Span) -> list[int]:
 async def delivered(
     conn: AsyncConnection[Any], since: datetime, until: datetime
 ) -> list[tuple[str, str, int]]:
-    """Return what logs say was delivered in the hours of a span: domain, host, count."""
+    """Return what logs say was delivered in the hours *since* to *until*: domain, host, count."""
     cursor = await conn.execute(SQL["delivered"], {"since": since, "until": until})
     return [(domain, relay, sent) for domain, relay, sent in await cursor.fetchall()]
 

@@ -17,24 +17,25 @@ SELECT r.operator, r.reason, r.occurred_at, r.bounce_id, r.recipient_id, r.recip
        (operator text, reason text, occurred_at timestamptz, bounce_id bigint, recipient_id bigint, recipient text)
 ON CONFLICT DO NOTHING;
 
--- name: recent
--- How many recipients of a group bounced in a span.
-SELECT count(DISTINCT recipient_id)
-  FROM mtabounce.breaker_counts
- WHERE operator = %(operator)s
-   AND reason = %(reason)s
-   AND occurred_at > %(since)s
-   AND occurred_at <= %(until)s;
-
--- name: is_confirmed
--- Whether an operator said within the last day that the bounces of a group are true.
-SELECT EXISTS (
-    SELECT 1
-      FROM mtabounce.incidents
-     WHERE operator = %(operator)s
-       AND reason = %(reason)s
-       AND state = 'confirmed'
-       AND closed_at > now() - interval '1 day');
+-- name: crowds
+-- How many recipients of each group bounced in a span, where they are enough; without groups of
+-- which an operator said within the last day that such bounces are true.
+SELECT r.number, count(DISTINCT c.recipient_id) AS recipients
+  FROM json_to_recordset(%(rows)s::json) AS r
+       (number integer, operator text, reason text, since timestamptz, until timestamptz)
+  JOIN mtabounce.breaker_counts AS c
+    ON c.operator = r.operator
+   AND c.reason = r.reason
+   AND c.occurred_at > r.since
+   AND c.occurred_at <= r.until
+ WHERE NOT EXISTS (SELECT 1
+                     FROM mtabounce.incidents AS i
+                    WHERE i.operator = r.operator
+                      AND i.reason = r.reason
+                      AND i.state = 'confirmed'
+                      AND i.closed_at > now() - interval '1 day')
+ GROUP BY r.number
+HAVING count(DISTINCT c.recipient_id) >= %(at_least)s;
 
 -- name: hours
 -- Bounces of a group in each hour of a span that had any, without those of incidents, unless these
@@ -52,10 +53,10 @@ SELECT count(*)
  GROUP BY date_trunc('hour', c.occurred_at);
 
 -- name: delivered
--- What was delivered in the hours of a span, by domain and host.
+-- What was delivered in some hours, by domain and host.
 SELECT domain, relay, sum(sent)::bigint AS sent
   FROM mtabounce.delivery_stats
- WHERE hour > %(since)s
+ WHERE hour >= %(since)s
    AND hour <= %(until)s
  GROUP BY domain, relay
 HAVING sum(sent) > 0;
