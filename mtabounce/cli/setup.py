@@ -121,6 +121,15 @@ class _Plan:
         return shlex.join([*words, *named, "pipe"])
 
     @property
+    def script(self) -> Edit:
+        """The command, in a shell that says "try again" for it where it cannot, or is killed."""
+        lines = [
+            f'{self.program} "$@"',
+            "case $? in 0) exit 0 ;; 65) exit 65 ;; *) exit 75 ;; esac",
+        ]
+        return Edit(self.folder / "mtabounce-pipe", lines, is_new=True, mode=0o755)
+
+    @property
     def port(self) -> int:
         """Where mtabounce takes mail."""
         ports = [one.port for one in self.settings.receiver.listen if one.path is None]
@@ -157,18 +166,13 @@ def _postfix(plan: _Plan) -> list[Edit]:
     ]
     keep = ["  -o smtp_generic_maps=", "  -o smtp_header_checks=", "  -o smtp_body_checks="]
     if plan.way == "pipe":
-        script = folder / "mtabounce-pipe"
         to = "mtabounce-pipe:"
         service = [
             "mtabounce-pipe unix - n n - 20 pipe",
             f"  flags=q user={plan.user} null_sender=",
-            f"  argv={script} -f ${{sender}} -- ${{recipient}}",
+            f"  argv={plan.script.path} -f ${{sender}} -- ${{recipient}}",
         ]
-        lines = [
-            f'{plan.program} "$@"',
-            "case $? in 0) exit 0 ;; 65) exit 65 ;; *) exit 75 ;; esac",
-        ]
-        edits.append(Edit(script, lines, is_new=True, mode=0o755))
+        edits.append(plan.script)
         edits.append(Edit(main, ["mtabounce-pipe_destination_recipient_limit = 1"]))
     elif plan.way == "lmtp":
         to = f"mtabounce:unix:{plan.socket}"
@@ -206,16 +210,18 @@ def _exim(plan: _Plan) -> list[Edit]:
         )
     routed = [f"domains = {plan.domain}", "transport = mtabounce", "no_more"]
     retry = [f"{plan.domain}    *    F,1h,1m; F,5d,15m"]
-    return [
+    edits = [
         Edit(folder / "router" / "050_mtabounce", _driver([*router, *routed]), is_new=True),
         Edit(folder / "transport" / "50_mtabounce", _driver(transport), is_new=True),
         Edit(folder / "retry" / "20_mtabounce", retry, is_new=True),
     ]
+    return [*edits, plan.script] if plan.way == "pipe" else edits
 
 
 def _piped(plan: _Plan) -> list[str]:
-    options = ["message_prefix =", "message_suffix =", "temp_errors = *", "log_output"]
-    return ["driver = pipe", f"command = {plan.program}", f"user = {plan.user}", *options]
+    options = ["message_prefix =", "message_suffix =", "temp_errors = *", "timeout = 5m"]
+    options += ["timeout_defer", "freeze_signal", "log_output"]
+    return ["driver = pipe", f"command = {plan.script.path}", f"user = {plan.user}", *options]
 
 
 def _driver(options: Sequence[str]) -> list[str]:
