@@ -2,9 +2,7 @@
 
 import smtplib
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
 
-import psycopg
 import pytest
 
 from tests.live.exim import Exim
@@ -14,7 +12,7 @@ from tests.live.postfix import Postfix
 from tests.live.processes import wait_until
 from tests.live.rows import wait_for_inputs
 from tests.live.service import Service
-from tests.live.shipped import CONTRIB, shipped
+from tests.live.shipped import CONTRIB, add_reader, asking_postgres, shipped, socket_folder
 
 ANN = "ann@moody.example"
 UNKNOWN = Answer("550 5.1.1 <{to}>: Recipient address rejected: User unknown")
@@ -24,8 +22,7 @@ NOT_OURS = "recipient is suppressed by mtabounce: user_unknown since 20"
 @pytest.fixture
 def service(folder):
     with Service(folder / "mtabounce") as service:
-        with psycopg.connect(service.run("db", "url").strip()) as conn:
-            conn.execute("CREATE ROLE mtabounce_mta LOGIN IN ROLE mtabounce_read")
+        add_reader(service)
         yield service
 
 
@@ -33,15 +30,6 @@ def service(folder):
 def mx():
     with FakeMX({"moody.example": UNKNOWN}) as mx:
         yield mx
-
-
-def socket_folder(service: Service) -> Path:
-    url = urlsplit(service.run("db", "url").strip())
-    folder = Path(parse_qs(url.query)["host"][0])
-    for place in (folder, *folder.parents):
-        if place.stat().st_uid == folder.stat().st_uid and place != Path("/"):
-            place.chmod(place.stat().st_mode | 0o111)
-    return folder
 
 
 def postfix(folder: Path, service: Service, mx: FakeMX, table: str) -> Postfix:
@@ -68,11 +56,10 @@ transport_maps = texthash:/etc/postfix/mtabounce_transport {transports}
 
 
 def exim(folder: Path, service: Service, mx: FakeMX) -> Exim:
-    server = f"({socket_folder(service)}/.s.PGSQL.5432)/mtabounce/mtabounce_mta/"
     acl = (CONTRIB / "exim" / "acl.suppressed").read_text()
     _, _, rcpt = acl.partition("# In the ACL of acl_smtp_rcpt")
     sections = {
-        "main": f"hide pgsql_servers = {server}\nadd_environment = PGCONNECT_TIMEOUT=2\n",
+        "main": asking_postgres(service),
         "acl": acl,
         "rcpt": "\n".join(line[1:] for line in rcpt.splitlines()[2:]),
         "routers": shipped("exim/router", service) + shipped("exim/router.suppressed", service),
