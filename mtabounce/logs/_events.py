@@ -45,6 +45,7 @@ class Attempt(NamedTuple):
     text: bytes
     reverse_path: bytes | None = None  # None: the line does not say
     heir: bytes = b""  # queue id under which our own next MTA has the message; empty: none
+    arrived: bool = False  # sent, and to where the recipient's mail is: not to a filter, or nowhere
 
 
 class Received(NamedTuple):
@@ -71,7 +72,7 @@ class LogFormat:
     looks_like: Callable[[bytes], bool]  # whether a chunk may hold such lines; must be fast
     events: Callable[[bytes], list[Event]]  # of a chunk of whole lines that starts with "\n"
     # Recipient, relay without address, reverse path (None: not said) of a DELIVERY that was
-    # plainly sent; None for all that must be looked at closely.
+    # plainly sent, and arrived; None for all that must be looked at closely.
     sent: Callable[[bytes], tuple[bytes, bytes, bytes | None] | None]
     attempt: Callable[[bytes], Attempt | None]  # of the rest of a DELIVERY; None: not understood
     explain: Callable[[Attempt], Explained]

@@ -45,7 +45,7 @@ class Join:
         )
         self._stamp = b""
         self._hour = clock.hour(b"")
-        self._out = Joined()
+        self._out = Joined(clock=clock.at)
         self._format: LogFormat
         self._handlers: dict[Kind, Callable[[Key, bytes, bytes, int], None]] = {
             Kind.MESSAGE_ID: self._message_id,
@@ -112,7 +112,7 @@ class Join:
 
     def take(self) -> Joined:
         """Return what came of all that was fed since the last time."""
-        out, self._out = self._out, Joined()
+        out, self._out = self._out, Joined(clock=self.clock.at)
         for (hour, domain, relay, sender, state), count in self._counts.items():
             bucket = Bucket(hour, _name(domain), _name(relay), _name(sender))
             out.counts[bucket, state] += count
@@ -215,6 +215,9 @@ class Join:
             self._sender(key, stamp, reverse_path, times)
         if message.named or message.waiting:
             self._arrived(message, recipient, recipient)
+        if message.origins:
+            recipient = message.origins.get(recipient, recipient)
+        self._out.arrived[recipient] = stamp
         self._count(stamp, recipient, relay, message, State.SENT, times)
 
     def _closely(self, key: Key, stamp: bytes, rest: bytes, times: int) -> None:
@@ -234,6 +237,8 @@ class Join:
         if attempt.state is State.SENT:
             self._arrived(message, final, original or final)
             self._handed_on(key, message, attempt)
+            if attempt.arrived:
+                self._out.arrived[original or message.origins.get(final, final)] = stamp
         else:
             self._failed(key, message, stamp, attempt)
 

@@ -1,7 +1,7 @@
 """What a log is joined to: deliveries, and the messages that they belong to."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
@@ -51,12 +51,14 @@ class Bucket(NamedTuple):
 
 @dataclass(slots=True)
 class Joined:
-    """What came of some events, in the order of the log."""
+    """What came of some events, in the order of the log; *clock* knows what stamps mean."""
 
+    clock: Callable[[bytes], datetime]
     deliveries: list[Delivery] = field(default_factory=list)  # all but those sent
     waiting: dict[tuple[str, str, str, str], Delivery] = field(default_factory=dict)
     settled: set[tuple[str, str, str, str]] = field(default_factory=set)
     counts: Counter[tuple[Bucket, State]] = field(default_factory=Counter)
+    arrived: dict[bytes, bytes] = field(default_factory=dict)  # recipient → stamp, as logged
     attempts: int = 0  # delivery lines
     unreadable: int = 0  # delivery lines that were not understood
     unknown_expiries: int = 0  # messages that expired and of which no recipient is known

@@ -75,8 +75,9 @@ _AFTER = re.compile(r"(?:pipelined )?(initial connection|end of data|[A-Z]{4}(?:
 # What most lines are: an address without oddities, routed by a router, by a transport.
 _SENT = re.compile(
     rb"(?:=>|->|>>) ([^\s<>\"\\:|/]+@[^\s<>:]+)(?: F=<[^>\"]*>)?(?: P=<([^>\"]*)>)?"
-    rb" R=[\w.-]+ T=([\w.-]+)(?: S=\d+)?(?: H=(\S+))?(?= |$)"
+    rb" R=[\w.-]+ T=([\w.-]+)(?: S=\d+)?(?! H=\S+ \[(?:127\.|::1))(?: H=(\S+))?(?= |$)"
 )
+_LOOPBACK = re.compile(rb"\[(?:127\.[\d.]+|::1)\]")
 _NOT_SAID: frozenset[bytes] = frozenset()
 _DATED = re.compile(rb"\n\d{4}-\d\d-\d\d \d")
 _RECEIVED_SENDER = re.compile(rb'((?:"(?:[^"\\]|\\.)*"[^\s"]*)|[^\s"]\S*)')
@@ -161,7 +162,8 @@ def _attempt(rest: bytes) -> Attempt | None:
     relay = fields.get(b"H", b"") + fields.get(b"[", b"") or fields.get(b"T", b"")
     path = fields.get(b"P", fields.get(b"F"))
     reverse_path = None if path is None else path[1:-1]
-    return Attempt(state, final, original, relay, b"", text, reverse_path)
+    arrived = state is State.SENT and bool(relay) and not _LOOPBACK.search(relay)
+    return Attempt(state, final, original, relay, b"", text, reverse_path, arrived=arrived)
 
 
 def _recipients(rest: bytes) -> tuple[bytes, bytes, int]:

@@ -65,6 +65,8 @@ _STATES = {
 # Only what takes the message on this host may say under which id it goes on: a content filter,
 # or local(8), which forwards.
 _LOOPBACK = re.compile(rb"\[(?:127\.[\d.]+|::1|IPv6:::1|private/[^\]]*)\](?::\d+)?$")
+_MAILBOXES = frozenset({b"local", b"virtual"})  # pipe(8) may lead to a filter, discard(8) nowhere
+_ELSEWHERE = re.compile(rb"\[(?!127\.|::1|IPv6:::1)[^\]]+\]")
 _HEIR = re.compile(rb"(?:queued|forwarded) as ([0-9A-Za-z]{6,25})\)?$")
 _SAID = re.compile(
     r"(?:delivery temporarily suspended: )?host ([^\s\[]+)\[[^\]]*\]"
@@ -139,11 +141,12 @@ def _attempt(rest: bytes) -> Attempt | None:
     state = _STATES.get(word)
     if state is None:
         return None
-    heir = b""
-    if state is State.SENT and (relay == b"local" or _LOOPBACK.search(relay)):
-        handed = _HEIR.search(text)
-        heir = handed[1] if handed else b""
-    return Attempt(state, final, original, relay, status, text, None, heir)
+    if state is not State.SENT:
+        return Attempt(state, final, original, relay, status, text)
+    handed = _HEIR.search(text) if relay == b"local" or _LOOPBACK.search(relay) else None
+    arrived = not handed and (relay in _MAILBOXES or _ELSEWHERE.search(relay) is not None)
+    heir = handed[1] if handed else b""
+    return Attempt(state, final, original, relay, status, text, None, heir, arrived)
 
 
 def _explain(attempt: Attempt) -> Explained:

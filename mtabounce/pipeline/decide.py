@@ -47,6 +47,10 @@ class Recorder:
             await outbox.add_bounces(conn, list(touched.values()))
         await decide(conn, self.policy, touched, datetime.now(UTC))
 
+    async def decide(self, conn: AsyncConnection[Any], recipients: Mapping[str, int]) -> None:
+        """Decide on *recipients* (recipient → id, rows locked) again: something else is known."""
+        await decide(conn, self.policy, recipients, datetime.now(UTC))
+
 
 async def decide(
     conn: AsyncConnection[Any],

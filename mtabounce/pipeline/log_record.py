@@ -7,11 +7,13 @@ position moves only from where it was read, so that two readers cannot both writ
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from prometheus_client import Counter
 from psycopg import AsyncConnection
 
+from mtabounce.address import normalize
 from mtabounce.classify import Classifier
 from mtabounce.correlate import Observation, observe_delivery
 from mtabounce.errors import TryAgainLater
@@ -80,6 +82,8 @@ class LogRecorder:
             if joined.counts:  # first: the circuit breaker asks what was delivered
                 await store.count_deliveries(conn, joined.counts)
             await self._recorder.record(conn, observations)
+            if joined.arrived and (arrived := await _news(conn, joined)):
+                await self._recorder.decide(conn, await store.put_delivered(conn, arrived))
             if joined.settled:
                 await store.settle(conn, joined.settled)
             if joined.waiting:
@@ -99,6 +103,36 @@ class LogRecorder:
                 source=f"log:{self._source}",
                 parser="log",
             )
+
+
+async def _news(conn: AsyncConnection[Any], joined: Joined) -> dict[int, datetime]:
+    """
+    Return to whom, by id, mail arrived that was refused softly before, and when.
+
+    Millions arrive and few of them were refused: so the database is given names alone, and the
+    time is read for those few.
+    """
+    names = _keys(b"\n".join(joined.arrived).decode("utf-8", "replace"))
+    refused = await store.refused_softly(conn, names)
+    if not refused:
+        return {}
+    stamps = dict(zip(names.split("\n"), joined.arrived.values(), strict=True))
+    times = [(number, joined.clock(stamps[name]), since) for number, name, since in refused]
+    return {number: at for number, at, since in times if at > since}
+
+
+def _keys(names: str) -> str:
+    """Return *names*, one a line, as recipients are stored."""
+    if names.isascii() and '"' not in names:
+        return names.lower()
+    return "\n".join(map(_key, names.split("\n")))
+
+
+def _key(name: str) -> str:
+    try:
+        return normalize(name)
+    except ValueError:
+        return name.lower()
 
 
 def _text(raw: bytes) -> str:

@@ -12,6 +12,7 @@ from psycopg.rows import class_row, dict_row, scalar_row
 from mtabounce.logs import Bucket, Delivery, State
 from mtabounce.store.rows import as_json
 from mtabounce.store.statements import statements
+from mtabounce.store.text import clean_text
 
 SQL = statements("logs")
 Connection = AsyncConnection[Any]
@@ -47,6 +48,7 @@ class LogFile:
     deliveries: int = 0
     unreadable: int = 0
     skipped: int = 0
+    trouble: str = ""
     updated_at: datetime | None = None
 
 
@@ -124,6 +126,28 @@ async def settle(conn: Connection, keys: Iterable[Waiting]) -> None:
 async def forget_waiting(conn: Connection, age: timedelta) -> int:
     """Forget those for whom nothing was attempted for *age*; return how many."""
     return (await conn.execute(SQL["forget_waiting"], {"age": age})).rowcount
+
+
+async def refused_softly(conn: Connection, recipients: str) -> list[tuple[int, str, datetime]]:
+    """
+    Return those of *recipients*, one a line, whom an accepted mail tells something new.
+
+    That is id, recipient, and since when mails to it were refused; all of that is in a log.
+    """
+    cursor = await conn.execute(SQL["refused_softly"], {"recipients": recipients}, prepare=False)
+    return await cursor.fetchall()
+
+
+async def put_delivered(conn: Connection, delivered: Mapping[int, datetime]) -> dict[str, int]:
+    """Note when mail to recipients, by id, arrived; return those for whom it is news."""
+    rows = [{"id": number, "delivered_at": at} for number, at in delivered.items()]
+    cursor = await conn.execute(SQL["put_delivered"], {"rows": as_json(rows)})
+    return dict(await cursor.fetchall())
+
+
+async def put_trouble(conn: Connection, name: str, trouble: str) -> None:
+    """Note why the log *name* is not read; it is forgotten once it is."""
+    await conn.execute(SQL["put_trouble"], {"name": name, "trouble": clean_text(trouble)})
 
 
 async def count_deliveries(conn: Connection, counts: Mapping[tuple[Bucket, State], int]) -> None:

@@ -2,7 +2,7 @@
 
 -- name: log_files
 SELECT id, name, path, reader, device, inode, head, head_length, position, before, skipping, finished,
-       state, state_position, journal, lines, recognized, deliveries, unreadable, skipped, updated_at
+       state, state_position, journal, lines, recognized, deliveries, unreadable, skipped, trouble, updated_at
   FROM mtabounce.log_files
  WHERE %(name)s::text IS NULL OR name = %(name)s
  ORDER BY id;
@@ -20,7 +20,7 @@ UPDATE mtabounce.log_files
        head_length = %(head_length)s, position = %(position)s, before = %(before)s,
        skipping = %(skipping)s, finished = %(finished)s, journal = %(journal)s,
        lines = %(lines)s, recognized = %(recognized)s, deliveries = %(deliveries)s,
-       unreadable = %(unreadable)s, skipped = %(skipped)s, updated_at = now()
+       unreadable = %(unreadable)s, skipped = %(skipped)s, trouble = '', updated_at = now()
  WHERE id = %(id)s AND position = %(old_position)s AND journal = %(old_journal)s;
 
 -- name: keep_state
@@ -71,6 +71,44 @@ DELETE FROM mtabounce.pending_deliveries AS p
 -- No MTA tries for so long: the end of these was never logged, or not read.
 DELETE FROM mtabounce.pending_deliveries
  WHERE occurred_at < now() - %(age)s::interval;
+
+-- name: refused_softly
+-- Those of some recipients, one a line, whose soft bounces since the last proven delivery were all
+-- told by a log. Where one was told otherwise, the mail was taken first: that it is taken again
+-- proves nothing.
+SELECT r.id, r.recipient, b.first_at
+  FROM mtabounce.recipients AS r
+ CROSS JOIN LATERAL (
+       SELECT min(b.first_seen_at) AS first_at,
+              bool_and(EXISTS (SELECT 1 FROM unnest(b.sources) AS s WHERE s LIKE 'log:%%')) AS in_log
+         FROM mtabounce.bounces AS b
+        WHERE b.recipient_id = r.id
+          AND b.type = 'soft'
+          AND b.first_seen_at > coalesce(r.last_delivered_at, '-infinity')) AS b
+ WHERE r.recipient = ANY (string_to_array(%(recipients)s, E'\n'))
+   AND r.soft > 0
+   AND b.in_log;
+
+-- name: put_delivered
+-- Returns those for whom it is news. Sorted, so that two recorders never wait in a circle.
+WITH locked AS (
+    SELECT t.id, r.delivered_at
+      FROM json_to_recordset(%(rows)s::json) AS r (id bigint, delivered_at timestamptz)
+      JOIN mtabounce.recipients AS t ON t.id = r.id
+     WHERE r.delivered_at > coalesce(t.last_delivered_at, '-infinity')
+     ORDER BY t.recipient
+       FOR UPDATE OF t)
+UPDATE mtabounce.recipients AS t
+   SET last_delivered_at = l.delivered_at
+  FROM locked AS l
+ WHERE t.id = l.id
+RETURNING t.recipient, t.id;
+
+-- name: put_trouble
+-- In the newest file of a log.
+UPDATE mtabounce.log_files
+   SET trouble = %(trouble)s
+ WHERE id = (SELECT max(id) FROM mtabounce.log_files WHERE name = %(name)s);
 
 -- name: count_deliveries
 INSERT INTO mtabounce.delivery_stats AS s (hour, domain, relay, sender_domain, sent, deferred, bounced)

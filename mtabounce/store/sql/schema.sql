@@ -470,6 +470,7 @@ CREATE TABLE mtabounce.log_files (
     skipped bigint DEFAULT 0 NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    trouble text DEFAULT ''::text NOT NULL,
     CONSTRAINT log_files_reader_check CHECK ((reader = ANY (ARRAY['tail'::text, 'import'::text])))
 );
 
@@ -795,6 +796,8 @@ CREATE INDEX outbox_pending ON mtabounce.outbox USING btree (sink, recipient, id
 CREATE INDEX pending_deliveries_occurred_at ON mtabounce.pending_deliveries USING brin (occurred_at);
 
 CREATE INDEX recipients_domain ON mtabounce.recipients USING btree (domain);
+
+CREATE INDEX recipients_soft ON mtabounce.recipients USING btree (recipient) WHERE (soft > 0);
 
 CREATE INDEX recipients_stable_uuid ON mtabounce.recipients USING btree (mtabounce.stable_uuid(recipient));
 
