@@ -149,8 +149,9 @@ class _Daemon:
             settings.mailboxes(), self._connector("poller"), self._judging(), self._wake.set
         )
         spool = Spool(state_directory(settings.state) / "spool", inbox.append)
+        webhooks = Webhooks(settings.webhooks, inbox.append, spool)
         async with (
-            self._http(inbox, spool) as http,
+            self._http(webhooks) as http,
             self._working(inbox) as workers,
             self._tailing(),
             asyncio.TaskGroup() as tasks,
@@ -164,6 +165,7 @@ class _Daemon:
             upkeep.append(tasks.create_task(polling.run()))
             telling = Telling(settings.sink, self._connector("outbox"))
             upkeep.append(tasks.create_task(telling.run()))
+            upkeep.append(tasks.create_task(webhooks.refusals.run(self._connector("webhooks"))))
             try:
                 await receiver.start()
                 await pipe.start()
@@ -183,9 +185,8 @@ class _Daemon:
                 await self._end([writing])
 
     @asynccontextmanager
-    async def _http(self, inbox: Inbox, spool: Spool) -> AsyncIterator[HttpServer]:
+    async def _http(self, webhooks: Webhooks) -> AsyncIterator[HttpServer]:
         settings = self._settings
-        webhooks = Webhooks(settings.webhooks, inbox.append, spool)
         name = "mtabounce api"
         async with open_pool(
             self._url, application_name=name, settings=settings.database
@@ -198,8 +199,8 @@ class _Daemon:
                     callers, writing.connection, webhooks.durable, settings.policy
                 )
                 api = late_api(callers, writing.connection, reading, settings.policy)
-                routes = [*webhooks.routes(), *api.routes(), *listmonk.routes()]
-                yield HttpServer(settings.http, application(self._troubles, routes))
+                rest = application(self._troubles, [*api.routes(), *listmonk.routes()])
+                yield HttpServer(settings.http, webhooks.before(rest))
 
     async def work(self, *, until_idle: bool) -> None:
         if until_idle:

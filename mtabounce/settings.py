@@ -23,7 +23,7 @@ from mtabounce.sources.receiver import ReceiverSettings
 from mtabounce.store.connection import DatabaseSettings
 from mtabounce.store.state import StateSettings
 from mtabounce.web.server import HttpSettings
-from mtabounce.web.webhooks import WebhookSettings, check, providers_of
+from mtabounce.web.webhook_settings import WebhookSettings, check, providers_of
 
 
 class HeaderSettings(Section):

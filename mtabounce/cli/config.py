@@ -18,7 +18,7 @@ from mtabounce.config.messages import label_of
 from mtabounce.config.shape import Place, values
 from mtabounce.errors import ConfigError, UsageError
 from mtabounce.settings import Settings, load_with_origins
-from mtabounce.web.webhooks import check as check_webhooks
+from mtabounce.web.webhook_settings import check as check_webhooks
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 

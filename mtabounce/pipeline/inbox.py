@@ -7,6 +7,7 @@ next. One statement in autocommit mode is one transaction and one round trip.
 
 import asyncio
 import logging
+from collections import Counter as Tally
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -128,9 +129,12 @@ class Inbox:
         BATCH.observe(len(batch))
         self._waiting -= sum(len(raw.content) for raw, _ in batch)
         WAITING.set(self._waiting)
-        for raw, done in batch:
+        if error is None:
+            sources = Tally(raw.source.partition(":")[0] for raw, _ in batch)
+            for source, count in sources.items():
+                INPUTS.labels(source).inc(count)
+        for _, done in batch:
             if error is None:
-                INPUTS.labels(raw.source.partition(":")[0]).inc()
                 done.set_result(None)
             else:
                 REFUSED.inc()

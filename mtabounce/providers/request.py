@@ -29,4 +29,6 @@ def unpack(content: bytes) -> tuple[dict[str, str], bytes]:
 
 
 def _on_a_line(value: str) -> str:
+    if value.isprintable():
+        return value[:_MAX]
     return "".join(letter if letter.isprintable() else " " for letter in value)[:_MAX]

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import uvicorn
 from pydantic import Field
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from mtabounce.config import ListenAddress, Section
 from mtabounce.errors import ConfigError
@@ -27,7 +27,7 @@ class HttpSettings(Section):
 class HttpServer:
     """Serves *application* from start() to close()."""
 
-    def __init__(self, settings: HttpSettings, application: Starlette) -> None:
+    def __init__(self, settings: HttpSettings, application: ASGIApp) -> None:
         self._listen = settings.listen
         self._server = _Server(
             uvicorn.Config(

@@ -13,6 +13,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, NoReturn
 from urllib.parse import parse_qsl, unquote
 
@@ -84,7 +85,7 @@ def _hmac(table: Table, secrets: Sequence[str], posted: Posted, now: datetime) -
     over = str(table["over"])
     if "{ts}" in over:
         fresh(values["ts"], table, now)
-    signed = b"".join(_filled(part, values, posted.body) for part in re.split(r"(\{\w+\})", over))
+    signed = b"".join(_filled(part, values, posted.body) for part in _pieces(over))
     digest = str(table.get("digest", "sha256"))
     encode = _encoder(str(table.get("encoding", "hex")))
     made = [encode(hmac.digest(secret.encode(), signed, digest)) for secret in secrets]
@@ -93,6 +94,11 @@ def _hmac(table: Table, secrets: Sequence[str], posted: Posted, now: datetime) -
         refuse("no signature")
     if not any_same(given, made):
         refuse("wrong signature")
+
+
+@lru_cache(256)
+def _pieces(over: str) -> tuple[str, ...]:
+    return tuple(part for part in re.split(r"(\{\w+\})", over) if part)
 
 
 def _filled(part: str, values: Mapping[str, str], body: bytes) -> bytes:
@@ -267,6 +273,33 @@ VERIFY: Mapping[str, Verify] = {
     "mandrill": _mandrill,
     "md5": _md5,
 }
+
+
+_KINDS: Mapping[str | None, set[str]] = {  # what the table of each kind must say
+    None: set(),
+    "token": set(),
+    "sns": set(),
+    "hmac": {"over", "signature"},
+    "standard": {"prefix"},
+    "ecdsa": {"header", "timestamp"},
+    "rsa": {"header", "header_sha1"},
+    "mandrill": {"header"},
+    "md5": {"field"},
+}
+
+
+def check_table(table: Table) -> str:
+    """Return what is wrong with how a table says that a request proves itself; "" if nothing."""
+    kind = table.get("kind")
+    if kind not in _KINDS:
+        known = ", ".join(sorted(one for one in _KINDS if one))
+        return f"auth: there is no kind '{kind}'; there are {known}"
+    given = set(table) | ({"signature"} if "header" in table else set())
+    if missing := sorted(_KINDS[kind] - given):
+        return f"auth: kind '{kind}' needs '{missing[0]}'"
+    if table.get("digest", "sha256") not in hashlib.algorithms_guaranteed:
+        return f"auth: there is no digest '{table['digest']}'"
+    return ""
 
 
 def mark_of(table: Table, posted: Posted) -> str:

@@ -11,92 +11,41 @@ import json
 import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, NoReturn
 
 from prometheus_client import Counter
-from pydantic import Field
-from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from mtabounce.config import SecretFile, Section, Size
-from mtabounce.errors import ConfigError, StoreUnavailable, TryAgainLater
+from mtabounce.errors import StoreUnavailable, TryAgainLater
 from mtabounce.model import RawInput
 from mtabounce.pipeline.judge import WEBHOOK
-from mtabounce.providers import Provider, discover, provider
+from mtabounce.providers import discover
 from mtabounce.providers.request import pack
 from mtabounce.web import signatures
-from mtabounce.web.request import Posted, Refused, read_request
+from mtabounce.web.refusals import Refusals, Seen
+from mtabounce.web.request import RETRY_AFTER, Posted, Refused, headers_of, read
 from mtabounce.web.sns import Fetch, Sns, is_envelope, unknown_topic
 from mtabounce.web.spool import Spool
+from mtabounce.web.webhook_settings import WebhookSettings, provider_of
 
 REQUESTS = Counter(
     "mtabounce_webhook_requests_total", "Requests to webhooks.", ["webhook", "result"]
 )
 PATIENCE = 2.0  # seconds for the database; some ESPs wait three
-RETRY_AFTER = {"Retry-After": "30"}
+PATH = "/webhooks/service/"
 CHALLENGE = {"WWW-Authenticate": 'Basic realm="mtabounce"'}  # SNS waits for it
 _REMEMBERED = 100_000  # tokens that are good for one request
+_STRANGERS_BODY = 2**18  # octets that are read where there is no such webhook
+_TAKEN = b'{"data":true}'
+_TAKEN_HEADERS = [
+    (b"content-type", b"application/json"),
+    (b"content-length", str(len(_TAKEN)).encode()),
+]
 log = logging.getLogger(__name__)
 
 Accept = Callable[[RawInput], Awaitable[None]]
-
-
-class WebhookSettings(Section):
-    """One webhook. Its name is the last part of its URL; without a secret it is off."""
-
-    provider: str | None = Field(
-        default=None,
-        description="Whose events come: the name of a provider. Absent: the section's own name.",
-    )
-    secret_files: tuple[SecretFile, ...] = Field(
-        default=(),
-        description="Files with the signing secret or the public key; two while you change it.",
-    )
-    username: str = Field(default="", description="The user name of HTTP basic authentication.")
-    password_file: SecretFile | None = Field(
-        default=None, description="A file with the password of HTTP basic authentication."
-    )
-    token_files: tuple[SecretFile, ...] = Field(
-        default=(),
-        description="Files with a token that stands in the URL (?token=), or in a header.",
-    )
-    topic_arns: tuple[str, ...] = Field(
-        default=(), description="SES and Scaleway: the SNS topics whose messages are taken."
-    )
-    url: str = Field(
-        default="", description="Mandrill: the URL exactly as it stands there, for its signature."
-    )
-    auth: Literal["none"] | None = Field(
-        default=None,
-        description='Written out as "none", it takes events from anybody: for tests only.',
-    )
-    max_size: Size = Field(default=10 * 2**20, description="The largest body that is taken.")
-
-    def is_on(self) -> bool:
-        """Whether anybody can prove to be the provider."""
-        proofs = (self.secret_files, self.password_file, self.token_files, self.topic_arns)
-        return any(proofs) or self.auth == "none"
-
-
-def providers_of(webhooks: Mapping[str, WebhookSettings]) -> dict[str, Provider]:
-    """
-    Return the provider of each webhook, by the webhook's name.
-
-    Raises ConfigError where a section names a provider that there is not.
-    """
-    return {name: provider(one.provider or name) for name, one in webhooks.items()}
-
-
-@dataclass(slots=True)
-class Seen:
-    """When a webhook last took and last refused something, and why."""
-
-    accepted_at: datetime | None = None
-    refused_at: datetime | None = None
-    why: str = ""
 
 
 class Webhook:
@@ -107,47 +56,50 @@ class Webhook:
     ) -> None:
         self.name = name
         self.settings = settings
-        self.provider = provider(settings.provider or name)
-        self.seen = Seen()
+        self.provider = provider_of(name, settings)
+        self.is_on = settings.is_on()
         self._accept = accept
         self._sns = Sns(settings.topic_arns, fetch)
-        self._tokens: OrderedDict[str, bytes] = OrderedDict()
+        self._used: OrderedDict[str, bytes] = OrderedDict()
         self._table = dict(self.provider.table.auth) | {"url": settings.url}
         self._secrets = [one.get_secret_value() for one in settings.secret_files]
+        self._tokens = [one.get_secret_value() for one in settings.token_files]
+        self._passwords = settings.passwords()
 
-    async def take(self, posted: Posted) -> dict[str, Any]:
+    async def take(self, posted: Posted) -> dict[str, Any] | None:
         """
-        Verify *posted* and make it durable; return the answer.
+        Verify *posted* and make it durable; return an answer of its own, or None.
 
         Raises Refused, or TryAgainLater where it cannot be made durable.
         """
+        now = datetime.now(UTC)
         answer = self._handshake(posted)
-        await self._verify(posted, datetime.now(UTC))
-        if answer is not None:
-            return answer
-        await self._accept(
-            RawInput(
-                source=f"{WEBHOOK}{self.name}",
-                content=pack(posted.headers, posted.body),
-                received_at=datetime.now(UTC),
-                peer=posted.peer,
-                trusted=self.settings.auth != "none",
-            )
-        )
-        return {"data": True}
+        await self.verify(posted, now)
+        if answer is None:
+            await self._accept(self.input_of(posted, now))
+        return answer
 
-    async def _verify(self, posted: Posted, now: datetime) -> None:
-        settings = self.settings
-        if not settings.is_on():
+    def input_of(self, posted: Posted, now: datetime) -> RawInput:
+        """Return *posted* as the inbox takes it."""
+        return RawInput(
+            source=f"{WEBHOOK}{self.name}",
+            content=pack(posted.headers, posted.body),
+            received_at=now,
+            peer=posted.peer,
+            trusted=self.settings.auth != "none",
+        )
+
+    async def verify(self, posted: Posted, now: datetime) -> None:
+        """Check that the provider sent *posted*. Raises Refused."""
+        if not self.is_on:
             raise Refused(400, "Unknown service.")
-        if settings.password_file:
-            signatures.basic(settings.username, [settings.password_file.get_secret_value()], posted)
-        if settings.token_files:
-            tokens = [one.get_secret_value() for one in settings.token_files]
-            signatures.token(self._table, tokens, posted)
+        if self._passwords:
+            signatures.basic(self.settings.username, self._passwords, posted)
+        if self._tokens:
+            signatures.token(self._table, self._tokens, posted)
         if self._secrets:
             self._verify_signature(posted, now)
-        if settings.topic_arns:
+        if self.settings.topic_arns:
             await self._verify_sns(posted, now)
 
     def _verify_signature(self, posted: Posted, now: datetime) -> None:
@@ -160,7 +112,7 @@ class Webhook:
             self._check_once(posted)
 
     async def _verify_sns(self, posted: Posted, now: datetime) -> None:
-        others = self.settings.password_file or self.settings.token_files
+        others = self._passwords or self._tokens
         if is_envelope(posted) or not others:  # raw delivery is not signed
             await self._sns.verify(posted, self.name, now)
 
@@ -168,10 +120,10 @@ class Webhook:
         """Let a signature that leaves out the body be good for one body only."""
         mark = signatures.mark_of(self._table, posted)
         body = hashlib.sha256(posted.body).digest()
-        if self._tokens.setdefault(mark, body) != body:
+        if self._used.setdefault(mark, body) != body:
             signatures.refuse("the signature was used before, for another body")
-        if len(self._tokens) > _REMEMBERED:
-            self._tokens.popitem(last=False)
+        if len(self._used) > _REMEMBERED:
+            self._used.popitem(last=False)
 
     def _handshake(self, posted: Posted) -> dict[str, Any] | None:
         """Return the answer to Event Grid's question whether we want its events."""
@@ -190,7 +142,7 @@ class Webhook:
 
 
 class Webhooks:
-    """All webhooks, and the routes to them."""
+    """All webhooks: an ASGI application, as what is between it and uvicorn costs as much as it."""
 
     def __init__(
         self,
@@ -202,14 +154,28 @@ class Webhooks:
         self._inbox = accept
         self._spool = spool
         self.all = {name: Webhook(name, one, self.durable, fetch) for name, one in settings.items()}
+        self.refusals = Refusals({*self.all, *discover()})
+        self._accepted = {name: REQUESTS.labels(name, "accepted") for name in self.all}
 
-    def routes(self) -> list[Route]:
-        """Return the routes."""
-        path = "/webhooks/service/{name}"
-        return [
-            Route(path, self._post, methods=["POST"]),
-            Route(path, self._get, methods=["GET", "HEAD", "OPTIONS"]),
-        ]
+    def before(self, other: ASGIApp) -> ASGIApp:
+        """Return an application that answers what is for webhooks; the rest is for *other*."""
+
+        async def choose(scope: Scope, receive: Receive, send: Send) -> None:
+            ours = scope["type"] == "http" and scope["path"].startswith(PATH)
+            await (self if ours else other)(scope, receive, send)
+
+        return choose
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        name = scope["path"].removeprefix(PATH)
+        if scope["method"] == "POST":
+            await self._post(name, scope, receive, send)
+        elif scope["method"] in ("GET", "HEAD", "OPTIONS"):
+            await self._probed(name, scope)(scope, receive, send)
+        else:
+            wrong = _message("use POST", 405, {"Allow": "POST, GET, HEAD, OPTIONS"})
+            await wrong(scope, receive, send)
 
     async def durable(self, raw: RawInput) -> None:
         """Return once *raw* is committed, or on disk where the database is away."""
@@ -219,70 +185,65 @@ class Webhooks:
         except (StoreUnavailable, TimeoutError):
             await self._spool.keep(raw)
 
-    async def _post(self, request: Request) -> Response:
-        name = request.path_params["name"]
+    async def _post(self, name: str, scope: Scope, receive: Receive, send: Send) -> None:
         webhook = self.all.get(name)
+        posted = None
         try:
-            posted = await read_request(request, webhook.settings.max_size if webhook else 2**18)
-            if webhook is None:
-                _tell_of_topic(name, posted)
-                return _message("Unknown service.", 400)
-            answer = await webhook.take(posted)
+            limit = webhook.settings.max_size if webhook else _STRANGERS_BODY
+            posted = await read(scope, receive, limit)
+            answer = await webhook.take(posted) if webhook else _unknown(name, posted)
         except Refused as error:
-            return self._refused(webhook, error)
+            await self._refused(name, scope, posted, error)(scope, receive, send)
         except TryAgainLater as error:
-            log.warning("webhook %s: %s", webhook.name if webhook else "?", error)
-            REQUESTS.labels(webhook.name if webhook else "", "not_durable").inc()
-            return _message("try again later", 503, RETRY_AFTER)
-        webhook.seen.accepted_at = datetime.now(UTC)
-        REQUESTS.labels(webhook.name, "accepted").inc()
-        return JSONResponse(answer)
+            log.warning("webhook %s: %s", name, error)
+            REQUESTS.labels(name, "not_durable").inc()
+            await _message("try again later", 503, RETRY_AFTER)(scope, receive, send)
+        else:
+            self.refusals.accepted(name)
+            self._accepted[name].inc()
+            if answer is not None:
+                await JSONResponse(answer)(scope, receive, send)
+                return
+            await send({"type": "http.response.start", "status": 200, "headers": _TAKEN_HEADERS})
+            await send({"type": "http.response.body", "body": _TAKEN})
 
-    def _refused(self, webhook: Webhook | None, error: Refused) -> Response:
-        if webhook is not None:
-            webhook.seen.refused_at, webhook.seen.why = datetime.now(UTC), str(error)
-            log.warning("webhook %s: refused: %s", webhook.name, error)
-        REQUESTS.labels(webhook.name if webhook else "", "refused").inc()
+    def _refused(self, name: str, scope: Scope, posted: Posted | None, error: Refused) -> Response:
+        known = name in self.all
+        posted = posted or Posted(headers=headers_of(scope), query={}, body=b"")
+        if self.refusals.refused(name, posted, error):
+            log.warning("webhook %s: refused: %s", name, error)
+        REQUESTS.labels(name if known else "", "refused").inc()
         told = "unauthorized" if error.status == 401 else str(error)
         extra = {401: CHALLENGE, 503: RETRY_AFTER}.get(error.status)
         return _message(told, error.status, extra)
 
-    async def _get(self, request: Request) -> Response:
+    def _probed(self, name: str, scope: Scope) -> Response:
         """Say what this is: providers probe with GET and HEAD, people with a browser."""
-        name = request.path_params["name"]
         webhook = self.all.get(name)
-        if origin := request.headers.get("webhook-request-origin"):
+        if origin := headers_of(scope).get("webhook-request-origin"):
             return Response(headers={"WebHook-Allowed-Origin": origin[:255]})
-        if webhook is None or not webhook.settings.is_on():
+        if webhook is None or not webhook.is_on:
             known = "has no secret yet" if webhook or name in discover() else "is not known"
             return PlainTextResponse(f"mtabounce: this webhook {known}.\n")
         title = webhook.provider.title
-        when = _ago(webhook.seen.accepted_at)
+        when = _ago(self.refusals.seen(name))
         return PlainTextResponse(f"mtabounce: the webhook for {title}. It takes POST; {when}.\n")
 
 
-def _ago(at: datetime | None) -> str:
-    if at is None:
+def _ago(seen: Seen) -> str:
+    if seen.accepted_at is None:
         return "nothing accepted since the start"
-    return f"last accepted {int((datetime.now(UTC) - at).total_seconds() // 60)} min ago"
+    minutes = int((datetime.now(UTC) - seen.accepted_at).total_seconds() // 60)
+    return f"last accepted {minutes} min ago"
 
 
-def _tell_of_topic(name: str, posted: Posted) -> None:
-    """Somebody subscribed a topic before the section was written: say what to write."""
+def _unknown(name: str, posted: Posted) -> NoReturn:
+    """Refuse; where a topic was subscribed before its section was written, say what to write."""
     if name in discover() and is_envelope(posted):
         topic = json.loads(posted.body).get("TopicArn")
         log.warning("%s", unknown_topic(name, topic if isinstance(topic, str) else ""))
+    raise Refused(400, "Unknown service.")
 
 
 def _message(text: str, status: int, headers: Mapping[str, str] | None = None) -> Response:
     return JSONResponse({"message": text}, status, headers)
-
-
-def check(settings: Mapping[str, WebhookSettings]) -> None:
-    """Raise ConfigError where a webhook can never work."""
-    for name, one in settings.items():
-        whose = provider(one.provider or name)
-        if one.username and not one.password_file:
-            raise ConfigError(f"[webhooks.{name}] username needs a password_file")
-        if whose.table.auth.get("kind") == "mandrill" and one.secret_files and not one.url:
-            raise ConfigError(f"[webhooks.{name}] url must be the URL as it stands at Mandrill")

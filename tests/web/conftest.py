@@ -1,6 +1,7 @@
 """A server on a port of its own, and connections as the daemon has them."""
 
 import asyncio
+import hashlib
 import http.client
 import json
 from contextlib import asynccontextmanager
@@ -9,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from mtabounce.config import ListenAddress
+from mtabounce.config import ListenAddress, SecretFile
 from mtabounce.pipeline.inbox import Inbox
 from mtabounce.policy import PolicySettings
 from mtabounce.store.connection import connect, connect_sync, open_pool, open_pool_sync
@@ -55,7 +56,7 @@ async def everything(database_url, pool, inbox, tmp_path):
     with open_pool_sync(database_url, application_name="mtabounce test") as reading:
         listmonk = ListmonkApi(callers, pool.connection, webhooks.durable, policy)
         api = late_api(callers, pool.connection, reading, policy)
-        yield [*webhooks.routes(), *api.routes(), *listmonk.routes()]
+        yield [*api.routes(), *listmonk.routes()]
 
 
 @pytest.fixture
@@ -96,9 +97,9 @@ class Client:
 @pytest.fixture
 def serving():
     @asynccontextmanager
-    async def serve(routes):
+    async def serve(routes=(), before=lambda app: app):
         listen = HttpSettings(listen=ListenAddress("127.0.0.1", 0))
-        server = HttpServer(listen, application(_no_troubles, routes))
+        server = HttpServer(listen, before(application(_no_troubles, routes)))
         await server.start()
         try:
             client = Client(server.address)
@@ -108,3 +109,14 @@ def serving():
             await server.close()
 
     return serve
+
+
+@pytest.fixture
+def secret_file(tmp_path):
+    def make(text):
+        path = tmp_path / hashlib.sha256(text.encode()).hexdigest()[:8]
+        path.write_text(text)
+        path.chmod(0o600)
+        return SecretFile.read(path)
+
+    return make

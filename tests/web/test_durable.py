@@ -15,7 +15,8 @@ from mtabounce.pipeline.worker import Worker
 from mtabounce.policy import PolicySettings
 from mtabounce.web import spool as module
 from mtabounce.web.spool import Spool
-from mtabounce.web.webhooks import Webhooks, WebhookSettings
+from mtabounce.web.webhook_settings import WebhookSettings
+from mtabounce.web.webhooks import Webhooks
 
 EVENT = {
     "event": "bounce",
@@ -59,7 +60,7 @@ async def test_event_becomes_one_bounce_however_often_it_comes(
     serving, inbox, connecting, conn, tmp_path
 ):
     webhooks = Webhooks(OPEN, inbox.append, Spool(tmp_path, inbox.append))
-    async with serving(webhooks.routes()) as ask:
+    async with serving(before=webhooks.before) as ask:
         bodies = [json.dumps([EVENT | {"sg_event_id": str(number)}]) for number in range(50)]
         answers = await asyncio.gather(*(ask("POST", PATH, body) for body in bodies))
     await worked(connecting)
@@ -81,7 +82,7 @@ async def test_events_of_one_batch_on_one_recipient_are_bounces_of_their_own(
     batch = [EVENT | {"sg_message_id": f"m{number}"} for number in range(999)]
     batch.insert(500, "poison")
     webhooks = Webhooks(OPEN, inbox.append, Spool(tmp_path, inbox.append))
-    async with serving(webhooks.routes()) as ask:
+    async with serving(before=webhooks.before) as ask:
         status, _, _ = await ask("POST", PATH, json.dumps(batch))
     await worked(connecting)
 
@@ -99,7 +100,7 @@ async def test_what_comes_while_the_database_is_away_is_kept_and_handed_on_in_or
         taken.append(one)
 
     webhooks = Webhooks(OPEN, away, Spool(tmp_path, away))
-    async with serving(webhooks.routes()) as ask:
+    async with serving(before=webhooks.before) as ask:
         statuses = [(await ask("POST", PATH, json.dumps([number])))[0] for number in range(20)]
     await Spool(tmp_path, away).drain()
     await Spool(tmp_path, accept).drain()
@@ -141,7 +142,7 @@ async def test_file_that_was_not_finished_is_never_handed_on(tmp_path):
 async def test_full_disk_is_answered_with_503_and_nothing_is_left(serving, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "MAX_OCTETS", 10)
     webhooks = Webhooks(OPEN, away, Spool(tmp_path, away))
-    async with serving(webhooks.routes()) as ask:
+    async with serving(before=webhooks.before) as ask:
         status, said, headers = await ask("POST", PATH, json.dumps([EVENT]))
 
     assert (status, said) == (503, {"message": "try again later"})
@@ -159,7 +160,7 @@ async def test_folder_that_cannot_be_written_is_our_trouble(tmp_path):
 async def test_limits_are_kept_before_anything_is_read(serving, tmp_path):
     small = {"sendgrid": WebhookSettings(auth="none", max_size=100)}
     webhooks = Webhooks(small, away, Spool(tmp_path, away))
-    async with serving(webhooks.routes()) as ask:
+    async with serving(before=webhooks.before) as ask:
         big, _, _ = await ask("POST", PATH, b"x" * 101)
         chunked, _, _ = await ask("POST", PATH, iter([b"x" * 60, b"x" * 60]))
         packed, _, _ = await ask("POST", PATH, b"x", {"Content-Encoding": "gzip"})
@@ -169,7 +170,7 @@ async def test_limits_are_kept_before_anything_is_read(serving, tmp_path):
 
 async def test_get_says_what_the_webhook_is(serving, tmp_path):
     webhooks = Webhooks({**OPEN, "ses": WebhookSettings()}, away, Spool(tmp_path, away))
-    async with serving(webhooks.routes()) as ask:
+    async with serving(before=webhooks.before) as ask:
         on = await ask("GET", PATH)
         off = await ask("GET", "/webhooks/service/ses")
         none = await ask("GET", "/webhooks/service/nobody")
@@ -187,7 +188,7 @@ async def test_unknown_and_disabled_services_are_answered_as_listmonk_does(
 ):
     topic = "arn:aws:sns:eu-west-1:123456789012:ses-bounces"
     webhooks = Webhooks({"postmark": WebhookSettings()}, away, Spool(tmp_path, away))
-    async with serving(webhooks.routes()) as ask:
+    async with serving(before=webhooks.before) as ask:
         body = json.dumps({"Type": "SubscriptionConfirmation", "TopicArn": topic})
         answers = [
             (await ask("POST", f"/webhooks/service/{name}", body))[:2]
@@ -204,7 +205,7 @@ async def test_failure_to_authenticate_is_401_and_says_no_more(serving, tmp_path
         away,
         Spool(tmp_path, away),
     )
-    async with serving(webhooks.routes()) as ask:
+    async with serving(before=webhooks.before) as ask:
         status, said, headers = await ask(
             "POST", "/webhooks/service/ses", '{"Type": "Notification"}'
         )

@@ -13,12 +13,12 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509 import CertificateBuilder, Name, NameAttribute, random_serial_number
 from cryptography.x509.oid import NameOID
 
-from mtabounce.config import SecretFile
 from mtabounce.errors import ConfigError
 from mtabounce.providers import discover, provider
 from mtabounce.web.request import Posted, Refused
 from mtabounce.web.sns import to_sign
-from mtabounce.web.webhooks import Webhook, WebhookSettings, check
+from mtabounce.web.webhook_settings import WebhookSettings, check
+from mtabounce.web.webhooks import Webhook
 
 TOPIC = "arn:aws:sns:eu-west-1:123456789012:ses-bounces"
 CERTIFICATE = "https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-0a1.pem"
@@ -141,17 +141,6 @@ NO_TIME = {
     "unisender_go",
 }
 BODY_NOT_SIGNED = {"mailgun", "mailomat"}
-
-
-@pytest.fixture
-def secret_file(tmp_path):
-    def make(text):
-        path = tmp_path / hashlib.sha256(text.encode()).hexdigest()[:8]
-        path.write_text(text)
-        path.chmod(0o600)
-        return SecretFile.read(path)
-
-    return make
 
 
 class Fetched(list):

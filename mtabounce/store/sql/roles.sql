@@ -32,6 +32,7 @@ BEGIN
     ALTER DEFAULT PRIVILEGES IN SCHEMA mtabounce GRANT SELECT ON TABLES TO mtabounce_read;
     FOR hidden IN
         SELECT * FROM (VALUES ('inputs', ARRAY['content']),
+                              ('webhook_refusals', ARRAY['body', 'headers']),
                               ('api_tokens', ARRAY['token_hash']),
                               ('return_path_keys', ARRAY['inner_pad', 'outer_pad'])) AS t (name, columns)
     LOOP

@@ -653,6 +653,36 @@ CREATE TABLE mtabounce.sinks (
     events text[] NOT NULL
 );
 
+CREATE TABLE mtabounce.webhook_refusals (
+    id bigint NOT NULL,
+    webhook text NOT NULL,
+    refused_at timestamp with time zone NOT NULL,
+    status smallint NOT NULL,
+    why text NOT NULL,
+    peer text NOT NULL,
+    headers jsonb NOT NULL,
+    body bytea NOT NULL,
+    size bigint NOT NULL
+);
+
+ALTER TABLE mtabounce.webhook_refusals ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME mtabounce.webhook_refusals_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE mtabounce.webhooks (
+    webhook text NOT NULL,
+    accepted bigint DEFAULT 0 NOT NULL,
+    accepted_at timestamp with time zone,
+    refused bigint DEFAULT 0 NOT NULL,
+    refused_at timestamp with time zone,
+    why text DEFAULT ''::text NOT NULL
+);
+
 ALTER TABLE ONLY mtabounce.bounces ATTACH PARTITION mtabounce.bounces_default DEFAULT;
 
 ALTER TABLE ONLY mtabounce.observations ATTACH PARTITION mtabounce.observations_default DEFAULT;
@@ -741,6 +771,12 @@ ALTER TABLE ONLY mtabounce.sinks
 ALTER TABLE ONLY mtabounce.suppressions
     ADD CONSTRAINT suppressions_pkey PRIMARY KEY (recipient, scope);
 
+ALTER TABLE ONLY mtabounce.webhook_refusals
+    ADD CONSTRAINT webhook_refusals_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY mtabounce.webhooks
+    ADD CONSTRAINT webhooks_pkey PRIMARY KEY (webhook);
+
 CREATE INDEX bounce_refs_bounce_id ON mtabounce.bounce_refs USING btree (bounce_id);
 
 CREATE INDEX bounce_refs_seen_at ON mtabounce.bounce_refs USING brin (seen_at);
@@ -808,6 +844,8 @@ CREATE INDEX return_paths_made_at ON mtabounce.return_paths USING brin (made_at)
 CREATE INDEX suppressions_since ON mtabounce.suppressions USING btree (since);
 
 CREATE INDEX suppressions_until ON mtabounce.suppressions USING btree (until) WHERE (until IS NOT NULL);
+
+CREATE INDEX webhook_refusals_webhook ON mtabounce.webhook_refusals USING btree (webhook, id);
 
 ALTER INDEX mtabounce.bounces_campaign_id ATTACH PARTITION mtabounce.bounces_default_campaign_id_idx;
 

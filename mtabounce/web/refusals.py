@@ -1,0 +1,144 @@
+"""
+What webhooks took and refused: counts, moments, and the latest refused requests themselves.
+
+Nothing of this is needed to take a request, so that it is written now and then, in one go. What a
+stranger can make us keep is bounded: so many requests and octets a minute for each webhook.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from time import monotonic
+from typing import Any
+
+from psycopg import AsyncConnection
+
+from mtabounce.errors import StoreUnavailable
+from mtabounce.store import webhooks as store
+from mtabounce.store.unavailable import unavailable
+from mtabounce.web.request import Posted, Refused
+
+PAUSE = 2.0  # seconds between two times of writing
+KEPT = 20  # refused requests of one webhook in a minute; others are only counted
+KEPT_OCTETS = 2**20  # of their bodies; of one that is longer, its beginning
+_MINUTE = 60.0
+_SECRETS = ("authorization", "cookie", "token", "secret", "password", "api-key", "apikey")
+_MAX_HEADERS = 60
+_MAX_VALUE = 2_000  # characters of one header
+log = logging.getLogger(__name__)
+
+Connect = Callable[[], Awaitable[AsyncConnection[Any]]]
+
+
+@dataclass(slots=True)
+class Seen:
+    """What one webhook took and refused since the start."""
+
+    accepted: int = 0
+    accepted_at: datetime | None = None
+    refused: int = 0
+    refused_at: datetime | None = None
+    why: str = ""
+    unwritten_accepted: int = 0
+    unwritten_refused: int = 0
+    waiting: list[store.Refusal] = field(default_factory=list)
+    minute: float = 0.0  # when it began, by the monotonic clock
+    kept: int = 0  # requests in this minute
+    octets: int = 0
+
+
+class Refusals:
+    """Remembers it for the webhooks *names*: what is asked for by other names is no webhook."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._seen = {name: Seen() for name in names}
+
+    def seen(self, name: str) -> Seen:
+        """Return what the webhook *name* took and refused."""
+        return self._seen.get(name) or Seen()
+
+    def accepted(self, name: str) -> None:
+        """Note that *name* took a request."""
+        seen = self._seen[name]
+        seen.accepted_at = datetime.now(UTC)
+        seen.accepted += 1
+        seen.unwritten_accepted += 1
+
+    def refused(self, name: str, posted: Posted, error: Refused) -> bool:
+        """Note that *name* refused *posted*; return whether it is worth a line in the log."""
+        seen = self._seen.get(name)
+        if seen is None:
+            return False
+        seen.refused_at, seen.why = datetime.now(UTC), str(error)
+        seen.refused += 1
+        seen.unwritten_refused += 1
+        if monotonic() - seen.minute > _MINUTE:
+            seen.minute, seen.kept, seen.octets = monotonic(), 0, 0
+        body = posted.body[: max(KEPT_OCTETS - seen.octets, 0)]
+        if seen.kept >= KEPT:
+            return False
+        seen.kept, seen.octets = seen.kept + 1, seen.octets + len(body)
+        seen.waiting.append(
+            store.Refusal(
+                webhook=name,
+                refused_at=seen.refused_at,
+                status=error.status,
+                why=seen.why[:500],
+                peer=posted.peer[:100],
+                headers=without_secrets(posted.headers),
+                body=body,
+                size=len(posted.body),
+            )
+        )
+        while len(seen.waiting) > KEPT or sum(len(one.body) for one in seen.waiting) > KEPT_OCTETS:
+            del seen.waiting[0]
+        return True
+
+    async def run(self, connect: Connect) -> None:
+        """Write what there is, again and again, until cancelled; *connect* gives autocommit."""
+        while True:
+            await asyncio.sleep(PAUSE)
+            try:
+                if news := self._news():
+                    async with await connect() as conn:
+                        with unavailable():
+                            await self._write(conn, news)
+            except StoreUnavailable as error:
+                log.debug("webhooks: their counts wait: %s", error)
+
+    def _news(self) -> dict[str, Seen]:
+        return {
+            name: seen
+            for name, seen in self._seen.items()
+            if seen.unwritten_accepted or seen.unwritten_refused
+        }
+
+    async def _write(self, conn: AsyncConnection[Any], news: Mapping[str, Seen]) -> None:
+        counts = [
+            {
+                "webhook": name,
+                "accepted": seen.unwritten_accepted,
+                "accepted_at": seen.accepted_at,
+                "refused": seen.unwritten_refused,
+                "refused_at": seen.refused_at,
+                "why": seen.why[:500],
+            }
+            for name, seen in news.items()
+        ]
+        waiting = [one for seen in news.values() for one in seen.waiting]
+        await store.note(conn, counts, waiting)
+        for row, seen in zip(counts, news.values(), strict=True):
+            # More may have come while this was written.
+            seen.unwritten_accepted -= int(str(row["accepted"]))
+            seen.unwritten_refused -= int(str(row["refused"]))
+            seen.waiting = [one for one in seen.waiting if one not in waiting]
+
+
+def without_secrets(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return *headers* with the values of those that hold a password or a token masked."""
+    return {
+        name[:100]: "***" if any(word in name for word in _SECRETS) else value[:_MAX_VALUE]
+        for name, value in list(headers.items())[:_MAX_HEADERS]
+    }
