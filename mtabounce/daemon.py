@@ -26,6 +26,7 @@ from mtabounce.pipeline.worker import Worker
 from mtabounce.reload import Fresh, Reloading, hand_over_keys, is_ours
 from mtabounce.settings import Settings
 from mtabounce.sinks._telling import Telling
+from mtabounce.sources.following import Following
 from mtabounce.sources.journal import JournalTailer
 from mtabounce.sources.pipe import Pipe
 from mtabounce.sources.polling import Polling
@@ -121,10 +122,6 @@ def tail(settings: Settings, url: str, *, until_idle: bool) -> None:
     uvloop.run(_Daemon(settings, None, url).tail(until_idle=until_idle))
 
 
-async def _all(running: _Running) -> None:
-    await asyncio.gather(*running)
-
-
 class _Daemon:
     def __init__(self, settings: Settings, config: Path | None, url: str) -> None:
         self._settings = settings
@@ -134,6 +131,7 @@ class _Daemon:
         self._ends_at: float | None = None  # by the monotonic clock; None: not told to stop
         self._wake = asyncio.Event()
         self._logs: list[LogRecorder] = []
+        self._following: Following | None = None
 
     async def serve(self, announce: Callable[[Listening], None]) -> None:
         settings = self._settings
@@ -199,7 +197,8 @@ class _Daemon:
                     callers, writing.connection, webhooks.durable, settings.policy
                 )
                 api = late_api(callers, writing.connection, reading, settings.policy)
-                rest = application(self._troubles, [*api.routes(), *listmonk.routes()])
+                routes = [*api.routes(), *listmonk.routes()]
+                rest = application(self._troubles, routes, self._ailments)
                 yield HttpServer(settings.http, webhooks.before(rest))
 
     async def work(self, *, until_idle: bool) -> None:
@@ -211,23 +210,23 @@ class _Daemon:
 
     async def tail(self, *, until_idle: bool) -> None:
         self._stop_on_signals()
-        async with self._tailing(until_idle=until_idle) as running:
+        async with self._tailing(until_idle=until_idle) as following:
             stop = asyncio.create_task(self._stop.wait())
-            over = asyncio.create_task(_all(running))
-            await asyncio.wait([stop, over], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([stop, following], return_when=asyncio.FIRST_COMPLETED)
             stop.cancel()
+            if following.done():
+                following.result()
 
     @asynccontextmanager
-    async def _tailing(self, *, until_idle: bool = False) -> AsyncIterator[_Running]:
+    async def _tailing(self, *, until_idle: bool = False) -> AsyncIterator[asyncio.Task[None]]:
         """Follow the logs; when the block is left, let the batch under way be committed."""
-        tailers = list(self._tailers())
-        running = [asyncio.create_task(one.run(until_idle=until_idle)) for one in tailers]
+        self._following = Following(self._tailers(), self._connector("tail"))
+        running = asyncio.create_task(self._following.run(until_idle=until_idle))
         try:
             yield running
         finally:
-            for one in tailers:
-                one.stop()
-            await self._end(running)
+            self._following.stop()
+            await self._end([running])
 
     def _tailers(self) -> Iterator[Tailer | JournalTailer]:
         if not self._settings.log:
@@ -334,6 +333,10 @@ class _Daemon:
         except TimeoutError:
             return {"database": "no answer within 3 s"}
         return {}
+
+    def _ailments(self) -> dict[str, str]:
+        logs = self._following.troubles() if self._following else {}
+        return {f"log {name}": said for name, said in logs.items()}
 
     def _reloading(self, receiver: Receiver, take: Callable[[Fresh], None]) -> Reloading:
         reloading = Reloading(self._settings, self._config, self._url, receiver, take)

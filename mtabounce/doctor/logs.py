@@ -50,6 +50,13 @@ def _of(log: LogSettings, files: Sequence[LogFile]) -> Iterator[Finding]:
             "is mtabounce serve (or mtabounce tail) running on this host?",
         )
         return
+    if files[-1].trouble:
+        yield Finding(
+            _TITLE,
+            Level.FAIL,
+            f"{log.path}: reading it ended: {files[-1].trouble}",
+            "a mistake of mtabounce, which tries again: please report what its own log says",
+        )
     yield _understood(log, files)
     if not log.is_journal:
         yield from _late(log, files[-1])

@@ -5,6 +5,7 @@ All of it is one transaction, so that a stretch is in the database whole or not 
 position moves only from where it was read, so that two readers cannot both write it.
 """
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +19,7 @@ from mtabounce.classify import Classifier
 from mtabounce.correlate import Observation, observe_delivery
 from mtabounce.errors import TryAgainLater
 from mtabounce.logs import Delivery, Joined, Key, State, report_of
+from mtabounce.model import BounceType, Fault, Report, Verdict
 from mtabounce.pipeline.decide import Recorder
 from mtabounce.store import logs as store
 from mtabounce.store.logs import LogFile
@@ -30,6 +32,12 @@ UNKNOWN_EXPIRIES = Counter(
     "mtabounce_log_unknown_expiries_total",
     "Messages that expired in a log of which no recipient was known.",
 )
+
+
+_UNJUDGED = Verdict(
+    type=BounceType.SOFT, reason="undetermined", fault=Fault.UNKNOWN, rule="undetermined"
+)
+log = logging.getLogger(__name__)
 
 
 class AnotherReader(TryAgainLater):
@@ -99,10 +107,17 @@ class LogRecorder:
             report = report_of(one)
             yield observe_delivery(
                 report,
-                self.classifier.classify(report),
+                self._judge(report),
                 source=f"log:{self._source}",
                 parser="log",
             )
+
+    def _judge(self, report: Report) -> Verdict:
+        try:
+            return self.classifier.classify(report)
+        except Exception:  # the failure is a fact, also where we make a mistake about its reason
+            log.exception("not judged, please report it: %r", report.diagnostic_code[:2000])
+            return _UNJUDGED
 
 
 async def _news(conn: AsyncConnection[Any], joined: Joined) -> dict[int, datetime]:

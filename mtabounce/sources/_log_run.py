@@ -3,15 +3,17 @@
 import asyncio
 import logging
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Protocol
 
+import psycopg
 from prometheus_client import Counter
 from psycopg import AsyncConnection
 from psycopg.errors import DeadlockDetected, SerializationFailure
 
-from mtabounce.errors import StoreUnavailable
+from mtabounce.errors import StoreUnavailable, TryAgainLater
 from mtabounce.logs import Joined
 from mtabounce.pipeline.log_record import LogRecorder, Step
 from mtabounce.pipeline.record import AnotherWasFirst
@@ -27,6 +29,9 @@ RECOGNIZED = Counter(
 DELIVERIES = Counter("mtabounce_log_deliveries_total", "Attempts to deliver in logs.", ["log"])
 UNREADABLE = Counter(
     "mtabounce_log_unreadable_total", "Attempts to deliver that were not understood.", ["log"]
+)
+LEFT_OUT = Counter(
+    "mtabounce_log_left_out_lines_total", "Lines that ended a reader, a mistake of ours.", ["log"]
 )
 SKIPPED = Counter("mtabounce_log_skipped_lines_total", "Lines that were too long.", ["log"])
 
@@ -62,6 +67,7 @@ class LogRun:
         self._recorder = recorder
         self._label = str(settings.path)
         self._strange = False
+        self.careful = False  # one line of the next ones may be more than this program can take
         self.reset()
 
     def reset(self) -> None:
@@ -87,8 +93,18 @@ class LogRun:
             if not data:
                 return
             end = data.rfind(b"\n") + 1 or len(data)
-            self._reader.feed(self._reader.scan(data[:end]))
+            self._remember(data[:end])
             at += end
+
+    def _remember(self, chunk: bytes) -> None:
+        """Bring back what *chunk* says of messages, but for lines that end a reader."""
+        try:
+            self._reader.feed(self._reader.scan(chunk))
+        except Exception:  # the line was told of when it was left out
+            log.debug("%s: once more, line by line", self._label, exc_info=True)
+            for line in chunk.splitlines(keepends=True):
+                with suppress(Exception):
+                    self._reader.feed(self._reader.scan(line))
 
     def move_clock(self, latest: datetime) -> None:
         """Note when the log was last written to (aware)."""
@@ -99,25 +115,48 @@ class LogRun:
     ) -> int:
         """Read and join lines of *one*, about *limit* bytes at most; return how many."""
         used = 0
+        limit = min(limit, BLOCK) if self.careful else limit
         while used < limit and (chunk := one.read(BLOCK, to_end=to_end)):
             await asyncio.sleep(0)  # a block takes milliseconds: let others in between
-            scanned = self._reader.scan(chunk)
-            asked = self._reader.missing(scanned)
-            if asked:
-                self._reader.join.adopt(await self._recorder.waiting(conn, asked), asked)
-            attempts, unreadable = self._reader.join.attempts
-            self._reader.feed(scanned)
-            now = self._reader.join.attempts
-            one.reached = replace(
-                one.reached,
-                lines=one.reached.lines + scanned.lines,
-                recognized=one.reached.recognized + scanned.recognized,
-                deliveries=one.reached.deliveries + now[0] - attempts,
-                unreadable=one.reached.unreadable + now[1] - unreadable,
-            )
+            if self.careful:
+                await self._each(conn, one, chunk)
+            else:
+                await self._read(conn, one, chunk)
             used += len(chunk)
         self._since_kept += used
         return used
+
+    async def _read(self, conn: Connection, one: Readable, chunk: bytes) -> None:
+        scanned = self._reader.scan(chunk)
+        asked = self._reader.missing(scanned)
+        if asked:
+            self._reader.join.adopt(await self._recorder.waiting(conn, asked), asked)
+        attempts, unreadable = self._reader.join.attempts
+        self._reader.feed(scanned)
+        now = self._reader.join.attempts
+        one.reached = replace(
+            one.reached,
+            lines=one.reached.lines + scanned.lines,
+            recognized=one.reached.recognized + scanned.recognized,
+            deliveries=one.reached.deliveries + now[0] - attempts,
+            unreadable=one.reached.unreadable + now[1] - unreadable,
+        )
+
+    async def _each(self, conn: Connection, one: Readable, chunk: bytes) -> None:
+        """Read *chunk* line by line, and leave out what ended a reader: we make mistakes, too."""
+        for line in chunk.splitlines(keepends=True):
+            try:
+                await self._read(conn, one, line)
+            except (psycopg.Error, TryAgainLater):
+                raise
+            except Exception:
+                log.exception("%s: left out, please report it: %r", self._label, line[:2000])
+                one.reached = replace(
+                    one.reached,
+                    lines=one.reached.lines + 1,
+                    unreadable=one.reached.unreadable + 1,
+                )
+                LEFT_OUT.labels(self._label).inc()
 
     async def commit(
         self, conn: Connection, opened: Sequence[Readable], *, keep: bool = False
@@ -139,6 +178,7 @@ class LogRun:
             self._since_kept, self._state_size = 0, len(steps[-1].new.state)
         for one in opened:
             one.known = one.reached
+        self.careful = False
         self._count(joined, steps)
 
     async def _write(self, conn: Connection, joined: Joined, steps: Sequence[Step]) -> None:

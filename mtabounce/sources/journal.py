@@ -74,6 +74,11 @@ class JournalTailer:
         self._run = LogRun(settings, recorder)
         self._stop = asyncio.Event()
 
+    @property
+    def name(self) -> str:
+        """What the log is known by in the database."""
+        return self._settings.name
+
     def stop(self) -> None:
         """Read no further; run() returns when what was read is committed."""
         self._stop.set()
@@ -87,6 +92,9 @@ class JournalTailer:
                     return
             except (psycopg.Error, TryAgainLater, OSError) as error:
                 log.warning("journal: %s", str(error).partition("\n")[0])
+            except Exception:
+                self._run.careful = True
+                raise
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), PAUSE)
 

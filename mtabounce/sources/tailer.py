@@ -76,6 +76,11 @@ class Tailer:
         self._busy_at = time.monotonic()
         self._complaint = ""
 
+    @property
+    def name(self) -> str:
+        """What the log is known by in the database."""
+        return self._settings.name
+
     def stop(self) -> None:
         """Read no further; run() returns when what was read is committed."""
         self._stopping = True
@@ -93,10 +98,14 @@ class Tailer:
                 except (psycopg.Error, TryAgainLater, OSError, *DAMAGED) as error:
                     self._complain(str(error).partition("\n")[0] or type(error).__name__)
                     await self._wait(PAUSE)
+        except Exception:
+            self._run.careful = True
+            raise
         finally:
             watch.close()
             for one in self._open:
                 one.close()
+            self._open = []
 
     async def _follow(self, conn: Connection, watch: Watch, *, until_idle: bool) -> None:
         if not await store.own(conn, self._settings.name):

@@ -11,15 +11,24 @@ from starlette.routing import Route
 disable_created_metrics()  # a second series for each, of no use to anybody
 
 Troubles = Callable[[], Awaitable[dict[str, str]]]
+Ailments = Callable[[], dict[str, str]]
 
 
-def application(troubles: Troubles, more: Sequence[Route] = ()) -> Starlette:
-    """Return the application; *troubles* names each part that cannot work now, and why."""
+def application(
+    troubles: Troubles, more: Sequence[Route] = (), ailments: Ailments = dict
+) -> Starlette:
+    """
+    Return the application; *troubles* names each part without which nothing can be taken, and why.
+
+    *ailments* names parts that are not well while all else works: who sends mail or webhooks here
+    need not go elsewhere for them.
+    """
 
     async def readyz(request: Request) -> Response:
         del request
         found = await troubles()
-        return JSONResponse({"ready": not found, "troubles": found}, 503 if found else 200)
+        told = {"ready": not found, "troubles": found, "ailments": ailments()}
+        return JSONResponse(told, 503 if found else 200)
 
     return Starlette(
         routes=[
