@@ -61,8 +61,9 @@ def mtabounce(ctx: click.Context, config: Path | None) -> None:
 
 def main() -> NoReturn:
     """Run the command line and exit as sysexits(3) says: 78 for a wrong configuration."""
+    status = 0
     try:
-        mtabounce(standalone_mode=False)
+        status = mtabounce(standalone_mode=False)  # what ctx.exit() was given, or None
     except MtabounceError as error:
         _leave("\n".join(f"mtabounce: {line}" for line in str(error).splitlines()), error.exit_code)
     except click.ClickException as error:
@@ -73,7 +74,7 @@ def main() -> NoReturn:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
-    sys.exit(0)
+    sys.exit(status)
 
 
 def _leave(message: str, status: int) -> NoReturn:
