@@ -1,16 +1,27 @@
 """``mtabounce poll``: look into the mailboxes now."""
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 
 import click
 import psycopg
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 from mtabounce.cli._output import print_json
+from mtabounce.config.values import printable
 from mtabounce.errors import MtabounceError, UsageError
 from mtabounce.pipeline.judging import Judging
 from mtabounce.settings import Settings, load_settings
-from mtabounce.sources.poller import Poller, Tally
+from mtabounce.sources._polled import Tally
+from mtabounce.sources.poller import Poller
 from mtabounce.store.connection import connect
 from mtabounce.store.embedded import database
 from mtabounce.store.migrate import prepare
@@ -65,16 +76,18 @@ async def _poll(
     try:
         for protocol, mailbox in settings.mailboxes():
             if mailbox.title in names:
-                poller = Poller(
-                    protocol,
-                    mailbox,
-                    connecting,
-                    judging,
-                    asyncio.Lock(),
-                    _nothing,
-                    dry_run=dry_run,
-                )
-                found[mailbox.title] = await _one(poller, again=again and not dry_run)
+                with _bar() as bar:
+                    poller = Poller(
+                        protocol,
+                        mailbox,
+                        connecting,
+                        judging,
+                        asyncio.Lock(),
+                        _nothing,
+                        dry_run=dry_run,
+                        progress=_shown_in(bar, mailbox.title),
+                    )
+                    found[mailbox.title] = await _one(poller, again=again and not dry_run)
     finally:
         await judging.close()
     return found
@@ -85,6 +98,29 @@ async def _one(poller: Poller, *, again: bool) -> Tally | str:
         return await poller.poll(again=again)
     except (MtabounceError, psycopg.Error, OSError) as error:
         return str(error).splitlines()[0]
+
+
+def _bar() -> Progress:
+    console = Console(stderr=True, highlight=False)
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+
+
+def _shown_in(bar: Progress, name: str) -> Callable[[Tally], None]:
+    task = bar.add_task(name, total=None)
+
+    def show(tally: Tally) -> None:
+        done = tally.looked_at
+        bar.update(task, completed=done, total=done + tally.waiting)
+
+    return show
 
 
 def _nothing() -> None:
@@ -100,11 +136,11 @@ def _show(name: str, result: Tally | str, *, as_json: bool) -> None:
         click.echo(f"{name}: {result}", err=True)
         return
     for line in result.lines:
-        click.echo(line)
+        click.echo(printable(line))
     said = ", ".join(f"{count} {what}" for what, count in _counts(result).items())
     click.echo(f"{name}: {said}")
 
 
 def _counts(tally: Tally) -> dict[str, int]:
-    names = ("stored", "copies", "deleted", "other", "failed", "large")
+    names = ("stored", "copies", "deleted", "other", "failed", "large", "waiting")
     return {name: getattr(tally, name) for name in names}

@@ -8,13 +8,11 @@ next one finds by the ids what was stored already. All other mail is left, and l
 """
 
 import asyncio
-import hashlib
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -22,12 +20,10 @@ import psycopg
 from prometheus_client import Counter, Gauge
 from psycopg import AsyncConnection
 
-from mtabounce.address import parse
 from mtabounce.errors import ConfigError, StoreUnavailable, TryAgainLater
-from mtabounce.mime import Message
-from mtabounce.model import Judged, Outcome, RawInput
 from mtabounce.pipeline.inbox import INPUTS
 from mtabounce.pipeline.judging import Judging
+from mtabounce.sources._polled import ATTEMPTS, BATCH, BATCH_BYTES, Mail, Tally, batches, plan
 from mtabounce.sources.mailboxes import (
     Entry,
     Gone,
@@ -51,67 +47,26 @@ WAITING = Gauge("mtabounce_mailbox_waiting", "Mails that are to be fetched yet."
 SUCCESS = Gauge(
     "mtabounce_mailbox_last_success_timestamp_seconds", "When all was fetched.", ["mailbox"]
 )
-OURS = {Outcome.BOUNCE, Outcome.COMPLAINT, Outcome.DELAYED, Outcome.DELIVERED}
-BATCH = 100  # mails
-BATCH_BYTES = 20 * 2**20
-ATTEMPTS = 5  # to fetch a mail, before it is left where it is, but for …
-RETRY = timedelta(days=1)  # … one attempt a day
 FAILURES = 5  # in one poll, before the server is given up for now
 FIRST_WAIT = 60.0  # seconds, after a failure; doubled up to …
 LONGEST_WAIT = 3600.0
-REFUSED_WAIT = 1500.0  # after a wrong password: fewer than three an hour lock no account
-_TO = (b"delivered-to", b"x-original-to", b"envelope-to", b"x-envelope-to", b"to")
+REFUSED_WAIT = 1500.0  # after a wrong password
+MOST_REFUSALS = 3  # in one …
+HOUR = timedelta(hours=1)  # … after which nobody tries again
+TELL = 30.0  # seconds between two lines on a long first run
 log = logging.getLogger(__name__)
 
 Connect = Callable[[], Awaitable[AsyncConnection[Any]]]
 Connection = AsyncConnection[Any]
-
-
-@dataclass(slots=True)
-class Tally:
-    """What one look into a mailbox came to."""
-
-    stored: int = 0
-    copies: int = 0  # stored before, under another id
-    deleted: int = 0
-    other: int = 0  # no bounces; left
-    failed: int = 0  # could not be fetched; left
-    large: int = 0  # larger than is fetched; left
-    waiting: int = 0  # not looked at yet
-    lines: list[str] = field(default_factory=list)  # what would be done, in a dry run
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """What is to be done with the mails of a mailbox."""
-
-    doomed: list[Entry]  # stored before
-    new: list[Entry]  # those that failed before come last
-
-
-@dataclass(frozen=True, slots=True)
-class _Mail:
-    entry: Entry
-    content: bytes
-    judged: Judged | str
-
-    @property
-    def digest(self) -> bytes:
-        return hashlib.sha256(self.content).digest()
-
-    @property
-    def uid(self) -> str:
-        return self.entry.uid or f"sha256:{self.digest.hex()}"
-
-    @property
-    def is_ours(self) -> bool:
-        return not isinstance(self.judged, str) and self.judged.reading.outcome in OURS
+Progress = Callable[[Tally], None]
 
 
 class Poller:
     """
-    Polls one mailbox. *stored* is called after each commit; *judging* is shared, behind *turn*.
+    Polls one mailbox.
 
+    *stored* is called after each commit; *judging* is shared, behind *turn*. *progress* is told of
+    each batch; None: the log is, now and then.
     With *dry_run* it changes nothing, here or there, and says in the tally what it would do.
     """
 
@@ -125,6 +80,7 @@ class Poller:
         stored: Callable[[], None],
         *,
         dry_run: bool = False,
+        progress: Progress | None = None,
     ) -> None:
         self.name = settings.title
         self.key = protocol.key(settings)
@@ -135,6 +91,7 @@ class Poller:
         self._turn = turn
         self._stored = stored
         self._dry_run = dry_run
+        self._progress = progress or slowly(settings.title)
         self._source = f"{protocol.title.lower()}:{settings.title}"
 
     async def run(self) -> None:
@@ -143,10 +100,10 @@ class Poller:
         while True:
             try:
                 await self.poll()
-            except (MailboxRefused, ConfigError) as error:
+            except MailboxRefused as error:
                 wait = max(REFUSED_WAIT, min(wait * 2, LONGEST_WAIT))
                 log.error("mailbox %s: %s", self.name, error)  # noqa: TRY400 (says it all)
-            except (TryAgainLater, psycopg.Error, OSError) as error:
+            except (TryAgainLater, ConfigError, psycopg.Error, OSError) as error:
                 wait = min(max(FIRST_WAIT, wait * 2), LONGEST_WAIT)
                 log.warning("mailbox %s: %s", self.name, _brief(error))
             except Exception:
@@ -182,18 +139,31 @@ class Poller:
     async def _drain(self, conn: Connection, tally: Tally, *, again: bool) -> None:
         if not await store.lock(conn, self.key):
             raise StoreUnavailable("another mtabounce is polling it")
-        if again:
-            await store.forget_others(conn, self.key)
         try:
+            if again:
+                await store.forget_others(conn, self.key)
             await self._visit_all(conn, tally)
+        except (MailboxError, ConfigError, OSError) as error:
+            await self._note_trouble(conn, error)
+            raise
+        else:
+            if not self._dry_run:
+                await store.succeeded(conn, self.key)
         finally:
             with suppress(psycopg.Error):
                 await store.unlock(conn, self.key)
 
+    async def _note_trouble(self, conn: Connection, error: Exception) -> None:
+        if isinstance(error, NotTried):
+            return
+        note = store.refused if isinstance(error, MailboxRefused) else store.failed
+        with suppress(psycopg.Error):
+            await note(conn, self.key, _brief(error))
+
     async def _visit_all(self, conn: Connection, tally: Tally) -> None:
         goes_on, careful = True, False
         while goes_on:
-            session = await self._protocol.open(self._settings)
+            session = await self._open(conn)
             try:
                 goes_on = await self._visit(conn, session, tally, careful=careful)
             except _FetchFailed as failure:
@@ -204,6 +174,23 @@ class Poller:
             except BaseException:
                 session.abort()
                 raise
+
+    async def _open(self, conn: Connection) -> Session:
+        """
+        Log in, unless that was refused too often: by whichever host, and before whichever restart.
+
+        A password that was changed since counts as a new one.
+        """
+        standing = await store.standing(conn, self.key)
+        since = max(datetime.now(UTC) - HOUR, self._settings.secrets_changed_at())
+        tried = [at for at in standing.refused_at if at > since]
+        if len(tried) >= MOST_REFUSALS:
+            again = (tried[-MOST_REFUSALS] + HOUR).astimezone()
+            raise NotTried(
+                f"not tried before {again:%H:%M}, as the account might be locked;"
+                f" the last time: {standing.trouble}"
+            )
+        return await self._protocol.open(self._settings)
 
     async def _leave_for_later(
         self, conn: Connection, failure: "_FetchFailed", tally: Tally
@@ -222,18 +209,18 @@ class Poller:
     ) -> bool:
         """Do one session, with *careful* mail by mail; return whether there is more to do."""
         until = time.monotonic() + self._settings.session_timeout.total_seconds()
-        known = {one.uid: one for one in await store.known(conn, self.key)}
         entries = await session.entries()
-        plan = self._plan(entries, known)
-        digests = {one.digest for one in known.values() if one.state == "stored"} - {None}
+        known = await store.known(conn, self.key, [entry.uid for entry in entries if entry.uid])
+        todo = plan(entries, known, self._settings)
         if not self._dry_run:
-            await self._delete(session, plan.doomed, tally)
-        tally.waiting = len(plan.new)
+            await self._delete(session, todo.doomed, tally)
+        tally.waiting = len(todo.new)
         tally.large = sum(entry.size > self._settings.max_size for entry in entries)
-        for batch in _batches(plan.new, 1 if careful else BATCH):
+        for batch in batches(todo.new, 1 if careful else BATCH):
             mails, tried = await self._fetch(session, batch)
-            await self._keep(conn, session, mails, digests, tally)
+            await self._keep(conn, session, mails, tally)
             tally.waiting -= tried
+            tally.looked_at += tried
             self._tell(tally)
             if time.monotonic() > until:
                 break
@@ -244,22 +231,7 @@ class Poller:
             await store.forget_gone(conn, self.key, [entry.uid for entry in entries])
         return tally.waiting > 0
 
-    def _plan(self, entries: Sequence[Entry], known: dict[str, store.Known]) -> _Plan:
-        doomed, new, late = [], [], []
-        for entry in entries:
-            seen = known.get(entry.uid)
-            if entry.size > self._settings.max_size:
-                continue
-            if seen is None or (seen.state != "failed" and seen.size != entry.size):
-                new.append(entry)
-            elif seen.state == "failed":
-                if seen.attempts < ATTEMPTS or datetime.now(UTC) - seen.seen_at > RETRY:
-                    late.append(entry)
-            elif seen.state == "stored" and self._settings.keep == "delete":
-                doomed.append(entry)
-        return _Plan(doomed, new + late)
-
-    async def _fetch(self, session: Session, batch: Sequence[Entry]) -> tuple[list[_Mail], int]:
+    async def _fetch(self, session: Session, batch: Sequence[Entry]) -> tuple[list[Mail], int]:
         """Return mails of *batch*, and how many were tried: a server may lie about sizes."""
         found: list[tuple[Entry, bytes]] = []
         tried = size = 0
@@ -281,28 +253,28 @@ class Poller:
             raise _FetchFailed(batch[-1], error) from error
         async with self._turn:
             judged = await self._judging.judge([(self._source, content) for _, content in found])
-        mails = [_Mail(*one, verdict) for one, verdict in zip(found, judged, strict=True)]
+        mails = [Mail(*one, verdict) for one, verdict in zip(found, judged, strict=True)]
         return mails, tried
 
     async def _keep(
         self,
         conn: Connection,
         session: Session,
-        mails: Sequence[_Mail],
-        digests: set[bytes | None],
+        mails: Sequence[Mail],
         tally: Tally,
     ) -> None:
         ours = [one for one in mails if one.is_ours]
-        fresh = list({one.digest: one for one in ours if one.digest not in digests}.values())
+        unique = {one.digest: one for one in ours}
+        before = await store.stored_before(conn, self.key, unique) if unique else set()
+        fresh = [one for digest, one in unique.items() if digest not in before]
         tally.other += len(mails) - len(ours)
         if self._dry_run:
-            tally.lines += map(self._intention, mails)
+            tally.lines += (one.intention(self._settings.keep) for one in mails)
             return
         async with conn.transaction():
-            await inputs.append(conn, [self._raw(one) for one in fresh])
-            await store.note(conn, self.key, list({one.uid: _row(one) for one in mails}.values()))
+            await inputs.append(conn, [one.raw(self._source) for one in fresh])
+            await store.note(conn, self.key, list({one.uid: one.row() for one in mails}.values()))
         INPUTS.labels(self._protocol.title.lower()).inc(len(fresh))
-        digests |= {one.digest for one in fresh}
         tally.stored += len(fresh)
         tally.copies += len(ours) - len(fresh)
         self._stored()
@@ -321,27 +293,26 @@ class Poller:
         for _ in range(times):
             await store.note(conn, self.key, [row])
 
-    def _raw(self, mail: _Mail) -> RawInput:
-        return RawInput(
-            source=self._source,
-            content=mail.content,
-            received_at=datetime.now(UTC),
-            forward_paths=tuple(_addresses(mail.content)),
-            peer="",
-        )
-
-    def _intention(self, mail: _Mail) -> str:
-        if isinstance(mail.judged, str):
-            return f"leave   {mail.uid}  cannot be read: {mail.judged}"
-        outcome = mail.judged.reading.outcome
-        who = ", ".join(report.final_recipient for report in mail.judged.reading.reports)
-        does = "leave " if not mail.is_ours else self._settings.keep.replace("leave", "store")
-        return f"{does:7} {mail.uid}  {outcome}{': ' if who else ''}{who}"
-
     def _tell(self, tally: Tally) -> None:
         WAITING.labels(self.name).set(tally.waiting)
-        if tally.waiting >= BATCH:
-            log.info("mailbox %s: %d stored, %d to go", self.name, tally.stored, tally.waiting)
+        self._progress(tally)
+
+
+def slowly(name: str) -> Progress:
+    """Return what logs the progress with the mailbox *name*: now and then, where it is long."""
+    told_at = time.monotonic()
+
+    def tell(tally: Tally) -> None:
+        nonlocal told_at
+        if time.monotonic() - told_at >= TELL:
+            told_at = time.monotonic()
+            log.info("mailbox %s: %d stored, %d to go", name, tally.stored, tally.waiting)
+
+    return tell
+
+
+class NotTried(MailboxRefused):
+    """The server refused us so often that it was not asked again."""
 
 
 class _FetchFailed(Exception):
@@ -350,36 +321,6 @@ class _FetchFailed(Exception):
     def __init__(self, entry: Entry, error: Exception) -> None:
         super().__init__(f"mail {entry.uid or entry.number}: {_brief(error)}")
         self.entry = entry
-
-
-def _batches(entries: Sequence[Entry], most: int) -> Iterator[list[Entry]]:
-    batch: list[Entry] = []
-    size = 0
-    for entry in entries:
-        if batch and (len(batch) == most or size + entry.size > BATCH_BYTES):
-            yield batch
-            batch, size = [], 0
-        batch.append(entry)
-        size += entry.size
-    if batch:
-        yield batch
-
-
-def _row(mail: _Mail) -> dict[str, Any]:
-    state = "stored" if mail.is_ours else "other"
-    return {"uid": mail.uid, "digest": mail.digest, "size": mail.entry.size, "state": state}
-
-
-def _addresses(content: bytes) -> Iterator[str]:
-    """Yield what the mail was sent to, as its headers say; a signed return path proves itself."""
-    headers = Message(content).headers
-    seen = set()
-    for name in _TO:
-        for value in headers.all_raw(name)[:5]:
-            address = parse(value[:1000].decode("utf-8", "replace"))
-            if address and address not in seen:
-                seen.add(address)
-                yield address
 
 
 def _brief(error: BaseException) -> str:

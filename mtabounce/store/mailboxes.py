@@ -6,13 +6,26 @@ from datetime import datetime
 from typing import Any
 
 from psycopg import AsyncConnection
+from psycopg import Connection as SyncConnection
 from psycopg.rows import class_row, scalar_row
 
 from mtabounce.store.rows import Row, as_json
 from mtabounce.store.statements import statements
+from mtabounce.store.text import clean_text
 
 SQL = statements("mailboxes")
 Connection = AsyncConnection[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How polling stands with a mailbox."""
+
+    mailbox: str
+    polled_at: datetime | None = None  # None: never
+    succeeded_at: datetime | None = None  # None: never
+    trouble: str = ""  # why the last look failed; "": it did not
+    refused_at: Sequence[datetime] = ()  # since the server last let us in; at most ten
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +52,47 @@ async def unlock(conn: Connection, mailbox: str) -> None:
     await conn.execute(SQL["unlock"], {"mailbox": mailbox})
 
 
-async def known(conn: Connection, mailbox: str) -> list[Known]:
-    """Return what is known of *mailbox*."""
+async def standing(conn: Connection, mailbox: str) -> Standing:
+    """Return how polling stands with *mailbox*."""
+    async with conn.cursor(row_factory=class_row(Standing)) as cursor:
+        await cursor.execute(SQL["standing"], {"mailbox": mailbox})
+        return await cursor.fetchone() or Standing(mailbox)
+
+
+def standing_sync(conn: SyncConnection[Any], mailbox: str) -> Standing:
+    """Return the same, for what does one thing after another."""
+    with conn.cursor(row_factory=class_row(Standing)) as cursor:
+        return cursor.execute(SQL["standing"], {"mailbox": mailbox}).fetchone() or Standing(mailbox)
+
+
+async def refused(conn: Connection, mailbox: str, trouble: str) -> None:
+    """Note that the server of *mailbox* did not let us in."""
+    await conn.execute(SQL["refused"], {"mailbox": mailbox, "trouble": clean_text(trouble)})
+
+
+async def failed(conn: Connection, mailbox: str, trouble: str) -> None:
+    """Note that *mailbox* could not be polled."""
+    await conn.execute(SQL["failed"], {"mailbox": mailbox, "trouble": clean_text(trouble)})
+
+
+async def succeeded(conn: Connection, mailbox: str) -> None:
+    """Note that all in *mailbox* was fetched."""
+    await conn.execute(SQL["succeeded"], {"mailbox": mailbox})
+
+
+async def known(conn: Connection, mailbox: str, uids: Collection[str]) -> dict[str, Known]:
+    """Return what is known of those mails in *mailbox* that have *uids*."""
     async with conn.cursor(row_factory=class_row(Known)) as cursor:
-        await cursor.execute(SQL["known"], {"mailbox": mailbox})
-        return await cursor.fetchall()
+        await cursor.execute(SQL["known"], {"mailbox": mailbox, "uids": list(uids)})
+        return {one.uid: one for one in await cursor.fetchall()}
+
+
+async def stored_before(conn: Connection, mailbox: str, digests: Collection[bytes]) -> set[bytes]:
+    """Return which of *digests* are of mails that were stored: a server may change its uids."""
+    async with conn.cursor(row_factory=scalar_row) as cursor:
+        args = {"mailbox": mailbox, "digests": list(digests)}
+        await cursor.execute(SQL["stored_before"], args)
+        return set(await cursor.fetchall())
 
 
 async def note(conn: Connection, mailbox: str, rows: Sequence[Row]) -> None:

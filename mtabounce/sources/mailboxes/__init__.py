@@ -15,6 +15,7 @@ from mtabounce.sources.mailboxes._mailbox import (
     MailTooLarge,
     Protocol,
     Session,
+    secret_in,
 )
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "Protocol",
     "Session",
     "protocols",
+    "secret_in",
 ]
 
 

@@ -1,9 +1,10 @@
 """What every protocol gives the poller, and what the settings of every mailbox are."""
 
+import os
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from typing import Protocol as Interface
@@ -68,23 +69,49 @@ def one_line(text: str) -> str:
     return text
 
 
+def secret_in(path: Path) -> str:
+    """
+    Return the secret that stands in the file *path* now.
+
+    It is read when it is used, so that a file which is wrong stops this mailbox and nothing else,
+    and a new password needs no restart. Raises ConfigError, without the secret.
+    """
+    try:
+        secret = SecretFile.read(path).get_secret_value()
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    if not secret.isprintable():
+        raise ConfigError(
+            f"the secret in {path} holds a line break or another control character, which no"
+            " password may hold"
+        )
+    return secret
+
+
 class OAuthSettings(Section):
-    """A refresh token, from which tokens to log in with are made (RFC 6749 §6)."""
+    """How tokens to log in with are made: from a refresh token (RFC 6749 §6), or without (§4.4)."""
 
     token_url: Annotated[str, AfterValidator(one_line)] = Field(
         description='Where tokens are made, such as "https://oauth2.googleapis.com/token".'
     )
     client_id: str = Field(description="The id of your application there.")
-    client_secret_file: SecretFile | None = Field(
+    client_secret_file: Path | None = Field(
         default=None, description="A file with its secret, where it has one."
     )
-    refresh_token_file: SecretFile = Field(description="A file with the refresh token.")
+    refresh_token_file: Path | None = Field(
+        default=None,
+        description="A file with the refresh token. Where the server gives a new one with each"
+        " token, as that of Microsoft 365 does, it is written there. Absent: the application asks"
+        " in its own name, with its secret (client credentials).",
+    )
     scope: str = Field(default="", description="The scope to ask for, where one is needed.")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if not self.token_url.startswith("https://"):
             raise ValueError("token_url must begin with https://")
+        if self.refresh_token_file is None and self.client_secret_file is None:
+            raise ValueError("set refresh_token_file, or client_secret_file, or both")
         return self
 
 
@@ -101,7 +128,7 @@ class MailboxSettings(Section):
     username: Annotated[str, AfterValidator(one_line)] = Field(
         description="The name to log in with."
     )
-    password_file: SecretFile | None = Field(default=None, description="A file with the password.")
+    password_file: Path | None = Field(default=None, description="A file with the password.")
     tls: Literal["implicit", "starttls", "none"] = Field(
         default="implicit",
         description='How the connection is made safe; "none" sends the password in the clear.',
@@ -143,11 +170,6 @@ class MailboxSettings(Section):
         ways = [self.password_file is not None, bool(self.oauth_command), self.oauth is not None]
         if sum(ways) != 1:
             raise ValueError("set one of password_file, oauth_command and oauth")
-        if self.password_file and not self.password_file.get_secret_value().isprintable():
-            raise ValueError(
-                f"the password in {self.password_file} holds a line break or another control"
-                " character, which no password may hold"
-            )
         return self
 
     @property
@@ -159,6 +181,24 @@ class MailboxSettings(Section):
     def seconds(self) -> float:
         """How long the server may take to answer."""
         return self.timeout.total_seconds()
+
+    def secret_files(self) -> list[Path]:
+        """Return the files with the secrets to log in with."""
+        files = [self.password_file]
+        if self.oauth is not None:
+            files += [self.oauth.client_secret_file, self.oauth.refresh_token_file]
+        return [file for file in files if file is not None]
+
+    def secrets_changed_at(self) -> datetime:
+        """
+        Return when the newest of them was written; one that is not there counts as old.
+
+        So do those of systemd, which makes them anew with each start.
+        """
+        made = Path(os.environ.get("CREDENTIALS_DIRECTORY", "/nonexistent"))
+        files = [file for file in self.secret_files() if not file.is_relative_to(made)]
+        times = [file.stat().st_mtime for file in files if file.exists()]
+        return datetime.fromtimestamp(max(times, default=0.0), tz=UTC)
 
     def context(self) -> ssl.SSLContext:
         """Return how TLS is done: verified, 1.2 at least. Raises ConfigError for tls_ca_file."""

@@ -25,6 +25,7 @@ from mtabounce.sources.mailboxes._mailbox import (
     MailTooLarge,
     Protocol,
     one_line,
+    secret_in,
 )
 from mtabounce.sources.mailboxes._oauth import token_for
 
@@ -132,7 +133,7 @@ async def _open(settings: ImapSettings) -> _Imap:
             token = await token_for(settings)
             await _in_thread(lambda: client.oauth2_login(settings.username, token), settings)
         else:
-            password = settings.password_file.get_secret_value()
+            password = secret_in(settings.password_file)
             await _in_thread(lambda: client.login(settings.username, password), settings)
         folder = await _in_thread(lambda: client.select_folder(settings.folder), settings)
     except BaseException:

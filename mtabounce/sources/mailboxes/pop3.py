@@ -23,6 +23,7 @@ from mtabounce.sources.mailboxes._mailbox import (
     MailboxSettings,
     MailTooLarge,
     Protocol,
+    secret_in,
 )
 from mtabounce.sources.mailboxes._oauth import token_for, xoauth2
 
@@ -118,7 +119,7 @@ class _Pop3:
         if settings.password_file is None:
             await self._log_in_by_token()
             return
-        password = settings.password_file.get_secret_value()
+        password = secret_in(settings.password_file)
         if settings.apop:
             stamp = _STAMP.search(greeting)
             if stamp is None:

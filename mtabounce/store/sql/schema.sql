@@ -494,6 +494,14 @@ CREATE TABLE mtabounce.mailbox_uids (
     CONSTRAINT mailbox_uids_state_check CHECK ((state = ANY (ARRAY['stored'::text, 'other'::text, 'failed'::text])))
 );
 
+CREATE TABLE mtabounce.mailboxes (
+    mailbox text NOT NULL,
+    polled_at timestamp with time zone DEFAULT now() NOT NULL,
+    succeeded_at timestamp with time zone,
+    trouble text DEFAULT ''::text NOT NULL,
+    refused_at timestamp with time zone[] DEFAULT '{}'::timestamp with time zone[] NOT NULL
+);
+
 CREATE TABLE mtabounce.migrations (
     migration_hash text NOT NULL,
     migration_id text NOT NULL,
@@ -735,6 +743,9 @@ ALTER TABLE ONLY mtabounce.log_files
 ALTER TABLE ONLY mtabounce.mailbox_uids
     ADD CONSTRAINT mailbox_uids_pkey PRIMARY KEY (mailbox, uid);
 
+ALTER TABLE ONLY mtabounce.mailboxes
+    ADD CONSTRAINT mailboxes_pkey PRIMARY KEY (mailbox);
+
 ALTER TABLE ONLY mtabounce.migrations
     ADD CONSTRAINT migrations_pkey PRIMARY KEY (migration_hash);
 
@@ -816,6 +827,8 @@ CREATE INDEX inputs_received_at ON mtabounce.inputs USING brin (received_at);
 CREATE INDEX log_files_head ON mtabounce.log_files USING btree (head, head_length);
 
 CREATE INDEX log_files_name ON mtabounce.log_files USING btree (name);
+
+CREATE INDEX mailbox_uids_digest ON mtabounce.mailbox_uids USING btree (mailbox, digest) WHERE (state = 'stored'::text);
 
 CREATE INDEX observations_bounce_id ON ONLY mtabounce.observations USING btree (bounce_id) WHERE (bounce_id IS NOT NULL);
 

@@ -155,6 +155,7 @@ class _Session:
 
         fault = self.server.faults.get(("QUIT", self.number)) or self.server.faults.get(("QUIT", 0))
         if getattr(fault, "is_before_update", False):
+            fault(b"")
             raise Drop
         update()
         return b"+OK bye\r\n"

@@ -1,11 +1,13 @@
 """Polling POP3: whatever the server does, each mail is on the server or stored, and stored once."""
 
 import asyncio
+import os
 import ssl
+import time
 
 import pytest
 
-from mtabounce.errors import StoreUnavailable
+from mtabounce.errors import ConfigError, StoreUnavailable
 from mtabounce.sources import poller as poller_module
 from mtabounce.sources.mailboxes import MailboxError, MailboxRefused
 from mtabounce.store import mailboxes as store
@@ -342,12 +344,16 @@ async def test_verified_tls_works_both_ways(tls_server, poller, stored, certific
 @pytest.mark.parametrize("way", ["implicit", "starttls"])
 @pytest.mark.parametrize(
     ("name", "trusted", "why"),
-    [("localhost", False, "self-signed certificate"), ("other.example", True, "Hostname mismatch")],
+    [
+        ("localhost", False, "self-signed certificate"),
+        ("other.example", True, "Hostname mismatch"),
+        ("expired", True, "certificate has expired"),
+    ],
 )
 async def test_certificate_that_proves_nothing_never_gets_the_password(
     tls_server, poller, certificate, way, name, trusted, why
 ):
-    files = certificate(name)
+    files = certificate("localhost", days=-1) if name == "expired" else certificate(name)
     server = await tls_server(files, implicit=way == "implicit")
     ca = str(files[0]) if trusted else None
 
@@ -389,20 +395,75 @@ async def test_server_that_is_not_there_is_one_line(poller):
         {"username": "x\r\nDELE 1"},
         {"username": "x\0y"},
         {"host": "a\nb"},
-        {"password": "x\r\nDELE 1"},
-        {"password": "a\0b"},
         {"password_file": None},
         {"oauth_command": ["echo"]},
     ],
 )
-def test_settings_that_cannot_be_meant_are_refused(settings, secret, changes):
-    if password := changes.pop("password", None):
-        changes["password_file"] = secret(password, "other")
-
-    with pytest.raises(ValueError, match=r"control|one line|one of|cannot read") as refusal:
+def test_settings_that_cannot_be_meant_are_refused(settings, changes):
+    with pytest.raises(ValueError, match=r"control|one line|one of"):
         settings(**changes)
 
-    assert "DELE" not in str(refusal.value) or "username" in str(refusal.value)
+
+@pytest.mark.parametrize(
+    ("text", "mode", "why"),
+    [
+        ("x\r\nDELE 1", 0o600, "holds a line break or another control character"),
+        ("a\0b", 0o600, "holds a line break or another control character"),
+        ("", 0o600, "holds no secret: it is empty"),
+        ("swordfish", 0o644, "is open to other users"),
+        (None, 0, "cannot read the secret"),
+    ],
+)
+async def test_secret_that_is_wrong_is_one_line_and_goes_nowhere(
+    server, poller, tmp_path, text, mode, why
+):
+    path = tmp_path / "other"
+    if text is not None:
+        path.write_text(text)
+        path.chmod(mode)
+
+    with pytest.raises(ConfigError, match=why) as refusal:
+        await poller(password_file=str(path)).poll()
+
+    assert "\n" not in str(refusal.value)
+    assert str(path) in str(refusal.value)
+    assert not any("swordfish" in line or "DELE" in line for line in server.heard)
+
+
+async def test_password_that_was_changed_needs_no_restart(server, poller, secret):
+    one = poller(password_file=secret("wrong", "other"))
+    with pytest.raises(MailboxRefused):
+        await one.poll()
+
+    secret(server.password, "other")
+
+    assert (await one.poll()).stored == 3
+
+
+async def test_no_host_and_no_restart_tries_a_password_more_than_three_times_an_hour(
+    server, poller, secret, connecting
+):
+    path = secret("wrong", "other")
+    for _ in range(8):
+        with pytest.raises(MailboxRefused) as refusal:
+            await poller(password_file=path).poll()
+
+    assert server.heard.count("PASS wrong") == 3
+    assert str(refusal.value).startswith("not tried before ")
+    assert str(refusal.value).endswith("does not let bounces in: [AUTH] wrong")
+    async with await connecting() as conn:
+        await conn.execute("UPDATE mailboxes SET refused_at[1] = now() - interval '61 minutes'")
+    for _ in range(2):
+        with pytest.raises(MailboxRefused):
+            await poller(password_file=path).poll()
+    assert server.heard.count("PASS wrong") == 4
+
+    secret(server.password, "other")
+    os.utime(path, (time.time() + 5, time.time() + 5))
+    assert (await poller(password_file=path).poll()).stored == 3
+    async with await connecting() as conn:
+        found = await store.standing(conn, poller().key)
+    assert (found.trouble, found.refused_at, found.succeeded_at is None) == ("", [], False)
 
 
 async def test_signed_return_path_is_found_in_the_headers(server, poller, connecting):
