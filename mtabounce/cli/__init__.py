@@ -1,48 +1,25 @@
 """
 The command line: a command a module.
 
-A module of this folder declares ``command``; its name, with dashes for underscores, is what the
-user types; import_ is import, which Python keeps for itself. Modules are imported when they are
-called, so that a command starts quickly.
+A module of this folder declares ``command``, and is imported when that is called, so that a command
+starts quickly.
 """
 
 import os
 import sys
-from importlib import import_module
-from keyword import iskeyword
 from pathlib import Path
-from pkgutil import iter_modules
 from typing import NoReturn
 
 import click
 
 from mtabounce import __version__
+from mtabounce.cli._modules import Modules
 from mtabounce.errors import MtabounceError
 
 
-class _Commands(click.Group):
-    """The group whose commands are the modules of this folder."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names of all commands, sorted."""
-        del ctx
-        names = [module.name for module in iter_modules(__path__)]
-        return sorted(
-            name.rstrip("_").replace("_", "-") for name in names if not name.startswith("_")
-        )
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import the command *cmd_name*; None where there is none."""
-        if cmd_name not in self.list_commands(ctx):
-            return None
-        name = cmd_name.replace("-", "_")
-        module = import_module(f"{__name__}.{name}{'_' if iskeyword(name) else ''}")
-        found: click.Command = module.command
-        return found
-
-
 @click.group(
-    cls=_Commands,
+    cls=Modules,
+    package=__name__,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__)

@@ -34,7 +34,8 @@ def decode(kind: str, content: bytes, headers: Mapping[str, str]) -> Any:
 
 def _auto(content: bytes, headers: Mapping[str, str]) -> Any:
     kind = headers.get("content-type", "").lower()
-    if kind.startswith((_URLENCODED, _MULTIPART)):
+    is_json = content.lstrip()[:1] in (b"{", b"[")  # whatever the headers say
+    if not is_json and kind.startswith((_URLENCODED, _MULTIPART)):
         return _form(content, headers)
     try:
         return _json(content)

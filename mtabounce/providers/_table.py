@@ -73,6 +73,7 @@ class Table:
     source: str = "`null`"
     attached: str = "`null`"  # any JSON of the poster's, kept as it is
     meta: tuple[str, ...] = ()  # where what the sender attached to the mail may be
+    sample: str = ""  # a bounce; $recipient, $id, $unix (seconds) and $iso are filled in
     auth: Mapping[str, Any] = field(default_factory=dict)  # how a request proves itself
 
 

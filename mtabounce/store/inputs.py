@@ -62,6 +62,15 @@ class Backlog:
 
 async def append(conn: AsyncConnection[Any], inputs: Sequence[RawInput]) -> None:
     """Add *inputs* to the inbox. They are durable once the transaction is committed."""
+    await conn.execute(SQL["append"], _appended(inputs))
+
+
+def append_sync(conn: Connection[Any], inputs: Sequence[RawInput]) -> None:
+    """Do the same, for commands."""
+    conn.execute(SQL["append"], _appended(inputs))
+
+
+def _appended(inputs: Sequence[RawInput]) -> dict[str, Any]:
     rows = [
         {
             "source": raw.source,
@@ -73,8 +82,7 @@ async def append(conn: AsyncConnection[Any], inputs: Sequence[RawInput]) -> None
         }
         for raw in inputs
     ]
-    contents = [raw.content for raw in inputs]
-    await conn.execute(SQL["append"], {"rows": as_json(rows), "contents": contents})
+    return {"rows": as_json(rows), "contents": [raw.content for raw in inputs]}
 
 
 async def claim(

@@ -147,7 +147,8 @@ def _parts_of_body(table: Table, posted: Posted) -> dict[str, str]:
 def document_of(posted: Posted) -> Any:
     """Return the body as JSON or a form. Raises Refused where it is neither."""
     try:
-        if "form" in posted.headers.get("content-type", ""):
+        is_json = posted.body.lstrip()[:1] in (b"{", b"[")  # whatever the headers say
+        if not is_json and "form" in posted.headers.get("content-type", ""):
             return dict(parse_qsl(posted.body.decode(), True, max_num_fields=1000))
         return json.loads(posted.body)
     except (ValueError, RecursionError):
@@ -175,13 +176,14 @@ def _standard(table: Table, secrets: Sequence[str], posted: Posted, now: datetim
     given = [part.removeprefix("v1,") for part in get(f"{prefix}signature", "").split()[:10]]
     fresh(ts, table, now)
     signed = f"{number}.{ts}.".encode() + posted.body
-    keys = [_key(secret, raw=table.get("secret") == "raw") for secret in secrets]
+    keys = [key_of(secret, raw=table.get("secret") == "raw") for secret in secrets]
     made = [base64.b64encode(hmac.digest(key, signed, "sha256")).decode() for key in keys]
     if not any_same(given, made):
         refuse("wrong signature")
 
 
-def _key(secret: str, *, raw: bool) -> bytes:
+def key_of(secret: str, *, raw: bool) -> bytes:
+    """Return the key that a secret of Standard Webhooks stands for."""
     if raw:
         return secret.encode()
     try:

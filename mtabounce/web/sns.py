@@ -13,7 +13,7 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from http.client import HTTPSConnection
+from http.client import HTTPException, HTTPSConnection
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -38,6 +38,7 @@ _OLDEST = timedelta(hours=1)  # SNS tries no longer
 _LATEST = timedelta(minutes=15)
 _MAX_CERTIFICATE = 64 * 1024  # octets
 _MAX_CERTIFICATES = 100
+_MAX_FETCHES = 4  # at a time
 _PATIENCE = 5.0  # seconds
 log = logging.getLogger(__name__)
 
@@ -72,6 +73,7 @@ class Sns:
     def __init__(self, allowed: Sequence[str], fetch: Fetch | None = None) -> None:
         self._allowed = frozenset(allowed)
         self._fetch = fetch_https if fetch is None else fetch
+        self._fetching = asyncio.Semaphore(_MAX_FETCHES)
         self._certificates: dict[str, Certificate] = {}
 
     async def verify(self, posted: Posted, name: str, now: datetime) -> None:
@@ -107,7 +109,8 @@ class Sns:
             refuse("unknown version of the signature")
         certificate = await self._certificate(url)
         if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
-            refuse("the certificate has expired")
+            # SNS comes again after a 503, and the clock may be what is wrong.
+            raise Refused(503, "the certificate of SNS has expired: is the clock right?")
         key = certificate.public_key()
         if not isinstance(key, rsa.RSAPublicKey):
             refuse("the certificate is not of SNS")
@@ -119,20 +122,27 @@ class Sns:
 
     async def _certificate(self, url: str) -> Certificate:
         if url not in self._certificates:
-            try:
-                fetched = load_pem_x509_certificate(await self._fetch(url))
-            except (OSError, ValueError, TimeoutError) as error:
-                raise Refused(503, f"the certificate of SNS cannot be had: {error}") from None
+            if self._fetching.locked():  # whoever knows a topic can make us ask; not without end
+                raise Refused(503, "the certificate of SNS cannot be had: too many are asked for")
+            async with self._fetching:
+                fetched = await self._fetched(url)
             if len(self._certificates) >= _MAX_CERTIFICATES:
                 self._certificates.clear()
             self._certificates[url] = fetched
         return self._certificates[url]
 
+    async def _fetched(self, url: str) -> Certificate:
+        try:
+            return load_pem_x509_certificate(await self._fetch(url))
+        except (OSError, ValueError, TimeoutError, HTTPException) as error:
+            why = str(error) or type(error).__name__
+            raise Refused(503, f"the certificate of SNS cannot be had: {why}") from None
+
     async def _confirm(self, message: dict[str, str], places: _Places) -> None:
         query = {"Action": "ConfirmSubscription", "TopicArn": message["TopicArn"]}
         try:
             await self._fetch(f"{places.confirm}?{urlencode(query | {'Token': message['Token']})}")
-        except (OSError, ValueError, TimeoutError) as error:
+        except (OSError, ValueError, TimeoutError, HTTPException) as error:
             raise Refused(503, f"the subscription could not be confirmed: {error}") from None
         log.info("subscribed to %s", message["TopicArn"])
 
@@ -148,9 +158,13 @@ def is_envelope(posted: Posted) -> bool:
 
 def unknown_topic(name: str, topic: str) -> str:
     """Return the line that tells how to allow *topic*."""
+    return f"webhook {name}: a topic that is not allowed; to allow it: {topic_line(name, topic)}"
+
+
+def topic_line(name: str, topic: str) -> str:
+    """Return what to write into the configuration to allow *topic*."""
     shown = topic if _places(topic) else "(no ARN)"
-    line = f'[webhooks.{name}] topic_arns = ["{shown}"]'
-    return f"webhook {name}: a topic that is not allowed; to allow it: {line}"
+    return f'[webhooks.{name}] topic_arns = ["{shown}"]'
 
 
 def to_sign(message: dict[str, str]) -> bytes:

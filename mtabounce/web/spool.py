@@ -137,3 +137,8 @@ def _read(path: Path) -> RawInput | None:
         )
     except (ValueError, KeyError, TypeError):
         return None
+
+
+def damaged(folder: Path) -> int:
+    """Return how many inputs in *folder* were set aside; 0 where there is none, or no folder."""
+    return sum(1 for _ in folder.glob(f"*{_DAMAGED}"))

@@ -213,7 +213,7 @@ class Webhooks:
         if self.refusals.refused(name, posted, error):
             log.warning("webhook %s: refused: %s", name, error)
         REQUESTS.labels(name if known else "", "refused").inc()
-        told = "unauthorized" if error.status == 401 else str(error)
+        told = {401: "unauthorized", 503: "try again later"}.get(error.status, str(error))
         extra = {401: CHALLENGE, 503: RETRY_AFTER}.get(error.status)
         return _message(told, error.status, extra)
 

@@ -479,10 +479,10 @@ async def test_certificate_that_cannot_be_had_is_our_own_trouble():
     assert (await refused(to, json.dumps(message()).encode()))[0] == 503
 
 
-async def test_expired_certificate_is_refused():
+async def test_expired_certificate_is_refused_so_that_sns_comes_again():
     to, _ = ses(Fetched(certificate(days=-1)))
 
-    assert (await refused(to, json.dumps(message()).encode()))[0] == 401
+    assert (await refused(to, json.dumps(message()).encode()))[0] == 503
 
 
 async def test_raw_delivery_needs_another_proof(secret_file):

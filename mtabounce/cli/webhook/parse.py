@@ -1,4 +1,4 @@
-"""``mtabounce webhook``: what ESPs post, without a database."""
+"""``mtabounce webhook parse``: what a request says, without a database."""
 
 import json
 import sys
@@ -11,21 +11,10 @@ from mtabounce.cli._output import print_json
 from mtabounce.cli._rules import judge_for
 from mtabounce.errors import UsageError
 from mtabounce.model import Report, Verdict
-from mtabounce.providers import Names, discover, provider, read
+from mtabounce.providers import Names, provider, read
 
 
-@click.group()
-def command() -> None:
-    """
-    Read and test the webhooks of ESPs.
-
-    \b
-    Example:
-      mtabounce webhook parse ses notification.json
-    """
-
-
-@command.command()
+@click.command()
 @click.argument("name", metavar="PROVIDER")
 @click.argument("body", type=click.Path(path_type=Path))
 @click.option(
@@ -36,7 +25,7 @@ def command() -> None:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_obj
-def parse(
+def command(
     config: Path | None, name: str, body: Path, headers_file: Path | None, as_json: bool
 ) -> None:
     """
@@ -62,19 +51,6 @@ def parse(
         click.echo(f"{row['final_recipient']}: {about}  ({row['native_code']})")
     for one in said.ignored:
         click.echo(f"not used: {one.event or '(no kind)'}: {one.why}")
-
-
-@command.command("list")
-def list_() -> None:
-    """
-    List the providers whose webhooks are understood.
-
-    \b
-    Example:
-      mtabounce webhook list
-    """
-    for name in discover():
-        click.echo(f"{name:<14} {provider(name).title}")
 
 
 def _row(report: Report, verdict: Verdict) -> dict[str, Any]:

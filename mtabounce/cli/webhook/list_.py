@@ -1,0 +1,18 @@
+"""``mtabounce webhook list``: the providers that there are."""
+
+import click
+
+from mtabounce.providers import discover, provider
+
+
+@click.command()
+def command() -> None:
+    """
+    List the providers whose webhooks are understood.
+
+    \b
+    Example:
+      mtabounce webhook list
+    """
+    for name in discover():
+        click.echo(f"{name:<14} {provider(name).title}")

@@ -1,0 +1,58 @@
+"""Webhooks have a secret, take what comes, and nothing of it lies about damaged."""
+
+from collections.abc import Iterator
+
+from mtabounce.doctor._check import Check, Finding, Level, Patient
+from mtabounce.errors import MtabounceError
+from mtabounce.store import webhooks as store
+from mtabounce.store.connection import connect_sync
+from mtabounce.store.state import state_directory
+from mtabounce.store.version import status
+from mtabounce.web.spool import damaged
+from mtabounce.web.webhook_settings import WebhookSettings, check
+
+_TITLE = "webhooks"
+
+
+def _run(patient: Patient) -> Iterator[Finding]:
+    settings = patient.given()
+    check(settings.webhooks)
+    counts = _counts(patient.url)
+    for name, one in settings.webhooks.items():
+        yield _look(name, one, counts.get(name, store.Counts(name)))
+    folder = state_directory(settings.state) / "spool"
+    if count := damaged(folder):
+        yield Finding(
+            _TITLE,
+            Level.WARN,
+            f"{count} inputs in {folder} are damaged, and were set aside",
+            "look at the disk; what can be read in them is text",
+        )
+
+
+def _counts(url: str | None) -> dict[str, store.Counts]:
+    try:
+        if url is None or not status(url).is_current:
+            return {}
+        with connect_sync(url, application_name="mtabounce doctor") as conn:
+            return store.counts(conn)
+    except MtabounceError:
+        return {}  # the check of the database tells it
+
+
+def _look(name: str, one: WebhookSettings, counts: store.Counts) -> Finding:
+    how = f"mtabounce webhook doctor {name}"
+    if not one.is_on():
+        return Finding(_TITLE, Level.WARN, f"{name} is off: it has no secret", f"see {how}")
+    if one.auth == "none":
+        text = f"{name} takes events from anybody (auth = none), which suppress nobody"
+        return Finding(_TITLE, Level.WARN, text, f"give it a secret: see {how}")
+    last = counts.refused_at
+    if last and (counts.accepted_at is None or counts.accepted_at < last):
+        text = f"{name} refused the last request: {counts.why}"
+        return Finding(_TITLE, Level.WARN, text, f"see {how}")
+    since = f"{counts.accepted:,} requests taken" if counts.accepted else "nothing came yet"
+    return Finding(_TITLE, Level.OK, f"{name}: {since}")
+
+
+CHECK = Check(title=_TITLE, rank=45, run=_run)
