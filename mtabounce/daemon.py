@@ -168,7 +168,7 @@ class _Daemon:
                 await receiver.start()
                 await pipe.start()
                 await http.start()
-                take = partial(self._take, workers, polling)
+                take = partial(self._take, workers, polling, http)
                 upkeep.append(tasks.create_task(self._reloading(receiver, take).run()))
                 announce(Listening(receiver.addresses, http.address, self._url))
                 await self._stop.wait()
@@ -343,7 +343,10 @@ class _Daemon:
         self._on(signal.SIGHUP, reloading.begin)
         return reloading
 
-    def _take(self, workers: Iterable[Worker], polling: Polling, fresh: Fresh) -> None:
+    def _take(
+        self, workers: Iterable[Worker], polling: Polling, http: HttpServer, fresh: Fresh
+    ) -> None:
+        http.reload()
         for worker in workers:
             worker.reload(fresh.judging, fresh.settings.return_path.ring())
         polling.reload(fresh.judging)

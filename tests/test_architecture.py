@@ -11,7 +11,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = [
     {"charset", "errors", "model", "registry"},
     {"config", "mask", "address", "mime"},
-    {"verp", "network"},
+    {"verp", "network", "listen"},
     {"parsers", "logs", "providers", "rules", "classify", "correlate", "policy"},
     {"store"},
     {"pipeline"},

@@ -24,7 +24,7 @@ def environment(database_url, tmp_path):
 @pytest.mark.parametrize(
     ("key", "setting", "says"),
     [
-        ("HTTP__LISTEN", "{}", "[http] listen: cannot listen on {}: another program listens there"),
+        ("HTTP__LISTEN", "{}", "[http] listen: {} is in use by another program"),
         ("RECEIVER__LISTEN", '["{}"]', "[receiver] listen: {} is in use by another program"),
         ("RECEIVER__LMTP_LISTEN", '["{}"]', "[receiver] lmtp_listen: {} is in use by another"),
     ],

@@ -17,8 +17,9 @@ from aiosmtpd.smtp import SMTP, TLSSetupException
 
 from mtabounce.errors import TryAgainLater
 from mtabounce.model import RawInput
+from mtabounce.network import Peer
 from mtabounce.sources._data import Room
-from mtabounce.sources._limits import Pace, Peer
+from mtabounce.sources._limits import Pace
 from mtabounce.sources._paths import IsOurs
 
 log = logging.getLogger(__name__)

@@ -9,9 +9,10 @@ from pydantic import Field
 from mtabounce.config import ListenAddress, Section
 from mtabounce.errors import ConfigError
 from mtabounce.model import RawInput
+from mtabounce.network import Mode
 from mtabounce.sources._handover import NAME, NOBODY
 from mtabounce.sources._session import Accept
-from mtabounce.sources.receiver import Mode, Receiver, ReceiverSettings
+from mtabounce.sources.receiver import Receiver, ReceiverSettings
 from mtabounce.store.state import make_state_directory
 
 log = logging.getLogger(__name__)

@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import Annotated, Any, Self, cast
 
 from prometheus_client import Counter, Gauge
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from mtabounce.config import Duration, ListenAddress, Section, Size
-from mtabounce.config.values import Words, found, quoted
+from mtabounce.config.values import quoted
 from mtabounce.errors import ConfigError
-from mtabounce.network import Network, tls_context
+from mtabounce.listen import activated_sockets, address_of, is_local, open_sockets
+from mtabounce.network import Mode, Network, Peer, Slots, tls_context
 from mtabounce.sources._data import Room
-from mtabounce.sources._limits import CROWDED_IDLE, Peer, Slots
-from mtabounce.sources._listen import activated_sockets, address_of, is_local, open_sockets
+from mtabounce.sources._limits import CROWDED_IDLE
 from mtabounce.sources._paths import IsOurs, is_return_path, own_addresses
 from mtabounce.sources._session import CLOSING, Accept, Service, Session
 from mtabounce.sources._smtp import LmtpSession, SmtpSession
@@ -62,15 +62,7 @@ def _hostname(text: str) -> str:
     return text
 
 
-def _mode(value: object) -> int:
-    # A bare number is refused: whether 660 or 0o660 is meant cannot be told.
-    if isinstance(value, str) and re.fullmatch("0?[0-7]{3}", value):
-        return int(value, 8)
-    raise ValueError(f'expected permissions such as "0660", found {found(value)}')
-
-
 ReturnPath = Annotated[str, AfterValidator(_return_path)]
-Mode = Annotated[int, BeforeValidator(_mode), Words("permissions", lambda mode: f'"{mode:04o}"')]
 
 
 class ReceiverSettings(Section):
@@ -233,7 +225,7 @@ class Receiver:
         if sockets:
             self._refuse_strangers(name, [address_of(sock) for sock in sockets])
         else:
-            sockets = open_sockets(key, addresses, self.settings.socket_mode)
+            sockets = open_sockets(f"[receiver] {key}", addresses, self.settings.socket_mode)
             self._unix_paths += [one.path for one in addresses if one.path is not None]
         for sock in sockets:
             sock.setblocking(False)

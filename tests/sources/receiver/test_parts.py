@@ -6,8 +6,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from mtabounce.network import Peer, Slots
 from mtabounce.sources._data import NO_ROOM, TOO_LARGE, Collector, Room
-from mtabounce.sources._limits import Pace, Peer, Slots
+from mtabounce.sources._limits import Pace
 from mtabounce.sources._paths import forward_path, own_addresses, reverse_path
 
 TRICKY = st.lists(

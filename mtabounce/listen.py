@@ -32,7 +32,7 @@ def is_local(address: ListenAddress) -> bool:
 
 def open_sockets(key: str, addresses: Iterable[ListenAddress], mode: int) -> list[socket.socket]:
     """
-    Bind a socket to each of *addresses*, the value of the setting *key*.
+    Bind a socket to each of *addresses*, the value of the setting *key*, such as "[http] listen".
 
     *mode* is the permissions of Unix sockets. Raises ConfigError where one cannot be had; then
     none stays open.
@@ -47,7 +47,7 @@ def open_sockets(key: str, addresses: Iterable[ListenAddress], mode: int) -> lis
             for sock in bound:
                 sock.close()
             why = _WHY.get(error.errno or 0, f"cannot be opened: {error.strerror or error}")
-            raise ConfigError(f"[receiver] {key}: {address} {why}") from error
+            raise ConfigError(f"{key}: {address} {why}") from error
     return bound
 
 
