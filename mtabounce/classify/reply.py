@@ -46,7 +46,9 @@ _LEAD_REACH = 300  # characters from the lead to the reply
 _HOST = re.compile(r"\bhost ([\w.-]{1,255}) ?\[", re.ASCII)
 _NAMED = (
     re.compile(  # who speaks, where nothing else says so: a link to its help, a mark of its own
-        r"https?://([\w.-]{1,255})|\[([\w-]{1,63}(?:\.[\w-]{1,63}){2,8}) |- ([gn])smtp\b", re.ASCII
+        r"https?://([\w.-]{1,255})|\[([\w-]{1,63}(?:\.[\w-]{1,63}){1,7}\.[A-Za-z]{2,63}) "
+        r"|- ([gn])smtp\b",
+        re.ASCII,
     )
 )
 _MARKS = {"g": "google.com", "n": "naver.com"}
