@@ -94,10 +94,9 @@ class Dialect:
 
 
 def _said(hit: re.Match[str], rest: str, shared: re.Match[str] | None) -> str:
-    groups = hit.groupdict()
-    if groups.get("reason"):
-        return hit["reason"]
-    return shared["reason"] if shared else rest
+    """Return what is said of a recipient; at the least, the line that names him."""
+    told = (hit.groupdict().get("reason"), shared["reason"] if shared else "", rest)
+    return next((text for text in told if text and any(map(str.isalpha, text))), hit[0])
 
 
 def chunks(hits: Sequence[re.Match[str]], text: str) -> Iterator[tuple[re.Match[str], str]]:

@@ -37,6 +37,7 @@ FAILED = Words(
     ),
     *("failed delivery", "delivery error", "delivery problem", "delivery report unavailable"),
     *("been rejected", "was rejected", "been refused", "was refused", "was blocked"),
+    *("error occurred while trying to deliver",),
     *("been blocked", "returned to sender", "returned mail", "been returned", "unknown user"),
     *("user unknown", "no such user", "unknown recipient", "recipient unknown", "has failed"),
     *("unknown address", "address unknown", "unknown mailbox", "no mailbox", "no such mailbox"),

@@ -40,12 +40,25 @@ _OLD = Dialect(
     r"(?: (?:on|am|le|el|il|op|em|den|dnia|at) \d?\w|[ \t]+\d{1,4}[./-]\d)",
     stops=r"^Original message|^Your message was sent",
 )
+# Microsoft 365's page for people, as it looks without its tables.
+_ROW = re.compile(rf"(?m)^Recipient Address:[ \t]*(?P<address>{ADDRESS})[ \t]*$")
+_ERROR = re.compile(
+    r"(?m)^Reported error:\s*(?P<reason>[\s\S]{1,1200}?)"
+    r"(?:\n[ \t]*\n|\n(?:DSN|Remote)[^\n:]*:|\Z)"
+)
 
 
 def _read(mail: Mail) -> Findings | None:
     if not mail.is_notice:
         return None
-    return findings(_replied(mail)) or _OLD.read(mail) or _listed(mail)
+    return _reported(mail) or findings(_replied(mail)) or _OLD.read(mail) or _listed(mail)
+
+
+def _reported(mail: Mail) -> Findings | None:
+    row, error = _ROW.search(mail.text), _ERROR.search(mail.text)
+    if row is None or error is None:
+        return None
+    return findings([report_of(mail, row["address"], Action.FAILED, error["reason"])])
 
 
 def _replied(mail: Mail) -> Iterator[Report]:
@@ -77,6 +90,7 @@ PARSER = Parser(
     read=_read,
     marks=(
         "remote server returned",
+        "reported error:",
         "delivery has failed to these recipients",
         "<mailto:",
         "##",

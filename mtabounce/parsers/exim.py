@@ -19,12 +19,16 @@ _STARTS = re.compile(
 _DELAYED = re.compile(r"(?i)ha(?:s|ve) not yet been delivered|^THIS IS A WARNING")
 _RECIPIENT = re.compile(
     r'^ {1,2}["<]?(\S[^\n]*?)[">]?:?[ \t]*$|^<([^<>\n]+)>:?[ \t]*$|^"([^"\n]+)":$'
+    r'|^([^\s<>"@:]+@[^\s<>"@:]+):[ \t]*$'
 )
 _ONE_LINE = re.compile(r"^ {1,2}(\S+@\S+?):? +(\S.*)$")
 _MALFORMED = re.compile(
     r"^ {1,2}(\S.*?): ((?:malformed|missing|unmatched|unqualified|domain missing|empty)\b[^\n]+)$"
 )
 _GENERATED = re.compile(r"(?:generated (?:from|by)|addressed to) ([^\s()]+@[^\s()]+)")
+_ORIGIN = re.compile(
+    r"(?m)^[ \t]*\((?:ultimately )?(?:generated (?:from|by)|addressed to) [^()\n]*\)[ \t]*\n?"
+)
 _BRACKETED = re.compile(r"<([^<>\s]+@[^<>\s]+)>")
 _LOCAL_DELIVERY = re.compile(r"^(?:pipe to |save to |\||/|:)")
 _OUTPUT = re.compile(
@@ -51,8 +55,9 @@ def _reports(mail: Mail, zone: str, action: Action, host: str) -> Iterator[Repor
         if address := _address(mail, name, said):
             if _LOCAL_DELIVERY.match(name) and (output := _OUTPUT.search(zone)):
                 said = f"{said}\n{output[1]}"
-            report = report_of(mail, address, action, said, f"{name}\n{said}")
             source = _GENERATED.search(said)
+            said = _ORIGIN.sub("", said)
+            report = report_of(mail, address, action, said, f"{name}\n{said}")
             original = source[1] if source and source[1] != address else ""
             yield replace(report, original_recipient=original, reporting_mta=host)
 
