@@ -15,9 +15,9 @@ from datetime import datetime, tzinfo
 from functools import cache
 
 from mtabounce.logs._clock import Clock
-from mtabounce.logs._events import Event, LogFormat, State
+from mtabounce.logs._events import Event, Key, LogFormat, State
 from mtabounce.logs._join import MESSAGES, Join
-from mtabounce.logs._messages import Bucket, Delivery, Joined, Key
+from mtabounce.logs._messages import Bucket, Delivery, Joined
 from mtabounce.logs._report import report_of
 from mtabounce.logs._syslog import from_journal, is_journal
 from mtabounce.registry import discover

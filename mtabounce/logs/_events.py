@@ -9,7 +9,7 @@ from typing import NamedTuple
 class Kind(IntEnum):
     """What an event says of a message in a queue."""
 
-    MESSAGE_ID = auto()  # rest: the Message-ID
+    MESSAGE_ID = auto()  # rest: the Message-ID, perhaps in angle brackets
     SENDER = auto()  # rest: the reverse path
     RECEIVED = auto()  # rest: all of these at once, for LogFormat.received
     DELIVERY = auto()  # rest: for LogFormat.attempt
@@ -28,10 +28,12 @@ class State(StrEnum):
     NOTED = "noted"  # an address probe, or an attempt that was put off: nothing happened
 
 
-# One line of a log: kind, stamp, host (empty where the line has none), instance (the MTA's own
-# name, where several run on one host; empty: it has none), queue id, rest, how often it was logged.
-# All bytes are as logged. There are millions of these, so they are plain tuples.
-Event = tuple[Kind, bytes, bytes, bytes, bytes, bytes, int]
+# What one message is known by in a log: host (empty where the line has none), instance (the MTA's
+# own name, where several run on one host; empty: it has none), queue id.
+Key = tuple[bytes, bytes, bytes]
+# One line of a log: kind, stamp, key, rest, how often it was logged. All bytes are as logged. There
+# are millions of these, so they are plain tuples.
+Event = tuple[Kind, bytes, Key, bytes, int]
 
 
 class Attempt(NamedTuple):
@@ -46,14 +48,6 @@ class Attempt(NamedTuple):
     reverse_path: bytes | None = None  # None: the line does not say
     heir: bytes = b""  # queue id under which our own next MTA has the message; empty: none
     arrived: bool = False  # sent, and to where the recipient's mail is: not to a filter, or nowhere
-
-
-class Received(NamedTuple):
-    """What a line says of a message that came in."""
-
-    reverse_path: bytes | None
-    message_id: bytes
-    recipients: frozenset[bytes] = frozenset()  # empty where the line does not say
 
 
 class Explained(NamedTuple):
@@ -76,7 +70,13 @@ class LogFormat:
     sent: Callable[[bytes], tuple[bytes, bytes, bytes | None] | None]
     attempt: Callable[[bytes], Attempt | None]  # of the rest of a DELIVERY; None: not understood
     explain: Callable[[Attempt], Explained]
-    received: Callable[[bytes], Received | None] = lambda rest: None
+    # Reverse path (None: not said) and recipients (none: not said) of a RECEIVED; what was sent
+    # needs no Message-ID, so it is asked for only where something failed.
+    received: Callable[[bytes], tuple[bytes | None, frozenset[bytes]]] = lambda rest: (
+        None,
+        frozenset(),
+    )
+    message_id: Callable[[bytes], bytes] = lambda rest: b""  # of the rest of a RECEIVED
     reporter: str = ""  # local part of senders that report to the postmaster
 
 

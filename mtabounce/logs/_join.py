@@ -8,15 +8,14 @@ they can be kept elsewhere for days, and given back with `adopt`.
 
 import json
 import zlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import replace
 from datetime import datetime
 from itertools import islice
 
 from mtabounce.logs._clock import Clock
-from mtabounce.logs._events import Attempt, Event, Kind, LogFormat, State, decoded
-from mtabounce.logs._messages import NOBODY, Bucket, Delivery, Joined, Key, Message
+from mtabounce.logs._events import Attempt, Event, Key, Kind, LogFormat, State, decoded
+from mtabounce.logs._messages import NOBODY, Bucket, Delivery, Joined, Message, Names, bare
 
 _BIRTHS = frozenset({Kind.MESSAGE_ID, Kind.RECEIVED})
 _CANCELLED = b"delivery cancelled by administrator"  # the words of Exim's own report
@@ -37,17 +36,19 @@ class Join:
         self._limit = limit
         self._messages: dict[Key, Message] = {}
         self._instances: dict[bytes, dict[bytes, None]] = {}
+        self._names = Names(self._host)
         self._asked: set[Key] = set()
         self._sleepers: dict[Key, None] = {}  # messages for which somebody began to wait
         self._partial: set[Key] = set()  # messages of which more may be kept elsewhere
         self._counts: defaultdict[tuple[datetime, bytes, bytes, bytes, State], int] = defaultdict(
             int
         )
-        self._stamp = b""
-        self._hour = clock.hour(b"")
+        self._arrivals: defaultdict[datetime, Counter[tuple[bytes, bytes, bytes]]]
+        self._arrivals = defaultdict(Counter)  # as _counts, of those sent: they are the most
+        self._turn_to(b"")
         self._out = Joined(clock=clock.at)
         self._format: LogFormat
-        self._handlers: dict[Kind, Callable[[Key, bytes, bytes, int], None]] = {
+        self._handlers: dict[Kind, Callable[[Key, Message | None, bytes, bytes, int], None]] = {
             Kind.MESSAGE_ID: self._message_id,
             Kind.SENDER: self._sender,
             Kind.RECEIVED: self._received,
@@ -59,11 +60,11 @@ class Join:
 
     def missing(self, events: Collection[Event]) -> set[Key]:
         """Return the messages of *events* of which more may be kept elsewhere: see `adopt`."""
-        known, partial = self._messages, self._partial
-        found = {event[2:5] for event in events}
-        found = {key for key in found if key not in known or key in partial}
-        born = {event[2:5] for event in events if event[0] in _BIRTHS} - partial
-        return {key for key in found - born if key in partial or self._look(key)[1] is None}
+        partial = self._partial
+        keys = {event[2] for event in events}
+        found = keys.difference(self._messages)
+        found -= {event[2] for event in events if event[0] in _BIRTHS}
+        return (keys & partial) | {key for key in found if self._look(key)[1] is None}
 
     def adopt(self, waiting: Iterable[Delivery], asked: set[Key]) -> None:
         """Take back what is *waiting*, all there is of the messages *asked* for."""
@@ -84,9 +85,9 @@ class Join:
     def feed(self, events: Iterable[Event], form: LogFormat) -> None:
         """Join *events* of the format *form*, the next of the log."""
         self._format = form
-        handlers = self._handlers
-        for event in events:
-            handlers[event[0]](event[2:5], event[1], event[5], event[6])
+        handlers, known = self._handlers, self._messages.get
+        for kind, stamp, key, rest, times in events:
+            handlers[kind](key, known(key), stamp, rest, times)
         self._asked = set()
         for _ in range(len(self._messages) - self._limit):
             key = next(iter(self._messages))
@@ -116,7 +117,13 @@ class Join:
         for (hour, domain, relay, sender, state), count in self._counts.items():
             bucket = Bucket(hour, _name(domain), _name(relay), _name(sender))
             out.counts[bucket, state] += count
+        for hour, arrivals in self._arrivals.items():
+            for (domain, relay, sender), count in arrivals.items():
+                bucket = Bucket(hour, _name(domain), _name(relay), _name(sender))
+                out.counts[bucket, State.SENT] += count
         self._counts.clear()
+        self._arrivals.clear()
+        self._turn_to(b"")
         return out
 
     def dump(self) -> bytes:
@@ -168,57 +175,66 @@ class Join:
         found, message = self._look(key)
         return found, message or self._new(key, whole=key in self._asked)
 
-    def _born(self, key: Key, *_: object) -> None:
+    def _end(self, key: Key) -> None:
         """Begin anew: whoever waited for the message that had this queue id waits no more."""
-        if key in self._messages:
-            self._settle(self._messages.pop(key))
+        self._settle(self._messages.pop(key))
 
-    def _message_id(self, key: Key, stamp: bytes, rest: bytes, times: int) -> None:
-        del stamp, times
-        message = self._messages.get(key)
-        if message is not None and message.sender is not None and message.message_id != rest:
-            self._born(key)
-            message = None
-        message = message or self._new(key, whole=True)
+    def _message_id(
+        self, key: Key, message: Message | None, _: bytes, rest: bytes, __: int
+    ) -> None:
+        if message is None:
+            message = self._new(key, whole=True)
+        elif message.sender is not None and message.message_id != bare(rest):
+            self._end(key)
+            message = self._new(key, whole=True)
         message.message_id = rest
 
-    def _sender(self, key: Key, stamp: bytes, rest: bytes, times: int) -> None:
-        del stamp, times
-        message = self._messages.get(key)
-        if message is not None and message.sender != rest and message.sender is not None:
-            self._born(key)
-            message = None
-        message = message or self._new(key, whole=key in self._asked)
+    def _sender(self, key: Key, message: Message | None, _: bytes, rest: bytes, __: int) -> None:
+        if message is None:
+            message = self._new(key, whole=key in self._asked)
+        elif message.sender == rest:
+            return
+        elif message.sender is not None:
+            self._end(key)
+            message = self._new(key, whole=key in self._asked)
         message.sent_by(rest)
 
-    def _received(self, key: Key, stamp: bytes, rest: bytes, times: int) -> None:
-        del stamp, times
-        said = self._format.received(rest)
-        self._born(key)
+    def _received(self, key: Key, message: Message | None, _: bytes, rest: bytes, __: int) -> None:
+        if message is not None:
+            self._end(key)
         message = self._new(key, whole=True)
-        if said is not None:
-            message.message_id = said.message_id
-            message.named = said.recipients
-            message.sent_by(said.reverse_path)
+        sender, message.named = self._format.received(rest)
+        message.came_with(rest, self._format)
+        message.sent_by(sender)
 
-    def _delivery(self, key: Key, stamp: bytes, rest: bytes, times: int) -> None:
-        self._out.attempts += times
+    def _delivery(
+        self, key: Key, message: Message | None, stamp: bytes, rest: bytes, times: int
+    ) -> None:
+        out = self._out
+        out.attempts += times
         plainly = self._format.sent(rest)
         if plainly is None:
             self._closely(key, stamp, rest, times)
             return
         recipient, relay, reverse_path = plainly
-        message = self._messages.get(key)
         if message is None:
             message = self._known(key)[1]
         if message.sender is None and reverse_path is not None:
-            self._sender(key, stamp, reverse_path, times)
+            message.sent_by(reverse_path)
         if message.named or message.waiting:
             self._arrived(message, recipient, recipient)
+        if stamp != self._stamp:
+            self._turn_to(stamp)
+        domain = recipient[recipient.rfind(b"@") + 1 :]
+        self._arriving[domain, relay, message.sender_domain] += times
         if message.origins:
             recipient = message.origins.get(recipient, recipient)
-        self._out.arrived[recipient] = stamp
-        self._count(stamp, recipient, relay, message, State.SENT, times)
+        out.arrived[recipient] = stamp
+
+    def _turn_to(self, stamp: bytes) -> None:
+        """Count in the hour of *stamp* from now on."""
+        self._stamp, self._hour = stamp, self.clock.hour(stamp)
+        self._arriving = self._arrivals[self._hour]
 
     def _closely(self, key: Key, stamp: bytes, rest: bytes, times: int) -> None:
         attempt = self._format.attempt(rest)
@@ -229,7 +245,7 @@ class Join:
             return
         key, message = self._known(key)
         if attempt.reverse_path is not None and message.sender is None:
-            self._sender(key, stamp, attempt.reverse_path, times)
+            message.sent_by(attempt.reverse_path)
         final, original = attempt.final_recipient, attempt.original_recipient
         relay, _, _ = attempt.relay.partition(b"[")
         counted = State.BOUNCED if attempt.state is State.EXPIRED else attempt.state
@@ -252,7 +268,7 @@ class Join:
         times: int,
     ) -> None:
         if stamp != self._stamp:
-            self._stamp, self._hour = stamp, self.clock.hour(stamp)
+            self._turn_to(stamp)
         domain = recipient[recipient.rfind(b"@") + 1 :]
         self._counts[self._hour, domain, relay, message.sender_domain, state] += times
 
@@ -288,9 +304,10 @@ class Join:
         explained = self._format.explain(attempt)
         original = attempt.original_recipient or message.origins.get(attempt.final_recipient, b"")
         sender = message.sender if attempt.reverse_path is None else attempt.reverse_path
+        host, instance = self._names[key[:2]]
         return Delivery(
-            host=decoded(key[0] or self._host),
-            instance=decoded(key[1]),
+            host=host,
+            instance=instance,
             queue_id=decoded(key[2]),
             final_recipient=decoded(attempt.final_recipient),
             original_recipient=decoded(original),
@@ -311,17 +328,17 @@ class Join:
         reporter = self._format.reporter
         return not sender or (bool(reporter) and sender.startswith(reporter.encode() + b"@"))
 
-    def _expired(self, key: Key, stamp: bytes, *_: object) -> None:
+    def _expired(self, key: Key, _: Message | None, stamp: bytes, *__: object) -> None:
         key, message = self._known(key)
         if not message.waiting:
             self._out.unknown_expiries += 1
         at = self.clock.at(stamp)
         for waited in message.waiting.values():
-            self._out.deliveries.append(replace(waited, state=State.EXPIRED, occurred_at=at))
+            self._out.deliveries.append(waited._replace(state=State.EXPIRED, occurred_at=at))
             self._settled(waited)
         message.waiting = NOBODY
 
-    def _cancelled(self, key: Key, stamp: bytes, *_: object) -> None:
+    def _cancelled(self, key: Key, _: Message | None, stamp: bytes, *__: object) -> None:
         """Fail whoever waited, or was never tried: Exim tells the sender of each."""
         key, message = self._known(key)
         recipients = dict.fromkeys([*message.waiting, *sorted(message.named)])
@@ -332,10 +349,11 @@ class Join:
             self._out.deliveries.append(self._made(key, message, stamp, attempt))
         message.waiting, message.named = NOBODY, frozenset()
 
-    def _gone(self, key: Key, *_: object) -> None:
-        message = self._messages.pop(key, None)
-        if message is not None and message.waiting:
-            self._settle(message)
+    def _gone(self, key: Key, message: Message | None, *_: object) -> None:
+        if message is not None:
+            del self._messages[key]
+            if message.waiting:
+                self._settle(message)
 
     def _settle(self, message: Message) -> None:
         for waited in message.waiting.values():
@@ -352,8 +370,7 @@ def _after(waited: Delivery, delivery: Delivery) -> Delivery:
     if delivery.state is State.EXPIRED and waited.diagnostic_code:
         names = ("status", "diagnostic_code", "command", "remote_mta")
         told = {name: getattr(waited, name) for name in names}
-    return replace(
-        delivery,
+    return delivery._replace(
         **told,
         original_recipient=delivery.original_recipient or waited.original_recipient,
         original_message_id=delivery.original_message_id or waited.original_message_id,

@@ -7,29 +7,25 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import NamedTuple
 
-from mtabounce.logs._events import State
-
-# What one message is known by in a log, as logged: host, instance, queue id.
-Key = tuple[bytes, bytes, bytes]
+from mtabounce.logs._events import LogFormat, State, decoded
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delivery:
+class Delivery(NamedTuple):
     """How an attempt to deliver one message to one recipient ended, with all that is known."""
 
     host: str  # empty: the log does not say
     instance: str
     queue_id: str
     final_recipient: str
+    state: State
+    occurred_at: datetime
     original_recipient: str = ""
     reverse_path: str | None = None  # None: not known; "": the message is a bounce itself
     original_message_id: str = ""
-    state: State
     status: str = ""
     diagnostic_code: str = ""
     command: str = ""
     remote_mta: str = ""
-    occurred_at: datetime
     attempts: int = 1
     first_deferred_at: datetime | None = None  # None: it was never deferred
     reports_itself: bool = False  # a bounce or a report to the postmaster: nobody's fault
@@ -64,6 +60,12 @@ class Joined:
     unknown_expiries: int = 0  # messages that expired and of which no recipient is known
 
 
+def bare(message_id: bytes) -> bytes:
+    """Return *message_id* without its angle brackets; it may have none, or be anything at all."""
+    found = message_id.strip()
+    return found[1:-1] if found[:1] == b"<" and found[-1:] == b">" else found
+
+
 NOBODY: Mapping[bytes, Delivery] = MappingProxyType({})
 _NONE: frozenset[bytes] = frozenset()
 _NOTHING: Mapping[bytes, bytes] = MappingProxyType({})
@@ -72,16 +74,35 @@ _NOTHING: Mapping[bytes, bytes] = MappingProxyType({})
 class Message:
     """What is known of one message that is under way. All bytes are as logged."""
 
-    __slots__ = ("message_id", "named", "origins", "sender", "sender_domain", "waiting")
+    __slots__ = (
+        "_form", "_message_id", "_told", "named", "origins", "sender", "sender_domain", "waiting",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.sender: bytes | None = None  # None: not known
         self.sender_domain = b""
-        self.message_id = b""
+        self._message_id = b""
+        self._told = b""  # the line that has the Message-ID, where nobody asked for it yet
+        self._form: LogFormat | None = None  # of that line
         # Nearly all messages arrive at once: they share these.
         self.waiting = NOBODY  # recipients, for another attempt
         self.named = _NONE  # recipients of whom nothing was heard yet
         self.origins = _NOTHING  # final → original, as an earlier MTA here said
+
+    @property
+    def message_id(self) -> bytes:
+        """The Message-ID without angle brackets; it may be anything at all, or empty: not known."""
+        if self._form is not None:
+            self._message_id, self._form = self._form.message_id(self._told), None
+        return bare(self._message_id)
+
+    @message_id.setter
+    def message_id(self, value: bytes) -> None:
+        self._message_id, self._form = value, None
+
+    def came_with(self, told: bytes, form: LogFormat) -> None:
+        """Note the line *told* of the format *form*, which has the Message-ID."""
+        self._told, self._form = told, form
 
     def wait(self, recipient: bytes, delivery: Delivery) -> None:
         """Let *recipient* wait for another attempt."""
@@ -111,3 +132,15 @@ class Message:
             self.message_id = message.message_id or self.message_id
         if original:
             self.origins = {**self.origins, final: original}
+
+
+class Names(dict[tuple[bytes, bytes], tuple[str, str]]):
+    """Host and instance of a message as text; *host* stands for that of lines that name none."""
+
+    def __init__(self, host: bytes) -> None:
+        super().__init__()
+        self._host = host
+
+    def __missing__(self, place: tuple[bytes, bytes]) -> tuple[str, str]:
+        found = self[place] = (decoded(place[0] or self._host), decoded(place[1]))
+        return found

@@ -17,7 +17,7 @@ STAMP = (
     rb"[A-Z][a-z]{2} {1,2}\d{1,2} \d\d:\d\d:\d\d(?:\.\d{1,9})?"
     rb"|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?"
 )
-HEAD = rb"\n(?:<\d{1,3}>(?:1 )?)?(" + STAMP + rb") (?:<\w+\.\w+> )?(\S{1,255}) "
+HEAD = rb"\n(?:<\d{1,3}>(?:1 )?)?(" + STAMP + rb") (?:<\w+\.\w+> )?"  # the host follows
 # "[pid]: " or RFC 5424's " procid msgid data "; "[ID 197553 mail.info] " is Solaris's.
 BODY = (
     rb"(?:(?:\[\d+\])?: (?:\[ID \d+ \S+\] )?"

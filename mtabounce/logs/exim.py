@@ -13,7 +13,6 @@ from mtabounce.logs._events import (
     Explained,
     Kind,
     LogFormat,
-    Received,
     State,
     decoded,
 )
@@ -27,7 +26,7 @@ _SYSLOG += rb"(?:(?:\[\d+\])?: | (?:\d+|-) \S{1,32} - (?:\xef\xbb\xbf)?)"
 _LINE = re.compile(
     rb"\n(?:" + _SYSLOG + rb")?(" + _LOCAL_STAMP + rb")? ?(?:\[\d+\] )?(" + _ID + rb") "
     # The word that follows the id is Exim's; what others said comes after it.
-    rb"(?:(<=|=>|->|\*\*|==|>>) ([^\n]*)|(Completed|removed by |cancelled by )[^\n]*)"
+    rb"(?:((?:=>|->|\*\*|==|>>) [^\n]*)|<= ([^\n]*)|(Completed|removed by |cancelled by )[^\n]*)"
 )
 # A line that syslog took in pieces: "[1\3] …", the last character of the cut is a slash.
 _PIECE = re.compile(
@@ -94,16 +93,17 @@ def _events(chunk: bytes) -> list[Event]:
         chunk = _PIECE.sub(_Pieces(), chunk)
     found: list[Event] = []
     add = found.append
-    for outer, host, inner, message, flag, rest, word in _LINE.findall(chunk):
+    delivery, received, kinds = Kind.DELIVERY, Kind.RECEIVED, _KINDS
+    for outer, host, inner, message, delivered, told, word in _LINE.findall(chunk):
         stamp = inner or outer
         if not stamp:
             continue
-        if flag == b"<=":
-            add((Kind.RECEIVED, stamp, host, b"", message, rest, 1))
-        elif flag:
-            add((Kind.DELIVERY, stamp, host, b"", message, flag + b" " + rest, 1))
+        if delivered:
+            add((delivery, stamp, (host, b"", message), delivered, 1))
+        elif word:
+            add((kinds[word], stamp, (host, b"", message), b"", 1))
         else:
-            add((_KINDS[word], stamp, host, b"", message, b"", 1))
+            add((received, stamp, (host, b"", message), told, 1))
     return found
 
 
@@ -124,21 +124,27 @@ class _Pieces:
         return b"\n" + head + b"".join(self._heads.pop(head.split()[-1]))
 
 
-def _received(rest: bytes) -> Received | None:
+def _received(rest: bytes) -> tuple[bytes | None, frozenset[bytes]]:
+    path, _, _ = rest.partition(b" ")
+    if b'"' in path or not path:
+        quoted = _RECEIVED_SENDER.match(rest)
+        if quoted is None:
+            return None, _NOT_SAID
+        path = quoted[1]
+    named = _FOR.search(rest) if b" for " in rest else None
+    recipients = frozenset(named[1].split()) if named else _NOT_SAID
+    return b"" if path == b"<>" else path, recipients
+
+
+def _message_id(rest: bytes) -> bytes:
     sender = _RECEIVED_SENDER.match(rest)
     if sender is None:
-        return None
+        return b""
     # The subject (T="…") is the sender's own words: fields are looked for in front of it.
     fields, _, _ = rest[sender.end() :].partition(b' T="')
     _, _, message_id = fields.partition(b" id=")
     message_id, _, _ = message_id.partition(b" ")
-    named = _FOR.search(rest) if b" for " in rest else None
-    path = sender[1]
-    return Received(
-        b"" if path == b"<>" else path,
-        message_id.strip(b"<>"),
-        frozenset(named[1].split()) if named else _NOT_SAID,
-    )
+    return message_id.strip(b"<>")
 
 
 def _sent(rest: bytes) -> tuple[bytes, bytes, bytes | None] | None:
@@ -173,7 +179,7 @@ def _recipients(rest: bytes) -> tuple[bytes, bytes, int]:
     A local part that must be quoted stands there bare, and then quoted as the original: both
     must agree, or else the words of the first are no address.
     """
-    quoted = _QUOTED.search(rest)
+    quoted = _QUOTED.search(rest) if b' <"' in rest else None
     if quoted and _unquoted(quoted[1]) == rest[: quoted.start()]:
         return quoted[1], quoted[1], quoted.end()
     special = _SPECIAL.match(rest)
@@ -235,4 +241,5 @@ FORMAT = LogFormat(
     attempt=_attempt,
     explain=_explain,
     received=_received,
+    message_id=_message_id,
 )

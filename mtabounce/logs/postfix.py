@@ -10,34 +10,25 @@ import re
 from mtabounce.logs._events import Attempt, Event, Explained, Kind, LogFormat, State, decoded
 from mtabounce.logs._syslog import BODY, HEAD, REPEATED, times
 
-_LONG = 64 * 1024  # bytes
 _AGENTS = (b"smtp", b"lmtp", b"local", b"virtual", b"pipe", b"error", b"discard", b"retry")
 _QUEUE_MANAGERS = (b"qmgr", b"nqmgr", b"oqmgr")
 _PROGRAMS = (*_AGENTS, *_QUEUE_MANAGERS, b"cleanup")
-_MARKS = tuple(before + program for program in _PROGRAMS for before in (b"/", b" "))
-_COMMON = (
-    b"/qmgr",
-    b"/smtp",
-    b"/cleanup",
-    b" qmgr",
-    b" smtp[",
-    *(b"/%s[" % one for one in _AGENTS),
-)
+_MARKS = (b": to=", b": from=", b": removed", b"message-id=")  # each line has one, as _LINE says
 _DAEMONS = b"|".join(_PROGRAMS)
 
 # The tag is syslog_name, perhaps with the name of a service, and the program. syslog_name can be
 # anything: an address, postfix-out, mta/submission.
 _LINE = re.compile(
-    HEAD + rb"((?:[^\s/\[\]]{1,64}/){0,4})(" + _DAEMONS + rb")" + BODY + REPEATED
+    HEAD + rb"(\S{1,255} (?:[^\s/\[\]]{1,64}/){0,4})(" + _DAEMONS + rb")" + BODY + REPEATED
     # A short queue id is hexadecimal, a long one is not; NOQUEUE has no message.
     + rb"((?!NOQUEUE)[0-9A-Za-z]{6,25}): (to=|from=|(?:resent-)?message-id=|removed)([^\n]*)"
 )  # fmt: skip
-_KINDS = {
-    **{agent + b"to=": Kind.DELIVERY for agent in _AGENTS},
-    **{manager + b"from=": Kind.SENDER for manager in _QUEUE_MANAGERS},
-    **{manager + b"removed": Kind.GONE for manager in _QUEUE_MANAGERS},
-    b"cleanupmessage-id=": Kind.MESSAGE_ID,
-    b"cleanupresent-message-id=": Kind.MESSAGE_ID,
+_KINDS: dict[bytes, dict[bytes, Kind]] = {
+    b"to=": dict.fromkeys(_AGENTS, Kind.DELIVERY),
+    b"from=": dict.fromkeys(_QUEUE_MANAGERS, Kind.SENDER),
+    b"removed": dict.fromkeys(_QUEUE_MANAGERS, Kind.GONE),
+    b"message-id=": {b"cleanup": Kind.MESSAGE_ID},
+    b"resent-message-id=": {b"cleanup": Kind.MESSAGE_ID},
 }
 # A quoted local part is one unit, whatever it holds. Before Postfix 3.5 nothing was quoted, and a
 # ">" could stand in an address: it ends where the next field follows.
@@ -78,17 +69,17 @@ _WHILE = re.compile(r" while (?:sending|receiving the) ([A-Za-z][A-Za-z ]{2,30})
 
 
 def _looks_like(chunk: bytes) -> bool:
-    # A long stretch of a Postfix log holds each of these; to look for all takes longer.
-    marks = _MARKS if len(chunk) < _LONG else _COMMON
-    return any(mark in chunk for mark in marks)
+    return any(mark in chunk for mark in _MARKS)
 
 
 def _events(chunk: bytes) -> list[Event]:
     found: list[Event] = []
-    kinds, instances, add = _KINDS, _Instances(), found.append
-    delivery, sender, message_id = Kind.DELIVERY, Kind.SENDER, Kind.MESSAGE_ID
-    for stamp, host, tag, daemon, repeated, queue_id, verb, rest in _LINE.findall(chunk):
-        kind = kinds.get(daemon + verb)
+    kinds, places, add = _KINDS, _Places(), found.append
+    delivery, sender = Kind.DELIVERY, Kind.SENDER
+    for stamp, place, daemon, repeated, queue_id, verb, rest in _LINE.findall(chunk):
+        kind = kinds[verb].get(daemon)
+        if kind is None:
+            continue
         count = 1
         if kind is sender:
             path, size, _ = rest.partition(b">, size=")
@@ -96,22 +87,19 @@ def _events(chunk: bytes) -> list[Event]:
                 rest = path[1:]
             else:
                 kind, rest = _sender(rest)
-        elif kind is message_id:
-            rest = _message_id(rest)
-        elif kind is delivery:
-            if repeated:
-                rest, count = rest[:-1], times(repeated)
-        elif kind is None:
-            continue
-        add((kind, stamp, host, instances[tag], queue_id, rest, count))
+        elif repeated and kind is delivery:
+            rest, count = rest[:-1], times(repeated)
+        host, instance = places[place]
+        add((kind, stamp, (host, instance, queue_id), rest, count))
     return found
 
 
-class _Instances(dict[bytes, bytes]):
-    """The instance of each tag: what stands in front of its first slash."""
+class _Places(dict[bytes, tuple[bytes, bytes]]):
+    """Host and instance of each beginning of a line; the instance ends at the first slash."""
 
-    def __missing__(self, tag: bytes) -> bytes:
-        found = self[tag] = tag[: tag.find(b"/")]
+    def __missing__(self, place: bytes) -> tuple[bytes, bytes]:
+        host, _, tag = place.partition(b" ")
+        found = self[place] = (host, tag[: tag.find(b"/")])
         return found
 
 
@@ -120,12 +108,6 @@ def _sender(rest: bytes) -> tuple[Kind, bytes]:
     if found is None:
         return Kind.SENDER, rest.partition(b">")[0].lstrip(b"<")
     return (Kind.SENDER if found[2] == b"size=" else Kind.EXPIRED), found[1]
-
-
-def _message_id(rest: bytes) -> bytes:
-    """Return it without its angle brackets; it may have none, or be anything at all."""
-    rest = rest.strip()
-    return rest[1:-1] if rest[:1] == b"<" and rest[-1:] == b">" else rest
 
 
 def _sent(rest: bytes) -> tuple[bytes, bytes, bytes | None] | None:
