@@ -6,15 +6,16 @@ of it or nothing. What is damaged later is set aside, not lost.
 """
 
 import asyncio
+import errno
 import hashlib
 import json
 import logging
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from itertools import count
 from pathlib import Path
-from time import time_ns
+from time import time, time_ns
 
 from prometheus_client import Counter, Gauge
 
@@ -26,6 +27,10 @@ WAITING = Gauge("mtabounce_spool_inputs", "Inputs that wait on disk for the data
 MAX_OCTETS = 2**30  # of the whole spool
 _READY = ".input"
 _DAMAGED = ".damaged"
+_DRAFT = ".draft"
+_OLD = 3600.0  # seconds after which nobody writes a draft any more
+_BATCH = 100  # inputs that are handed on for one COMMIT
+_BATCH_OCTETS = 8 * 2**20
 log = logging.getLogger(__name__)
 
 Accept = Callable[[RawInput], Awaitable[None]]
@@ -40,20 +45,31 @@ class Spool:
         self._pause = pause  # seconds between looks
         self._numbers = count()
         self._octets = 0
+        self._failed = ""  # why nothing is written any more; "": all is well
 
     async def keep(self, raw: RawInput) -> None:
         """Return once *raw* is on disk. Raises TryAgainLater where it cannot be."""
+        if self._failed:
+            raise TryAgainLater(self._failed)
         try:
             await asyncio.to_thread(self._write, raw)
         except OSError as error:
-            raise TryAgainLater(f"the spool cannot be written: {error.strerror}") from error
+            why = f"the spool cannot be written: {error.strerror}"
+            if error.errno == errno.EIO:
+                # What the system calls written after that may be lost all the same.
+                self._failed = f"{why}; it is not used again before a restart"
+                log.critical("spool: %s; look at the disk", self._failed)
+            raise TryAgainLater(why) from error
         SPOOLED.inc()
         WAITING.inc()
 
     async def run(self) -> None:
         """Hand on what is there, oldest first, again and again, until cancelled."""
         while True:
-            await self.drain()
+            try:
+                await self.drain()
+            except OSError as error:
+                log.error("spool: %s: %s", error.filename, error.strerror)  # noqa: TRY400
             await asyncio.sleep(self._pause)
 
     async def drain(self) -> None:
@@ -61,29 +77,37 @@ class Spool:
         paths = await asyncio.to_thread(self._waiting)
         WAITING.set(len(paths))
         self._octets = await asyncio.to_thread(_octets, paths)
-        for path in paths:
-            raw = await asyncio.to_thread(_read, path)
-            if raw is None:
-                log.error("spool: %s is damaged, and set aside", path.name)
-                path.rename(path.with_suffix(_DAMAGED))
-                continue
-            try:
-                await self._accept(raw)
-            except StoreUnavailable:
+        while paths:
+            batch, paths = await asyncio.to_thread(_batch, paths)
+            if not await self._hand_on(batch):
                 return
-            path.unlink()
-            WAITING.dec()
+
+    async def _hand_on(self, batch: Sequence[tuple[Path, RawInput]]) -> bool:
+        """Hand on *batch* in its order, for one COMMIT; return whether all was taken."""
+        answers = await asyncio.gather(
+            *(self._accept(raw) for _, raw in batch), return_exceptions=True
+        )
+        for (path, _), answer in zip(batch, answers, strict=True):
+            if answer is None:
+                path.unlink()
+                WAITING.dec()
+            elif not isinstance(answer, StoreUnavailable):
+                raise answer
+        return not any(answers)
 
     def _waiting(self) -> list[Path]:
+        for draft in self._folder.glob(f"*{_DRAFT}"):
+            if time() - draft.stat().st_mtime > _OLD:  # its process was killed meanwhile
+                draft.unlink(missing_ok=True)
         return sorted(self._folder.glob(f"*{_READY}"))
 
     def _write(self, raw: RawInput) -> None:
         packed = _packed(raw)
         if self._octets + len(packed) > MAX_OCTETS:
-            raise OSError(None, "it is full")
+            raise OSError(errno.ENOSPC, "it is full")
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         name = f"{time_ns():020d}-{os.getpid()}-{next(self._numbers):06d}"
-        draft = self._folder / f"{name}.draft"
+        draft = self._folder / f"{name}{_DRAFT}"
         try:
             with draft.open("xb") as file:
                 file.write(packed)
@@ -109,25 +133,46 @@ def _octets(paths: list[Path]) -> int:
     return sum(path.stat().st_size for path in paths)
 
 
+def _batch(paths: list[Path]) -> tuple[list[tuple[Path, RawInput]], list[Path]]:
+    """Return what the first of *paths* hold, and the other paths; set aside what is damaged."""
+    batch: list[tuple[Path, RawInput]] = []
+    octets = 0
+    for number, path in enumerate(paths):
+        if len(batch) == _BATCH or octets > _BATCH_OCTETS:
+            return batch, paths[number:]
+        raw = _read(path)
+        if raw is None:
+            log.error("spool: %s is damaged, and set aside", path.name)
+            path.rename(path.with_suffix(_DAMAGED))
+            continue
+        batch.append((path, raw))
+        octets += len(raw.content)
+    return batch, []
+
+
 def _packed(raw: RawInput) -> bytes:
     head = {
         "source": raw.source,
         "received_at": raw.received_at.isoformat(),
         "peer": raw.peer,
         "trusted": raw.trusted,
-        "size": len(raw.content),
-        "sha256": hashlib.sha256(raw.content).hexdigest(),
     }
-    return json.dumps(head).encode() + b"\n" + raw.content
+    told = json.dumps(head).encode() + b"\n" + raw.content
+    return _digest(told) + b"\n" + told
+
+
+def _digest(told: bytes) -> bytes:
+    return hashlib.sha256(told).hexdigest().encode()
 
 
 def _read(path: Path) -> RawInput | None:
     """Return what is in the file; None where it is not as it was written."""
-    head, _, content = path.read_bytes().partition(b"\n")
+    digest, _, told = path.read_bytes().partition(b"\n")
+    if digest != _digest(told):
+        return None
+    head, _, content = told.partition(b"\n")
     try:
         said = json.loads(head)
-        if said["sha256"] != hashlib.sha256(content).hexdigest():
-            return None
         return RawInput(
             source=said["source"],
             content=content,

@@ -112,25 +112,6 @@ async def test_what_comes_while_the_database_is_away_is_kept_and_handed_on_in_or
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("cut", [0, 1, 60, -1, -5])
-async def test_truncated_file_is_set_aside_and_the_others_are_handed_on(tmp_path, cut):
-    taken = []
-
-    async def accept(one):
-        taken.append(one.content)
-
-    spool = Spool(tmp_path, accept)
-    for number in range(3):
-        await spool.keep(raw(number))
-    second = sorted(tmp_path.iterdir())[1]
-    second.write_bytes(second.read_bytes()[:cut])
-
-    await spool.drain()
-
-    assert taken == [raw(0).content, raw(2).content]
-    assert [path.suffix for path in tmp_path.iterdir()] == [".damaged"]
-
-
 async def test_file_that_was_not_finished_is_never_handed_on(tmp_path):
     (tmp_path / "1.draft").write_bytes(b"{")
 
