@@ -3,6 +3,7 @@
 import asyncio
 import json
 from datetime import UTC, datetime
+from itertools import permutations
 
 import pytest
 
@@ -61,12 +62,14 @@ async def test_event_becomes_one_bounce_however_often_it_comes(
 ):
     webhooks = Webhooks(OPEN, inbox.append, Spool(tmp_path, inbox.append))
     async with serving(before=webhooks.before) as ask:
-        bodies = [json.dumps([EVENT | {"sg_event_id": str(number)}]) for number in range(50)]
+        bodies = [json.dumps([EVENT | {"sg_event_id": str(number)}]) for number in range(500)]
         answers = await asyncio.gather(*(ask("POST", PATH, body) for body in bodies))
     await worked(connecting)
 
     assert {(status, str(said)) for status, said, _ in answers} == {(200, "{'data': True}")}
-    assert await rows(conn, "SELECT count(*) FROM mtabounce.inputs WHERE state = 'done'") == [(50,)]
+    assert await rows(conn, "SELECT count(*) FROM mtabounce.inputs WHERE state = 'done'") == [
+        (500,)
+    ]
     (found,) = await rows(
         conn,
         "SELECT recipient, b.type, reason, observations, sources, campaign, meta->>'native_code'"
@@ -74,6 +77,40 @@ async def test_event_becomes_one_bounce_however_often_it_comes(
     )
     assert found[:4] == ("ada@example.com", "hard", "user_unknown", 1)
     assert found[4:6] == (["webhook:sendgrid"], EVENT["X-Listmonk-Campaign"])
+
+
+async def test_order_in_which_events_come_makes_no_difference(
+    serving, inbox, connecting, conn, tmp_path
+):
+    now = int(datetime.now(UTC).timestamp())
+    told = [
+        {"type": "soft", "reply": "452 4.2.2 mailbox full", "at": now - 300},
+        {"type": "deferred", "reply": "451 4.7.1 later", "at": now - 200},
+        {"type": "hard", "reply": "550 5.1.1 no such user", "at": now - 100},
+        {"type": "delivered", "at": now - 50},
+    ]
+    orders = list(permutations(range(4)))
+    webhooks = Webhooks(
+        {"generic": WebhookSettings(auth="none")}, inbox.append, Spool(tmp_path, inbox.append)
+    )
+    async with serving(before=webhooks.before) as ask:
+        for number, order in enumerate(orders):
+            for place in order:
+                event = told[place] | {
+                    "email": f"r{number}@example.com",
+                    "message_id": f"m{number}",
+                }
+                await ask("POST", "/webhooks/service/generic", json.dumps(event))
+    await worked(connecting)
+
+    found = await rows(
+        conn,
+        "SELECT type, reason, status, reply_code, fault, observations, trust, last_seen_at"
+        " FROM mtabounce.bounces ORDER BY recipient",
+    )
+    assert len(found) == len(orders)
+    assert len(set(found)) == 1
+    assert found[0][:2] == ("hard", "user_unknown")
 
 
 async def test_events_of_one_batch_on_one_recipient_are_bounces_of_their_own(
