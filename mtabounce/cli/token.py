@@ -29,7 +29,8 @@ def command() -> None:
     type=click.Choice(tokens.SCOPES),
     multiple=True,
     required=True,
-    help="What it may: read, ingest (post bounces), admin (everything). Can be repeated.",
+    help="What it may: read, ingest (post bounces), sign (get return paths), admin (everything)."
+    " Can be repeated.",
 )
 @click.pass_obj
 def create(config: Path | None, username: str, scopes: tuple[str, ...]) -> None:

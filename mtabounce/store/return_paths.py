@@ -31,6 +31,18 @@ def id_for(conn: Connection[Any], recipient: str, campaign: str) -> int:
         return number
 
 
+async def sign(
+    conn: AsyncConnection[Any], emails: Collection[str], campaign: str
+) -> dict[str, str]:
+    """
+    Return the return path for a mail to each of *emails* (normalized), of *campaign*.
+
+    Raises RaiseException where there is no key, CheckViolation where one is no address.
+    """
+    args = {"emails": sorted(emails), "campaign": campaign}
+    return dict(await (await conn.execute(SQL["sign"], args)).fetchall())
+
+
 async def made_for(conn: AsyncConnection[Any], ids: Collection[int]) -> dict[int, MadeFor]:
     """Return what the return paths of the numbers *ids* were made for, where it is known."""
     async with conn.cursor(row_factory=class_row(MadeFor)) as cursor:

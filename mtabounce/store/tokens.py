@@ -13,7 +13,7 @@ from psycopg.rows import class_row
 from mtabounce.store.statements import statements
 
 SQL = statements("tokens")
-SCOPES = ("read", "ingest", "admin")
+SCOPES = ("read", "ingest", "sign", "admin")
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,11 @@
 -- name: id_for
 SELECT mtabounce.return_path_id(%(recipient)s, %(campaign)s);
 
+-- name: sign
+-- Sorted by the caller, so that two never wait for each other in a circle.
+SELECT email, mtabounce.return_path(email, %(campaign)s)
+  FROM unnest(%(emails)s::text[]) AS email;
+
 -- name: made_for
 SELECT id, recipient, campaign
   FROM mtabounce.return_paths

@@ -279,7 +279,7 @@ CREATE TABLE mtabounce.api_tokens (
     scopes text[] NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     revoked_at timestamp with time zone,
-    CONSTRAINT api_tokens_scopes_check CHECK ((scopes <@ ARRAY['read'::text, 'ingest'::text, 'admin'::text])),
+    CONSTRAINT api_tokens_scopes_check CHECK ((scopes <@ ARRAY['read'::text, 'ingest'::text, 'sign'::text, 'admin'::text])),
     CONSTRAINT api_tokens_token_hash_check CHECK ((octet_length(token_hash) = 32))
 );
 

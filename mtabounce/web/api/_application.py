@@ -24,8 +24,8 @@ DESCRIPTION = """
 What is known of bounces and recipients, and whom not to mail.
 
 Make a token with `mtabounce token create NAME --scope read`, and send it with each request:
-`curl -u NAME:TOKEN`, or `Authorization: Bearer TOKEN`. The scope `ingest` posts bounces, `admin`
-does everything.
+`curl -u NAME:TOKEN`, or `Authorization: Bearer TOKEN`. The scope `ingest` posts bounces, `sign`
+gets return paths, `admin` does everything.
 
 Lists come in pages: `next` of one is the `cursor` of the following one. An error is
 `{"message": "…"}`; after 429 and 503 the header `Retry-After` says when to come back.
