@@ -55,6 +55,7 @@ def read(content: bytes, names: HeaderNames = _DEFAULT_NAMES) -> Reading:
         parser=name if reports else "",
         fingerprint=_fingerprint(mail, content),
         relayed=mail.relayed,
+        return_paths=mail.return_paths if reports else (),
     )
 
 

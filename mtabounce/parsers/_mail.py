@@ -7,6 +7,7 @@ from functools import cached_property
 from itertools import islice
 from typing import Any
 
+from mtabounce.address import parse
 from mtabounce.mime import Headers, Message, Part
 from mtabounce.model import Action, Outcome, Report
 from mtabounce.parsers._dates import parse_date
@@ -56,6 +57,7 @@ _CHALLENGED = re.compile(
     r"|challenge[-/ ]response|to be added to (?:my|the recipient's) (?:guest|allow|white) ?list"
 )
 _FORWARD = re.compile(r"(?i)\s*(?:fwd?|wg|tr|doorst|i)\s*:")
+_MAIL_FROM = re.compile(r"(?im)^original-mail-from:[ \t]*(\S{1,320})")  # RFC 5965 §3.2
 _MESSAGE_ID = re.compile(r"<?([^<>\s]+@[^<>\s]*|[^<>\s]+)>?")
 _OWN_RECEIVED = re.compile(
     rb"(?i)\s*(?:by \S+ \(Postfix\)\s+id "  # Postfix's own; a user's says (Postfix, from userid)
@@ -182,18 +184,33 @@ class Mail(Message):
         return not received or not all(map(_OWN_RECEIVED.match, received))
 
     @cached_property
+    def returned_headers(self) -> Headers | None:
+        """The headers of the mail that is returned; None where it is not."""
+        if self.returned is not None:
+            return Headers(_head_of(self.returned))
+        return self.quoted_headers if self.prose[1] else None
+
+    @cached_property
     def sent_to(self) -> str:
         """The To header of the mail that is returned; "" where it is not."""
-        if self.returned is not None:
-            return Headers(_head_of(self.returned)).get(b"to")
-        return self.quoted_headers.get(b"to") if self.prose[1] else ""
+        headers = self.returned_headers
+        return "" if headers is None else headers.get(b"to")
+
+    @cached_property
+    def return_paths(self) -> tuple[str, ...]:
+        """The return paths that the returned mail had: by its header, and as a complaint says."""
+        headers = self.returned_headers
+        texts = [] if headers is None else [headers.get(b"return-path")]
+        for part in self.parts:
+            if part.type == "message/feedback-report":
+                texts += _MAIL_FROM.findall(part.text)[:1]
+        return tuple(path for text in texts if text and (path := parse(text)))
 
     @cached_property
     def original(self) -> dict[str, Any]:
         """The fields of a report that the returned headers give."""
-        if self.returned is not None:
-            return self.original_of(Headers(_head_of(self.returned)))
-        return self.original_of(self.quoted_headers) if self.prose[1] else {}
+        headers = self.returned_headers
+        return {} if headers is None else self.original_of(headers)
 
     @cached_property
     def quoted_headers(self) -> Headers:

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, Field, model_validator
 from mtabounce.address import domain_of, normalize
 from mtabounce.config import Duration, SecretFile, Section
 from mtabounce.correlate import Observation, ReturnPath
-from mtabounce.model import RawInput, Trust
+from mtabounce.model import Judged, RawInput, Trust
 from mtabounce.store import return_paths as store
 from mtabounce.verp import (
     ALPHABET,
@@ -121,16 +121,31 @@ def today() -> int:
 
 
 async def look_up(
-    conn: AsyncConnection[Any], ring: Keyring, raw: Sequence[RawInput]
+    conn: AsyncConnection[Any],
+    ring: Keyring,
+    raw: Sequence[RawInput],
+    judged: Sequence[Judged | str],
 ) -> list[tuple[ReturnPath, ...]]:
-    """Return for each of *raw* what the addresses that it was sent to tell."""
-    checked = [[(path, _check(ring, path, one)) for path in one.forward_paths] for one in raw]
+    """
+    Return for each of *raw* what the addresses tell that it was sent to.
+
+    So do those that it names itself as the return path of the mail it is about, as *judged* says:
+    who knows one that is signed has had the mail.
+    """
+    checked = [
+        [(path, _check(ring, path, one)) for path in dict.fromkeys((*one.forward_paths, *named))]
+        for one, named in zip(raw, map(_named, judged), strict=True)
+    ]
     ids = {check.number for paths in checked for _, check in paths if check.is_proof}
     known = await store.made_for(conn, ids) if ids else {}
     return [
         tuple(told for path, check in paths if (told := _told(path, check, known)))
         for paths in checked
     ]
+
+
+def _named(judged: Judged | str) -> tuple[str, ...]:
+    return () if isinstance(judged, str) else judged.reading.return_paths
 
 
 def count_strangers(paths: Sequence[ReturnPath], observations: Iterable[Observation]) -> None:

@@ -113,7 +113,7 @@ async def judged_again(
     async with await connect() as conn:
         while batch := await before.inputs_to_judge(conn, selection, after, BATCH):
             judged = await judging.judge([(one.source, one.content) for one in batch])
-            paths = await look_up(conn, ring, batch)
+            paths = await look_up(conn, ring, batch, judged)
             work = list(zip(batch, judged, paths, strict=True))
             if write:
                 async with conn.transaction():

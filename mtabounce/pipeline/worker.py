@@ -155,7 +155,7 @@ class Worker:
         if not claimed:
             return 0
         judged = await self._judging.judge([(one.source, one.content) for one in claimed])
-        paths = await return_paths.look_up(conn, self._ring, claimed)
+        paths = await return_paths.look_up(conn, self._ring, claimed, judged)
         work = list(zip(claimed, judged, paths, strict=True))
         try:
             done = await self._record_all(conn, work)

@@ -172,6 +172,71 @@ async def test_bounce_to_the_right_path_is_proven_and_has_its_campaign(sign, rec
     ]
 
 
+ARF = """\
+From: fbl@provider.example
+Message-ID: <arf@provider.example>
+Content-Type: multipart/report; report-type=feedback-report; boundary=b
+
+--b
+Content-Type: message/feedback-report
+
+Feedback-Type: abuse
+User-Agent: Provider/1
+Version: 1
+Original-Mail-From: <{path}>
+Original-Rcpt-To: redacted
+
+--b
+Content-Type: text/rfc822-headers
+
+Message-ID: <1@lists.example.org>
+To: redacted
+
+--b--
+"""
+
+
+def wrapped(path):
+    local, _, domain = path.partition("@")
+    return f"SRS0=HHH=TT={domain}={local}@forwarder.example"
+
+
+@pytest.mark.parametrize("way", [str, str.upper, wrapped])
+async def test_return_path_that_the_returned_mail_had_proves_as_much(sign, receive, bounces, way):
+    path = way(sign("ann@example.net", "spring"))
+    content = dsn("ann@example.net", header=f"Return-Path: <{path}>")
+
+    await receive((content, "bounces@mailbox.example"))
+
+    assert [(row["recipient"], row["trust"], row["campaign"]) for row in bounces()] == [
+        ("ann@example.net", "proven", "spring")
+    ]
+
+
+async def test_complaint_that_hides_its_recipient_is_told_by_the_return_path(
+    sign, receive, bounces, sync
+):
+    path = sign("ann@example.net", "spring")
+
+    await receive((ARF.format(path=path).encode(), "fbl@example.org"))
+
+    assert [(row["recipient"], row["trust"]) for row in bounces()] == [
+        ("ann@example.net", "proven")
+    ]
+    assert sync.execute("SELECT type FROM bounces").fetchone() == ("complaint",)
+
+
+@pytest.mark.parametrize("spoil", ["forged", "somebody else"])
+async def test_spoilt_path_of_the_returned_mail_proves_nothing(sign, receive, bounces, spoil):
+    path = sign("ann@example.net", "spring")
+    path = path.replace("-", "x-", 1) if spoil == "forged" else path
+    recipient = "ann@example.net" if spoil == "forged" else "victim@example.net"
+
+    await receive((dsn(recipient, header=f"Return-Path: <{path}>"), "b@mailbox.example"))
+
+    assert [(row["recipient"], row["trust"]) for row in bounces()] == [(recipient, "claimed")]
+
+
 async def test_other_recipient_is_only_a_claim(sign, receive, bounces):
     before = counted("other_recipient")
 
