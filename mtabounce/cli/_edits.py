@@ -14,7 +14,10 @@ from mtabounce.errors import UsageError
 
 BEGIN = "# BEGIN mtabounce: mtabounce setup --undo takes this away"
 END = "# END mtabounce"
-_BLOCK = re.compile(rf"^{re.escape(BEGIN)}\n.*?^{END}\n", re.MULTILINE | re.DOTALL)
+_CUT = f"{BEGIN}, and the line end before it"  # where the file ended without one
+_BLOCK = re.compile(
+    rf"(?:\n{re.escape(_CUT)}|^{re.escape(BEGIN)})\n.*?^{END}\n", re.MULTILINE | re.DOTALL
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +85,18 @@ def _base(edit: Edit) -> str:
     if not edit.is_new:
         if text is None:
             raise UsageError(f"{edit.path}: there is no such file")
-        text = without(text)
-        return text if text.endswith("\n") or not text else f"{text}\n"
+        return without(text)
     if text is not None and BEGIN not in text:
         raise UsageError(f"{edit.path}: is there already, and not made by mtabounce")
     return "#!/bin/sh\n" if edit.mode & 0o100 else ""
 
 
 def _with(text: str, edit: Edit) -> str:
-    found = list(edit.after.finditer(text)) if edit.after else []
-    place = found[-1].end() if found else len(text)
+    whole = text if text.endswith("\n") or not text else f"{text}\n"
+    found = list(edit.after.finditer(whole)) if edit.after else []
+    place = found[-1].end() if found else len(whole)
+    if place > len(text):
+        return whole + edit.block.replace(BEGIN, _CUT, 1)
     return text[:place] + edit.block + text[place:]
 
 

@@ -52,6 +52,21 @@ def contents(folder):
     return {path: path.read_text() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
+@pytest.mark.parametrize("tail", ["", "myorigin = x", "transport_maps = hash:/x,\n  hash:/y"])
+def test_file_without_a_last_line_end_is_as_it_was(run, postfix, tail):
+    (postfix / "main.cf").write_text(MAIN + tail)
+    before = contents(postfix)
+
+    run("postfix", postfix, "--apply")
+    run("postfix", postfix, "--apply")
+    made = contents(postfix)[postfix / "main.cf"]
+    assert made.startswith(MAIN[:40])
+    assert not tail or f"{tail}\n" in made
+    run("postfix", postfix, "--undo")
+
+    assert contents(postfix) == before
+
+
 @pytest.mark.parametrize("way", ["smtp", "lmtp", "pipe"])
 @pytest.mark.parametrize("server", ["postfix", "exim"])
 def test_changes_are_made_and_taken_back_to_the_byte(run, postfix, exim, server, way):
