@@ -2,7 +2,8 @@
 listmonk's bounce API, one for one: paths, checks in their order, answers, paging.
 
 Other than there, 200 comes when a bounce is durable, and none is lost: who is not known yet is
-made known, and a campaign that is no UUID is kept in ``meta``.
+made known, a campaign that is no UUID is kept in ``meta``, and the example of its documentation,
+which lacks a quote, is taken.
 """
 
 import json
@@ -219,9 +220,11 @@ def read_bounce(body: bytes) -> dict[str, Any]:
 
 def _fields(body: bytes) -> dict[str, Any]:
     try:
-        given = json.loads(body, parse_constant=_refuse_constant)
+        given = _json_of(body)
     except (ValueError, RecursionError) as error:
-        raise Refused(400, f"Invalid data:{error}") from None
+        given = _mended(body)
+        if given is None:
+            raise Refused(400, f"Invalid data:{error}") from None
     if not isinstance(given, dict):
         raise Refused(400, "Invalid data:expected an object")
     bounce = {name: "" if given.get(name) is None else given[name] for name in _TEXTS}
@@ -231,6 +234,28 @@ def _fields(body: bytes) -> dict[str, Any]:
     if bounce["created_at"] and not _RFC3339.fullmatch(bounce["created_at"]):
         raise Refused(400, "Invalid data:created_at is no time of RFC 3339")
     return bounce | {"meta": {} if given.get("meta") is None else given["meta"]}
+
+
+def _json_of(body: bytes) -> Any:
+    return json.loads(body, parse_constant=_refuse_constant)
+
+
+def _mended(body: bytes) -> dict[str, Any] | None:
+    """
+    Return what a body says whose last field, meta, lacks only the quote at its end.
+
+    So does the example in listmonk's documentation, from which scripts are made; None: it is
+    broken in another way.
+    """
+    head, brace, rest = body.rpartition(b"}")
+    if not brace or rest.strip():
+        return None
+    try:
+        given = _json_of(head + b'"}')
+    except (ValueError, RecursionError):
+        return None
+    last = list(given)[-1:] if isinstance(given, dict) else []
+    return given if last == ["meta"] and isinstance(given["meta"], str) else None
 
 
 def _refuse_constant(word: str) -> None:

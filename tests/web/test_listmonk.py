@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import http.client
 import json
 from contextlib import asynccontextmanager
 
@@ -123,8 +124,12 @@ REFUSED = [
     ({"subscriber_uuid": UUID, "email": "x", "type": "hard"}, "Invalid email."),
     ({"email": "a@b.org"}, "Invalid fields: type"),
     ({"email": "a@b.org", "type": "Hard"}, "Invalid fields: type"),
-    # The documented example lacks the quote that ends its meta.
-    (json.dumps({**GOOD, "meta": '{"additional": "info"}'})[:-2] + "}", "Invalid data:"),
+    # The documented example lacks the quote that ends its meta; so much is mended, and no more.
+    (json.dumps({**GOOD, "meta": "text"})[:-2], "Invalid data:"),
+    ('{"type": "hard", "email": "a@b.org}', "Invalid data:"),
+    ('{"email": "a@b.org", "type": "hard", "meta": {"a": "b}', "Invalid data:"),
+    ('{"email": "a@b.org", "type": "hard", "meta": "a", "source": "x}', "Invalid data:"),
+    ('["a", "meta}', "Invalid data:"),
 ]
 
 
@@ -264,3 +269,73 @@ async def test_everybody_with_a_bounce_can_be_blocklisted(calling, connecting, c
         "SELECT actor, action FROM mtabounce.decisions WHERE action = 'add'"
     )
     assert await cursor.fetchall() == [("api", "add")]
+
+
+async def test_filters_take_what_numbers_there_are(calling, connecting):
+    async with calling() as call:
+        for name, campaign in (("u0", UUID), ("u1", UUID), ("u2", "")):
+            bounce = {"email": f"{name}@mail.com", "type": "soft", "campaign_uuid": campaign}
+            await call("POST", "/webhooks/bounce", bounce)
+        await worked(connecting)
+        _, said = await call("GET", "/api/bounces?order_by=campaign_name&order=asc")
+        found = said["data"]["results"]
+        number, owner = found[0]["campaign"]["id"], found[0]["subscriber_id"]
+
+        async def total(query):
+            status, said = await call("GET", f"/api/bounces?{query}")
+            assert status == 200
+            return said["data"]["total"]
+
+        assert found[-1]["campaign"] is None
+        assert await total(f"campaign_id={number}") == 2
+        assert await total(f"campaign_id={number + 1}") == 0
+        assert await total("campaign_id=0") == 3
+        assert await total("source=nothing") == 0
+        for query, per_page in (("per_page=0", 20), ("per_page=x", 20), ("per_page=1000", 1000)):
+            _, said = await call("GET", f"/api/bounces?{query}")
+            assert (said["data"]["total"], said["data"]["per_page"]) == (3, per_page)
+        for path in ("/api/subscribers/x/bounces", "/api/subscribers/0/bounces"):
+            for method in ("GET", "DELETE"):
+                assert await call(method, path) == (400, {"message": "invalid ID"})
+        assert await call("GET", "/api/subscribers/999/bounces") == (200, {"data": []})
+        assert await call("DELETE", "/api/subscribers/999/bounces") == (200, {"data": True})
+        _, mine = await call("GET", f"/api/subscribers/{owner}/bounces")
+        assert [one["email"] for one in mine["data"]] == [found[0]["email"]]
+        assert await call("DELETE", "/api/bounces?all=TRUE&id=x") == (200, {"data": True})
+        assert await total("") == 0
+
+
+MAY_NOT = b'{"message":"permission denied: %b"}\n'
+EXACTLY = [
+    ("POST", "/webhooks/bounce", json.dumps(GOOD), 200, b'{"data":true}\n'),
+    (
+        "POST",
+        "/webhooks/bounce",
+        "{}",
+        400,
+        b'{"message":"Invalid fields: email / subscriber_uuid"}\n',
+    ),
+    ("GET", "/api/bounces", None, 403, MAY_NOT % b"bounces:get"),
+    ("DELETE", "/api/bounces/1", None, 403, MAY_NOT % b"bounces:manage"),
+    ("PUT", "/api/bounces/blocklist", None, 403, MAY_NOT % b"bounces:manage"),
+]
+
+
+async def test_answers_are_listmonks_to_the_octet(calling, database_url):
+    with connect_sync(database_url, application_name="test") as conn:
+        may_post = basic("poster", create(conn, "poster", ["ingest"]))
+    async with calling() as call:
+
+        def ask(method, path, body, headers):
+            connection = http.client.HTTPConnection(call.ask.address.removeprefix("http://"))
+            connection.request(method, path, body, headers)
+            answer = connection.getresponse()
+            said = answer.status, answer.getheader("content-type"), answer.read()
+            connection.close()
+            return said
+
+        for method, path, body, status, content in EXACTLY:
+            said = await asyncio.to_thread(ask, method, path, body, may_post)
+            assert said == (status, "application/json", content), path
+        said = await asyncio.to_thread(ask, "GET", "/api/bounces", None, {})
+        assert said == (403, "application/json", b'{"message":"invalid session"}\n')
