@@ -34,6 +34,7 @@ from mtabounce.sources.receiver import Receiver
 from mtabounce.sources.tailer import Tailer
 from mtabounce.store.connection import connect, open_pool, open_pool_sync
 from mtabounce.store.embedded import Embedded
+from mtabounce.store.health import PROBE
 from mtabounce.store.migrate import prepare
 from mtabounce.store.partitions import ensure_partitions
 from mtabounce.store.state import state_directory
@@ -327,7 +328,8 @@ class _Daemon:
     async def _troubles(self) -> dict[str, str]:
         try:
             async with asyncio.timeout(3), await self._connector("ready")() as conn:
-                await conn.execute("SELECT 1")
+                with unavailable():
+                    await conn.execute(PROBE)
         except StoreUnavailable as error:
             return {"database": str(error)}
         except TimeoutError:

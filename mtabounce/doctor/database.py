@@ -2,10 +2,14 @@
 
 from collections.abc import Iterator
 
+from psycopg.errors import InsufficientPrivilege
+
 from mtabounce.doctor._check import Check, Finding, Level, Patient
 from mtabounce.errors import ConfigError, StoreUnavailable
 from mtabounce.store.connection import connect_sync, server_name
+from mtabounce.store.health import PROBE
 from mtabounce.store.state import state_directory
+from mtabounce.store.unavailable import unavailable
 from mtabounce.store.version import status
 
 _TITLE = "database"
@@ -28,7 +32,21 @@ def _run(patient: Patient) -> Iterator[Finding]:
     kind = "PostgreSQL" if settings.database.url else "embedded PostgreSQL"
     number = str(version[0]).partition(" ")[0] if version else "of an unknown version"
     yield Finding(_TITLE, Level.OK, f"{kind} {number} at {server_name(patient.url)}")
-    yield _schema(patient.url)
+    schema = _schema(patient.url)
+    yield schema
+    if schema.level is Level.OK:
+        yield from _writing(patient.url)
+
+
+def _writing(url: str) -> Iterator[Finding]:
+    try:
+        with unavailable(), connect_sync(url, application_name="mtabounce doctor") as conn:
+            conn.execute(PROBE)
+    except StoreUnavailable as error:
+        mend = "free space on its disk, or end what makes it read-only"
+        yield Finding(_TITLE, Level.FAIL, f"cannot be written to: {error}", mend)
+    except InsufficientPrivilege:
+        return  # whoever asks may only read
 
 
 def _schema(url: str) -> Finding:

@@ -1,6 +1,8 @@
 """The HTTP application: health, readiness and metrics."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from time import monotonic
 
 from prometheus_client import CONTENT_TYPE_LATEST, disable_created_metrics, generate_latest
 from starlette.applications import Starlette
@@ -10,6 +12,7 @@ from starlette.routing import Route
 
 disable_created_metrics()  # a second series for each, of no use to anybody
 
+AGAIN = 1.0  # seconds for which an answer about troubles is good
 Troubles = Callable[[], Awaitable[dict[str, str]]]
 Ailments = Callable[[], dict[str, str]]
 
@@ -23,10 +26,11 @@ def application(
     *ailments* names parts that are not well while all else works: who sends mail or webhooks here
     need not go elsewhere for them.
     """
+    remembered = _Remembered(troubles)
 
     async def readyz(request: Request) -> Response:
         del request
-        found = await troubles()
+        found = await remembered.troubles()
         told = {"ready": not found, "troubles": found, "ailments": ailments()}
         return JSONResponse(told, 503 if found else 200)
 
@@ -38,6 +42,23 @@ def application(
             *more,
         ]
     )
+
+
+class _Remembered:
+    """Asks for troubles once a second at most, whoever asks here: strangers may."""
+
+    def __init__(self, troubles: Troubles) -> None:
+        self._ask = troubles
+        self._lock = asyncio.Lock()
+        self._found: dict[str, str] = {}
+        self._until = 0.0  # by the monotonic clock
+
+    async def troubles(self) -> dict[str, str]:
+        async with self._lock:
+            if monotonic() >= self._until:
+                self._found = await self._ask()
+                self._until = monotonic() + AGAIN
+            return self._found
 
 
 async def healthz(request: Request) -> Response:

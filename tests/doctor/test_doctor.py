@@ -286,3 +286,17 @@ def test_command_exits_78_where_something_fails_and_prints_a_finding_a_line(tmp_
     assert ran.exit_code == os.EX_CONFIG
     assert finding["level"] == "fail"
     assert set(finding) == {"check", "level", "text", "mend"}
+
+
+def test_database_that_cannot_be_written_to_is_found(found, database_url):
+    settings = f'[database]\nurl = "{database_url}"'
+    assert [level for level, *_ in found("database", settings)] == [Level.OK, Level.OK]
+    with psycopg.connect(database_url, autocommit=True) as conn:
+        name = conn.info.dbname
+        conn.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+
+    *_, (level, text, mend) = found("database", settings)
+
+    assert level is Level.FAIL
+    assert text.startswith("cannot be written to: PostgreSQL: cannot execute INSERT in a read-only")
+    assert mend.startswith("free space on its disk")
