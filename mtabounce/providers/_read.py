@@ -118,13 +118,13 @@ def _reports(
     recipients = provider.paths["recipients"].search(item)
     several = recipients if isinstance(recipients, list) else [recipients]
     if provider.table.single and len(several) > 1:
-        yield Ignored(key, "several recipients")
+        yield Ignored(key.rstrip("/"), "several recipients")
         return
     for one in several:
         facts = _Facts(provider, {**item, "_recipient": one})
         report = _report(facts, key, word, names)
         named = report.final_recipient or report.subscriber
-        yield report if named else Ignored(key, "no recipient")
+        yield report if named else Ignored(key.rstrip("/"), "no recipient")
 
 
 class _Facts:
@@ -143,7 +143,7 @@ class _Facts:
         found: dict[str, str] = {}
         for path in self.provider.meta:
             for name, value in _pairs(path.search(self.scope)):
-                found.setdefault(_plain(name), value)
+                found.setdefault(_plain(name.removeprefix("header_")), value)  # PowerMTA's columns
         return found
 
 
@@ -165,8 +165,8 @@ def _report(facts: _Facts, key: str, word: str, names: Names) -> Report:
         queue_id=message_id,
         original_message_id=values.identifier(facts.get("original_message_id")),
         original_subject=values.text(facts.get("subject")),
-        campaign=values.text(facts.get("campaign")) or _named(attached, names.campaign),
-        subscriber=values.text(facts.get("subscriber")) or _named(attached, names.subscriber),
+        campaign=_named(attached, names.campaign) or values.text(facts.get("campaign")),
+        subscriber=_named(attached, names.subscriber) or values.text(facts.get("subscriber")),
         feedback_type=values.text(facts.get("feedback_type")),
         source=values.text(facts.get("source"))[:200],
         meta=values.as_json(facts.get("attached")),

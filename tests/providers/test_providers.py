@@ -164,6 +164,38 @@ def test_only_listed_recipients_of_an_ses_bounce_count():
     assert [one.final_recipient for one in said.reports] == ["b@x.org"]
 
 
+PLACES = [  # where senders' own fields come back
+    ("ses", {"notificationType": "Bounce", "bounce": {"bounceType": "Permanent",
+        "bouncedRecipients": [{"emailAddress": "a@x.org"}]}, "mail": {"headers": [
+        {"name": "X-Job", "value": "j"}, {"name": "x-member", "value": "m"}]}}),
+    ("sendgrid", [{"event": "bounce", "email": "a@x.org", "XJob": "j", "x-member": "m"}]),
+    ("mailgun", {"event-data": {"event": "failed", "severity": "permanent", "recipient": "a@x.org",
+        "user-variables": {"x-job": "j", "X-Member": "m"}}}),
+    ("postmark", {"RecordType": "Bounce", "Type": "HardBounce", "Email": "a@x.org",
+        "Metadata": {"x-job": "j", "x-member": "m"}}),
+    ("mailjet", [{"event": "bounce", "hard_bounce": True, "email": "a@x.org",
+        "Payload": '{"X-Job": "j", "X-Member": "m"}'}]),
+    ("brevo", {"event": "hard_bounce", "email": "a@x.org",
+        "X-Mailin-custom": '{"X-Job": "j", "X-Member": "m"}'}),
+    ("sparkpost", [{"msys": {"message_event": {"type": "bounce", "bounce_class": "10",
+        "rcpt_to": "a@x.org", "rcpt_meta": {"X-Job": "j", "X-Member": "m"}}}}]),
+    ("scaleway", {"type": "email_dropped", "email_to": "a@x.org", "email_headers":
+        [{"key": "X-Job", "value": "j"}, {"key": "X-Member", "value": "m"}]}),
+    ("kumomta", {"type": "Bounce", "recipient": "a@x.org",
+        "headers": {"X-Job": "j"}, "meta": {"X-Member": "m"}}),
+    ("pmta", [{"type": "b", "rcpt": "a@x.org", "header_X-Job": "j", "header_X-Member": "m"}]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "body"), PLACES, ids=[name for name, _ in PLACES])
+def test_ids_that_the_sender_attached_are_found_by_any_name_that_is_set(name, body):
+    names = Names(campaign=("X-Nobody", "X-Job"), subscriber=("X-Member",))
+
+    (report,) = read(provider(name), json.dumps(body).encode(), {}, names).reports
+
+    assert (report.campaign, report.subscriber) == ("j", "m")
+
+
 def test_own_table_renames_fields_and_stands_in_for_ours():
     own = {"key": ["what"], "events": [["gone", "hard"]], "recipient": "who"}
 
