@@ -27,6 +27,7 @@ ssl_cert = <{folder}/cert.pem
 ssl_key = <{folder}/key.pem
 mail_location = maildir:{folder}/mail/%n
 first_valid_uid = 1
+{oauth2}
 passdb {{
   driver = passwd-file
   args = scheme=PLAIN {folder}/passwd
@@ -64,15 +65,34 @@ service stats {{
 """
 
 
-class Dovecot:
-    """The instance, within ``with``; *ports* are those of pop3, pop3s, imap and imaps."""
+_OAUTH2 = """
+passdb {{
+  driver = oauth2
+  mechanisms = xoauth2
+  args = {folder}/oauth2.conf
+}}
+"""
+_TOKENS = """
+tokeninfo_url = {url}?access_token=
+introspection_mode = auth
+username_attribute = email
+"""
 
-    def __init__(self, folder: Path) -> None:
+
+class Dovecot:
+    """
+    The instance, within ``with``; *ports* are those of pop3, pop3s, imap and imaps.
+
+    With *tokeninfo*, XOAUTH2 lets in those of whom that URL says so.
+    """
+
+    def __init__(self, folder: Path, tokeninfo: str = "") -> None:
         find("dovecot")
         self._folder = folder
         self.ports = {name: free_port() for name in ("pop3", "pop3s", "imap", "imaps")}
         self.certificate = folder / "cert.pem"
         self._inbox = folder / "mail" / USER
+        self._tokeninfo = tokeninfo
 
     def __enter__(self) -> Self:
         self._folder.mkdir()
@@ -83,11 +103,13 @@ class Dovecot:
         for path in (self._inbox.parent, self._inbox, *self._inbox.iterdir()):
             os.chown(path, owner.pw_uid, owner.pw_gid)
         (self._folder / "passwd").write_text(f"{USER}:{PASSWORD}::::::\n")
+        (self._folder / "oauth2.conf").write_text(_TOKENS.format(url=self._tokeninfo))
         config = self._folder / "dovecot.conf"
         config.write_text(
             _CONFIG.format(
                 folder=self._folder,
                 listen=LOOPBACK,
+                oauth2=_OAUTH2.format(folder=self._folder) if self._tokeninfo else "",
                 uid=owner.pw_uid,
                 gid=owner.pw_gid,
                 **self.ports,
@@ -110,6 +132,9 @@ class Dovecot:
         path.write_bytes(mail)
         shutil.chown(path, OWNER, OWNER)
         path.rename(self._inbox / "new" / name)
+
+    def log(self) -> str:
+        return (self._folder / "log").read_text(errors="replace")
 
     def mails(self) -> list[bytes]:
         """Return the mails that are in the inbox."""

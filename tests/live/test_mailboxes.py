@@ -1,7 +1,9 @@
 """Bounces in the mailboxes of a real Dovecot are fetched, each once, and other mail is left."""
 
 import asyncio
+import http.server
 import json
+import threading
 from functools import partial
 
 import pytest
@@ -24,32 +26,41 @@ def dovecot(folder):
 
 
 @pytest.fixture
-def poll(database_url, dovecot, tmp_path):
+def poll(dovecot, make_poll):
     """A function that polls the mailbox once."""
+    return make_poll(dovecot)
+
+
+@pytest.fixture
+def make_poll(database_url, tmp_path):
+    """A function that makes one that polls the mailbox of a server once."""
     secret = tmp_path / "password"
     secret.write_text(PASSWORD)
     secret.chmod(0o600)
 
-    async def run(protocol, tls, **changes):
-        judging = Judging(JudgeSettings(), deadline=10, memory=2**28)
-        kind = protocols()[protocol]
-        known = {
-            "host": "localhost",
-            "port": dovecot.ports[protocol + ("s" if tls == "implicit" else "")],
-            "username": USER,
-            "password_file": str(secret),
-            "tls": tls,
-            "tls_ca_file": str(dovecot.certificate),
-        }
-        settings = kind.settings.model_validate_json(json_of(known | changes), strict=True)
-        connecting = partial(connect, database_url, application_name="test")
-        poller = Poller(kind, settings, connecting, judging, asyncio.Lock(), lambda: None)
-        try:
-            return await poller.poll()
-        finally:
-            await judging.close()
+    def make(dovecot):
+        async def run(protocol, tls, **changes):
+            judging = Judging(JudgeSettings(), deadline=10, memory=2**28)
+            kind = protocols()[protocol]
+            known = {
+                "host": "localhost",
+                "port": dovecot.ports[protocol + ("s" if tls == "implicit" else "")],
+                "username": USER,
+                "password_file": str(secret),
+                "tls": tls,
+                "tls_ca_file": str(dovecot.certificate),
+            }
+            settings = kind.settings.model_validate_json(json_of(known | changes), strict=True)
+            connecting = partial(connect, database_url, application_name="test")
+            poller = Poller(kind, settings, connecting, judging, asyncio.Lock(), lambda: None)
+            try:
+                return await poller.poll()
+            finally:
+                await judging.close()
 
-    return run
+        return run
+
+    return make
 
 
 def json_of(values):
@@ -90,6 +101,46 @@ async def test_long_lines_arrive(dovecot, poll, protocol):
     dovecot.put(bounce(1) + b"x" * 100_000 + b"\n.\n..\n")
 
     assert (await poll(protocol, "implicit")).stored == 1
+
+
+class TokenInfo(http.server.BaseHTTPRequestHandler):
+    """Says whose a token is, as the server that made it does."""
+
+    def do_GET(self) -> None:
+        is_good = self.path.endswith("access_token=good-token")
+        body = json.dumps({"email": USER, "expires_in": 3000} if is_good else {"error": "no"})
+        self.send_response(200 if is_good else 400)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body.encode())
+
+    def log_message(self, *_) -> None:
+        pass
+
+
+@pytest.fixture
+def tokeninfo():
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), TokenInfo) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/tokeninfo"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("protocol", ["pop3", "imap"])
+async def test_token_logs_in(folder, tokeninfo, make_poll, protocol):
+    with Dovecot(folder / "with-tokens", tokeninfo) as dovecot:
+        dovecot.put(bounce(1))
+        poll = make_poll(dovecot)
+
+        with pytest.raises(MailboxRefused, match="does not let"):
+            await poll(protocol, "implicit", password_file=None, oauth_command=["echo", "bad"])
+        token = ["echo", "good-token"]
+        tally = await poll(protocol, "implicit", password_file=None, oauth_command=token)
+
+        assert (tally.stored, dovecot.mails()) == (1, []), dovecot.log()
 
 
 async def test_apop_logs_in(dovecot, poll):
