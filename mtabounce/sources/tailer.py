@@ -43,6 +43,7 @@ BEHIND = Gauge("mtabounce_log_behind_bytes", "Bytes that are written and not rea
 LINGER = 60.0  # seconds that a writer may keep a renamed file open and silent
 QUICK, SLOW = 0.05, 1.0  # seconds between two looks at a log that is busy, and that is not
 BUSY = 30.0  # seconds after its last line that a log counts as busy
+_SKEW = 60.0  # seconds between the clock of the database and that of the files
 PAUSE = 1.0  # seconds before the next try where something is away
 
 Connection = AsyncConnection[Any]
@@ -198,11 +199,7 @@ class Tailer:
             return []
         newest = max((one.modified_at for one in self._open), default=None)
         if newest is None:
-            last = find(rows[-1], [self._path, *siblings(self._path)])
-            if last is None:
-                return []
-            with last[1] as file:
-                newest = os.fstat(file.fileno()).st_mtime_ns
+            newest = self._written_at(rows[-1])
         inodes = {one.inode for one in self._open}
         return [
             place
@@ -212,6 +209,15 @@ class Tailer:
             and (seen.st_dev, seen.st_ino) not in inodes
             and known_as(place, rows) is None
         ]
+
+    def _written_at(self, row: LogFile) -> int:
+        """Return when *row* was last written to, in nanoseconds, or read where it is gone."""
+        found = find(row, [self._path, *siblings(self._path)])
+        if found is not None:
+            with found[1] as file:
+                return os.fstat(file.fileno()).st_mtime_ns
+        read_at = row.updated_at.timestamp() if row.updated_at else time.time()
+        return int((read_at - _SKEW) * 1e9)
 
     async def _begin(self, conn: Connection, place: Path, *, at_end: bool = False) -> None:
         one = begin(self._settings.name, place, "tail")

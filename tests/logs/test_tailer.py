@@ -199,6 +199,20 @@ async def test_several_rotations_while_nobody_read(catch_up, rows, log, compress
     assert rows() == log.truth
 
 
+async def test_all_that_is_left_is_read_where_what_was_read_is_gone(catch_up, rows, log):
+    log.write(5)
+    await catch_up()
+    log.rotate("mail.log.4").unlink()
+    for number in (3, 2, 1):
+        log.write(5)
+        log.rotate(f"mail.log.{number}")
+    log.write(5)
+    await catch_up()
+    await catch_up()
+
+    assert rows() == log.truth
+
+
 async def test_dated_names_are_found(catch_up, rows, log):
     log.write(5)
     await catch_up()
