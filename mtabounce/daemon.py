@@ -21,6 +21,7 @@ from mtabounce.pipeline.decide import Recorder
 from mtabounce.pipeline.inbox import Inbox
 from mtabounce.pipeline.judging import Judging
 from mtabounce.pipeline.log_record import LogRecorder
+from mtabounce.pipeline.retention import retain
 from mtabounce.pipeline.upkeep import forget, lift_ended, settle
 from mtabounce.pipeline.worker import Worker
 from mtabounce.reload import Fresh, Reloading, hand_over_keys, is_ours
@@ -47,7 +48,7 @@ from mtabounce.web.server import HttpServer
 from mtabounce.web.spool import Spool
 from mtabounce.web.webhooks import Webhooks
 
-UPKEEP = 3600.0  # seconds between looks at the partitions
+UPKEEP = 3600.0  # seconds between looks at the partitions, and at what is too old
 SWEEP = 60.0  # seconds between looks for suppressions that are over, and for incidents
 GRACE = 10.0  # seconds that work under way gets when we stop, in all parts together
 LEAST_GRACE = 0.5  # seconds for the parts that come last
@@ -158,7 +159,7 @@ class _Daemon:
             writing = tasks.create_task(inbox.run())
             upkeep = [
                 tasks.create_task(spool.run()),
-                tasks.create_task(self._again_and_again(UPKEEP, ensure_partitions)),
+                tasks.create_task(self._again_and_again(UPKEEP, self._keep_up)),
                 tasks.create_task(self._again_and_again(SWEEP, self._decide_again)),
             ]
             upkeep.append(tasks.create_task(polling.run()))
@@ -267,6 +268,7 @@ class _Daemon:
             self._wake,
             ring=self._settings.return_path.ring(),
             batch=self._settings.worker.batch,
+            raw=self._settings.retention.raw,
             until_idle=until_idle,
             is_busy=is_busy,
         )
@@ -319,6 +321,11 @@ class _Daemon:
             except Exception as error:  # mail comes in without it
                 log.warning("upkeep: %s", error, exc_info=not isinstance(error, TryAgainLater))
             await asyncio.sleep(pause)
+
+    async def _keep_up(self, conn: AsyncConnection[Any]) -> int:
+        made = await ensure_partitions(conn)
+        await retain(conn, self._settings.retention, datetime.now(UTC))
+        return made
 
     async def _decide_again(self, conn: AsyncConnection[Any]) -> int:
         policy, now = self._settings.policy, datetime.now(UTC)

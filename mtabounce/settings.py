@@ -10,6 +10,7 @@ from mtabounce.config import Loaded, Section, find, load
 from mtabounce.model import BounceType
 from mtabounce.parsers import HeaderNames
 from mtabounce.pipeline.judge_process import JudgeSettings
+from mtabounce.pipeline.retention import RetentionSettings
 from mtabounce.pipeline.return_paths import ReturnPathSettings
 from mtabounce.pipeline.settings import WorkerSettings
 from mtabounce.policy import PolicySettings
@@ -72,6 +73,7 @@ class Settings(Section):
     rules: RuleSettings = Field(default_factory=RuleSettings)
     policy: PolicySettings = Field(default_factory=PolicySettings)
     sink: list[SinkSettings] = Field(default=[], description="Whom to tell what happened.")
+    retention: RetentionSettings = Field(default_factory=RetentionSettings)
     log: tuple[LogSettings, ...] = Field(
         default=(), description="Logs of mail servers to follow, each a table of its own."
     )

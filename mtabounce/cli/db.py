@@ -1,18 +1,24 @@
 """``mtabounce db``: the database, its schema, and how to reach it."""
 
+import asyncio
 import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
+from mtabounce.cli._output import print_json, print_table
+from mtabounce.cli._saying import opened
 from mtabounce.errors import StoreUnavailable
+from mtabounce.pipeline.retention import RetentionSettings, due, retain
 from mtabounce.settings import load_settings
-from mtabounce.store.connection import server_name
+from mtabounce.store.connection import connect, server_name
 from mtabounce.store.embedded import database, running_url
 from mtabounce.store.migrate import migrate as migrate_database
+from mtabounce.store.partitions import ensure_partitions
 from mtabounce.store.state import state_directory
 from mtabounce.store.version import SchemaStatus
 from mtabounce.store.version import status as read_status
@@ -92,6 +98,40 @@ def status(config: Path | None, as_json: bool) -> None:
         for title, names in (("pending", found.pending), ("unknown", found.unknown)):
             click.echo("".join(f"{title:<11}{name}\n" for name in names), nl=False)
     sys.exit(0 if found.is_current else 1)
+
+
+@command.command()
+@click.option("--dry-run", is_flag=True, help="Show what would go, and change nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.pass_obj
+def upkeep(config: Path | None, dry_run: bool, as_json: bool) -> None:
+    """
+    Let go what is older than [retention] says, and make the partitions of months to come.
+
+    mtabounce serve does this each hour. Suppressions stay when the bounces behind them go.
+
+    \b
+    Example:
+      mtabounce db upkeep --dry-run
+    """
+    with opened(config) as (settings, url):
+        found = asyncio.run(_upkeep(url, settings.retention, dry_run=dry_run))
+    if as_json:
+        print_json(found)
+    elif not found:
+        click.echo("Nothing is older than it is to be kept.")
+    else:
+        print_table(("WOULD GO" if dry_run else "WENT", "ROWS"), found.items())
+
+
+async def _upkeep(url: str, settings: RetentionSettings, *, dry_run: bool) -> dict[str, int]:
+    now = datetime.now(UTC)
+    async with await connect(url, application_name="mtabounce upkeep") as conn:
+        if not dry_run:
+            await ensure_partitions(conn, now)
+            return dict(await retain(conn, settings, now))
+        found = [one async for one in due(conn, settings, now)]
+        return {table: rows for table, rows, months in found if rows or months}
 
 
 @command.command("url")

@@ -96,6 +96,10 @@ def show(ctx: click.Context, number: int, raw: bool, as_json: bool) -> None:
         one = inputs.get_input(conn, number)
         if one is None:
             raise UsageError(f"there is no input {number}")
+        if raw and one.kept == "none":
+            raise UsageError(
+                f"nothing of input {number} is kept but what it said ([retention] raw)"
+            )
         if raw:
             sys.stdout.buffer.write(inputs.get_content(conn, number) or b"")
             return

@@ -3,7 +3,6 @@
 import asyncio
 import sys
 from collections import Counter
-from collections.abc import Iterable
 from datetime import datetime
 from functools import partial
 
@@ -19,7 +18,7 @@ from mtabounce.store import inputs
 from mtabounce.store.connection import connect, connect_sync
 from mtabounce.store.embedded import database
 from mtabounce.store.migrate import prepare
-from mtabounce.store.rewrite import Selection
+from mtabounce.store.rewrite import Selection, count_trimmed
 
 _SHOWN = 50  # differences; the rest is counted
 
@@ -66,7 +65,7 @@ def command(
     settings = load_settings(ctx.obj)
     with database(settings.database, settings.state) as url:
         prepare(url)
-        _check_numbers(url, numbers)
+        _check(url, selection)
         run = partial(_run, settings, url)
         found = asyncio.run(run(selection, write=False))
         _show(found, as_json=as_json)
@@ -77,12 +76,18 @@ def command(
         click.echo(f"{len(changed)} inputs are judged anew.", err=as_json)
 
 
-def _check_numbers(url: str, numbers: Iterable[int]) -> None:
-    """Raise UsageError at the first of *numbers* that no input has."""
+def _check(url: str, selection: Selection) -> None:
+    """Raise UsageError at the first number that no input has; say which cannot be read again."""
     with connect_sync(url, application_name="mtabounce reprocess") as conn:
-        for number in numbers:
+        for number in selection.ids or ():
             if inputs.get_input(conn, number) is None:
                 raise UsageError(f"there is no input {number}")
+        if count := count_trimmed(conn, selection):
+            click.echo(
+                f"{count} inputs are left out: their raw mail is gone, or only its headers are"
+                " left ([retention] raw).",
+                err=True,
+            )
 
 
 async def _run(

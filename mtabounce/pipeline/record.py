@@ -147,9 +147,7 @@ async def _new_ones(
 async def _changes(conn: AsyncConnection[Any], new: Sequence[Observation]) -> list[Change]:
     if not new:
         return []
-    refs = await store.known_refs(conn, sorted({ref.key for one in new for ref in one.refs}))
-    groups = group(new, refs)
-    stored = await _stored_bounces(conn, groups)
+    refs, groups, stored = await _known(conn, new)
     changes = [_change([stored[number] for number in ids], joined) for ids, joined in groups]
     fresh = iter(await store.new_bounce_ids(conn, sum(not change.bounce.id for change in changes)))
     changes = [
@@ -162,14 +160,21 @@ async def _changes(conn: AsyncConnection[Any], new: Sequence[Observation]) -> li
     return changes
 
 
-async def _stored_bounces(
-    conn: AsyncConnection[Any], groups: Iterable[tuple[list[int], list[Observation]]]
-) -> dict[int, Bounce]:
-    wanted = sorted({number for ids, _ in groups for number in ids})
-    stored = await store.bounces_by_id(conn, wanted) if wanted else {}
-    if len(stored) != len(wanted):
-        raise AnotherWasFirst("a bounce was merged into another meanwhile")
-    return stored
+async def _known(
+    conn: AsyncConnection[Any], new: Sequence[Observation]
+) -> tuple[list[KnownRef], list[tuple[list[int], list[Observation]]], dict[int, Bounce]]:
+    """Return the stored refs of *new*, how these group them, and the bounces they lead to."""
+    keys = sorted({ref.key for one in new for ref in one.refs})
+    while True:
+        refs = await store.known_refs(conn, keys)
+        groups = group(new, refs)
+        wanted = sorted({number for ids, _ in groups for number in ids})
+        stored = await store.bounces_by_id(conn, wanted) if wanted else {}
+        if len(stored) == len(wanted):
+            return refs, groups, stored
+        lost = [number for number in wanted if number not in stored]
+        if not await store.delete_lost_refs(conn, lost):
+            raise AnotherWasFirst("a bounce was merged into another meanwhile")
 
 
 def _change(stored: Sequence[Bounce], joined: Sequence[Observation]) -> Change:

@@ -23,6 +23,7 @@ from mtabounce.pipeline import return_paths
 from mtabounce.pipeline.decide import Recorder
 from mtabounce.pipeline.judge_process import JudgeSettings
 from mtabounce.pipeline.judging import Judging
+from mtabounce.pipeline.raw import Raw, trimmed
 from mtabounce.pipeline.record import AnotherWasFirst
 from mtabounce.store import inputs
 from mtabounce.store.inputs import ClaimedInput, Finished
@@ -66,6 +67,7 @@ class Worker:
         *,
         ring: Keyring | None = None,
         batch: int = 100,
+        raw: Raw = "full",
         pause: float = 1.0,
         until_idle: bool = False,
         is_busy: Callable[[], bool] = bool,
@@ -76,6 +78,7 @@ class Worker:
         self._wake = wake
         self._ring = ring or Keyring()
         self._batch = batch
+        self._raw = raw
         self._pause = pause
         self._until_idle = until_idle
         self._is_busy = is_busy
@@ -165,6 +168,9 @@ class Worker:
             log.warning("worker: recording %d inputs one by one: %s", len(work), _brief(error))
             done = [await self._record_alone(conn, one) for one in work]
         await inputs.finish(conn, done)
+        pairs = zip(claimed, done, strict=True)
+        if cut := [kept for pair in pairs if (kept := trimmed(*pair, self._raw))]:
+            await inputs.trim(conn, cut)
         for one in done:
             FINISHED.labels(one.outcome or "failed").inc()
         return len(claimed)

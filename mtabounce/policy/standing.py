@@ -37,6 +37,7 @@ class EventKind(StrEnum):
 
     BOUNCE = "bounce"
     DELIVERED = "delivered"
+    KEPT = "kept"  # what was decided, of which the bounces are no longer kept
     ADDED = "added"  # by an operator or an import
     REMOVED = "removed"  # by an operator: what happened before is forgiven, or what is named
 
@@ -62,7 +63,11 @@ class Event:
     incident: int | None = None  # that holds it back
     until: datetime | None = None  # of what an operator added; None: for good
     forgives: tuple[int, ...] = ()  # bounces that an operator named
-    undoes: tuple[int, ...] = ()  # additions that an operator named
+    undoes: tuple[int, ...] = ()  # additions, and what was kept, that an operator named
+    rests_on: tuple[int, ...] = ()  # bounces of what is kept, as are cause and action
+    cause: str = ""
+    action: Consequence = Consequence.BLOCKLIST
+    covers: str = EVERYWHERE
 
     @property
     def scope(self) -> str:
@@ -213,6 +218,8 @@ class _Fold:
                 self._bounce(event)
             case EventKind.DELIVERED:
                 self._delivered(event)
+            case EventKind.KEPT:
+                self._kept(event)
             case EventKind.ADDED:
                 self._added(event)
             case EventKind.REMOVED:
@@ -223,6 +230,13 @@ class _Fold:
             self._decide(event.at, "none", "an operator took it back", event.scope, event=event)
             return
         self._suppress(event, _manual(event), "an operator added it", [event])
+
+    def _kept(self, event: Event) -> None:
+        if event.id in self.undone or self.forgiven.intersection(event.rests_on):
+            self._decide(event.at, "none", "an operator took it back", event.covers, event=event)
+            return
+        why = f"kept longer than its bounces: {event.cause}, the last for {event.reason}"
+        self._suppress(event, _kept_suppression(event), why, [event])
 
     def _bounce(self, event: Event) -> None:
         rules = self.policy.rules_for(event)
@@ -319,6 +333,19 @@ def _manual(event: Event) -> Suppression:
         since=event.at,
         until=event.until,
         bounce_id=None,
+    )
+
+
+def _kept_suppression(event: Event) -> Suppression:
+    return Suppression(
+        type=event.type,
+        reason=event.reason,
+        cause=event.cause,
+        scope=event.covers,
+        since=event.at,
+        until=event.until,
+        bounce_id=event.rests_on[-1] if event.rests_on else None,
+        action=event.action,
     )
 
 

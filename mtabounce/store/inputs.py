@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from psycopg import AsyncConnection, Connection
 from psycopg.rows import class_row, scalar_row
@@ -20,6 +20,15 @@ class ClaimedInput(RawInput):
     """An input that a worker has taken, and holds locked until its transaction ends."""
 
     id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trimmed:
+    """What is kept of an input."""
+
+    id: int
+    kept: Literal["headers", "none"]
+    content: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +57,8 @@ class StoredInput:
     parser: str
     error: str
     processed_at: datetime | None
-    size: int  # bytes
+    size: int  # bytes that are kept
+    kept: str = "full"  # or headers, or none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +106,13 @@ async def claim(
     async with conn.cursor(row_factory=class_row(ClaimedInput)) as cursor:
         await cursor.execute(SQL["claim"], {"limit": limit, "octets": octets}, binary=True)
         return await cursor.fetchall()
+
+
+async def trim(conn: AsyncConnection[Any], trimmed: Sequence[Trimmed]) -> None:
+    """Keep of inputs what *trimmed* says."""
+    rows = [{"id": one.id, "kept": one.kept} for one in trimmed]
+    contents = [one.content for one in trimmed]
+    await conn.execute(SQL["trim"], {"rows": as_json(rows), "contents": contents})
 
 
 async def finish(conn: AsyncConnection[Any], finished: Sequence[Finished]) -> None:

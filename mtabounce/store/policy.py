@@ -66,7 +66,27 @@ def _word(row: Mapping[str, Any]) -> Event:
     )
 
 
-_EVENTS = {"bounces_of": _bounce, "deliveries_of": _delivery, "words_of_operators": _word}
+def _kept(row: Mapping[str, Any]) -> Event:
+    return Event(
+        kind=EventKind.KEPT,
+        at=row["decided_at"],
+        id=row["id"],
+        type=row["type"] and BounceType(row["type"]),
+        reason=row["reason"],
+        until=row["until"],
+        rests_on=tuple(row["bounces"]),
+        cause=row["cause"],
+        action=Consequence(row["consequence"]),
+        covers=row["scope"],
+    )
+
+
+_EVENTS = {
+    "bounces_of": _bounce,
+    "deliveries_of": _delivery,
+    "words_of_operators": _word,
+    "kept_by_retention": _kept,
+}
 
 
 async def suppressions_of(

@@ -108,6 +108,11 @@ async def put_refs(conn: Connection, rows: Sequence[Row], replaced: Sequence[byt
     return cursor.rowcount == len(rows)
 
 
+async def delete_lost_refs(conn: Connection, ids: Sequence[int]) -> int:
+    """Delete the refs of those bounces among *ids* that retention dropped; return how many."""
+    return (await conn.execute(SQL["delete_lost_refs"], {"ids": list(ids)})).rowcount
+
+
 async def add_observations(conn: Connection, rows: Sequence[Row]) -> None:
     """Write *rows*; those already there stay as they are."""
     await conn.execute(SQL["add_observations"], {"rows": as_json(rows)})

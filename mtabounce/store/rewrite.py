@@ -1,12 +1,13 @@
 """What is read and written where inputs are judged again."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
 from psycopg import AsyncConnection
-from psycopg.rows import class_row, dict_row
+from psycopg import Connection as SyncConnection
+from psycopg.rows import class_row, dict_row, scalar_row
 
 from mtabounce.correlate import META, Bounce
 from mtabounce.model import BounceType, Fault, Trust
@@ -45,18 +46,22 @@ class Said:
     status: str | None
 
 
+def _conditions(selection: Selection) -> dict[str, Any]:
+    ids = None if selection.ids is None else list(selection.ids)
+    return asdict(selection) | {"ids": ids}
+
+
+def count_trimmed(conn: SyncConnection[Any], selection: Selection) -> int:
+    """Return how many inputs of *selection* cannot be judged again: not all of them is kept."""
+    with conn.cursor(row_factory=scalar_row) as cursor:
+        return int(cursor.execute(SQL["trimmed"], _conditions(selection)).fetchone() or 0)
+
+
 async def inputs_to_judge(
     conn: Connection, selection: Selection, after: int, limit: int
 ) -> list[ClaimedInput]:
     """Return up to *limit* inputs of *selection* with a number above *after*, in order."""
-    args = {
-        "after": after,
-        "limit": limit,
-        "ids": None if selection.ids is None else list(selection.ids),
-        "since": selection.since,
-        "state": selection.state,
-        "outcome": selection.outcome,
-    }
+    args = {"after": after, "limit": limit} | _conditions(selection)
     async with conn.cursor(row_factory=class_row(ClaimedInput)) as cursor:
         await cursor.execute(SQL["inputs_to_judge"], args, binary=True)
         return await cursor.fetchall()

@@ -33,9 +33,18 @@ UPDATE mtabounce.inputs AS i
   FROM json_to_recordset(%(rows)s::json) AS r (id bigint, state text, outcome text, parser text, error text)
  WHERE i.id = r.id;
 
+-- name: trim
+UPDATE mtabounce.inputs AS i
+   SET kept = r.kept, content = r.content
+  FROM ROWS FROM (
+         json_to_recordset(%(rows)s::json) AS (id bigint, kept text),
+         unnest(%(contents)b::bytea[])
+       ) AS r (id, kept, content)
+ WHERE i.id = r.id;
+
 -- name: list_inputs
 SELECT id, source, reverse_path, forward_paths, peer, trusted, received_at, state, outcome, parser,
-       error, processed_at, length(content) AS size
+       error, processed_at, kept, length(content) AS size
   FROM mtabounce.inputs
  WHERE (%(state)s::text IS NULL OR state = %(state)s)
    AND (%(outcome)s::text IS NULL OR outcome = %(outcome)s)
@@ -47,7 +56,7 @@ SELECT id, source, reverse_path, forward_paths, peer, trusted, received_at, stat
 
 -- name: get_input
 SELECT id, source, reverse_path, forward_paths, peer, trusted, received_at, state, outcome, parser,
-       error, processed_at, length(content) AS size
+       error, processed_at, kept, length(content) AS size
   FROM mtabounce.inputs
  WHERE id = %(id)s;
 

@@ -25,6 +25,12 @@ SELECT recipient_id, id, action, scope, type, reason, bounces, undoes, until, de
  WHERE recipient_id = ANY (%(ids)s::bigint[])
    AND action IN ('add', 'remove');
 
+-- name: kept_by_retention
+SELECT recipient_id, id, scope, type, reason, cause, consequence, bounces, until, decided_at
+  FROM mtabounce.decisions
+ WHERE recipient_id = ANY (%(ids)s::bigint[])
+   AND action = 'keep';
+
 -- name: suppressions_of
 SELECT recipient, type, reason, cause, scope, action, since, until, bounce_id
   FROM mtabounce.suppressions
@@ -57,7 +63,7 @@ SELECT r.recipient, r.type, r.reason, r.cause, r.scope, r.action, r.since, r.unt
          WHERE d.recipient_id = r.recipient_id
            AND d.scope = r.scope
            AND d.decided_at = r.since
-           AND d.action IN ('suppress', 'add'))
+           AND d.action IN ('suppress', 'add', 'keep'))
   FROM json_to_recordset(%(rows)s::json) AS r
        (recipient_id bigint, recipient text, type text, reason text, cause text, scope text, action text,
         since timestamptz, until timestamptz, bounce_id bigint)

@@ -99,6 +99,12 @@ UPDATE mtabounce.observations
 DELETE FROM mtabounce.bounce_refs
  WHERE key = ANY (%(keys)s::bytea[]);
 
+-- name: delete_lost_refs
+-- Looked at anew: where a bounce was merged, its refs lead to another by now.
+DELETE FROM mtabounce.bounce_refs AS r
+ WHERE r.bounce_id = ANY (%(ids)s::bigint[])
+   AND NOT EXISTS (SELECT FROM mtabounce.bounces AS b WHERE b.id = r.bounce_id);
+
 -- name: add_refs
 -- Fewer rows than were given: another recorder was first with one of them.
 INSERT INTO mtabounce.bounce_refs (key, kind, bounce_id, seen_at)

@@ -5,12 +5,23 @@ SELECT id, source, reverse_path, forward_paths, peer, trusted, received_at, cont
   FROM mtabounce.inputs
  WHERE id > %(after)s
    AND state <> 'pending'
+   AND kept = 'full'
    AND (%(ids)s::bigint[] IS NULL OR id = ANY (%(ids)s))
    AND (%(since)s::timestamptz IS NULL OR received_at >= %(since)s)
    AND (%(state)s::text IS NULL OR state = %(state)s)
    AND (%(outcome)s::text IS NULL OR outcome = %(outcome)s)
  ORDER BY id
  LIMIT %(limit)s;
+
+-- name: trimmed
+-- How many of them are left out, as not all of them is kept.
+SELECT count(*)
+  FROM mtabounce.inputs
+ WHERE kept <> 'full'
+   AND (%(ids)s::bigint[] IS NULL OR id = ANY (%(ids)s))
+   AND (%(since)s::timestamptz IS NULL OR received_at >= %(since)s)
+   AND (%(state)s::text IS NULL OR state = %(state)s)
+   AND (%(outcome)s::text IS NULL OR outcome = %(outcome)s);
 
 -- name: said_by_inputs
 -- What these inputs said until now.

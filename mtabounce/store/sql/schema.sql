@@ -362,7 +362,10 @@ CREATE TABLE mtabounce.decisions (
     decided_at timestamp with time zone NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     undoes bigint[] DEFAULT '{}'::bigint[] NOT NULL,
-    CONSTRAINT decisions_action_check CHECK ((action = ANY (ARRAY['suppress'::text, 'lift'::text, 'clear'::text, 'none'::text, 'add'::text, 'remove'::text]))),
+    cause text DEFAULT ''::text NOT NULL,
+    consequence text DEFAULT ''::text NOT NULL,
+    rule text DEFAULT ''::text NOT NULL,
+    CONSTRAINT decisions_action_check CHECK ((action = ANY (ARRAY['suppress'::text, 'lift'::text, 'clear'::text, 'none'::text, 'add'::text, 'remove'::text, 'keep'::text]))),
     CONSTRAINT decisions_type_check CHECK ((type = ANY (ARRAY['hard'::text, 'soft'::text, 'complaint'::text])))
 );
 
@@ -434,6 +437,8 @@ CREATE TABLE mtabounce.inputs (
     parser text DEFAULT ''::text NOT NULL,
     error text DEFAULT ''::text NOT NULL,
     processed_at timestamp with time zone,
+    kept text DEFAULT 'full'::text NOT NULL,
+    CONSTRAINT inputs_kept_check CHECK ((kept = ANY (ARRAY['full'::text, 'headers'::text, 'none'::text]))),
     CONSTRAINT inputs_outcome_check CHECK ((outcome = ANY (ARRAY['bounce'::text, 'complaint'::text, 'delayed'::text, 'delivered'::text, 'auto_reply'::text, 'challenge'::text, 'unsubscribe'::text, 'suppressed'::text, 'ignored'::text, 'unrecognized'::text]))),
     CONSTRAINT inputs_state_check CHECK ((state = ANY (ARRAY['pending'::text, 'done'::text, 'failed'::text])))
 );
@@ -811,6 +816,8 @@ CREATE INDEX bounces_default_id_idx ON mtabounce.bounces_default USING btree (id
 CREATE INDEX breaker_counts_occurred_at ON mtabounce.breaker_counts USING brin (occurred_at);
 
 CREATE INDEX decisions_created_at ON mtabounce.decisions USING brin (created_at);
+
+CREATE INDEX decisions_keep ON mtabounce.decisions USING btree (recipient_id) WHERE (action = 'keep'::text);
 
 CREATE INDEX incident_bounces_incident_id ON mtabounce.incident_bounces USING btree (incident_id);
 

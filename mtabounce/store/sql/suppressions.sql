@@ -65,22 +65,26 @@ SELECT s.recipient, s.type, s.reason, s.cause, s.scope, s.since, s.until, s.boun
               AND (%(until)s::timestamptz IS NULL OR b.first_seen_at < %(until)s)
             ORDER BY b.id)
        END AS forgives,
-       CASE WHEN s.cause <> 'manual' THEN '{}' ELSE ARRAY (
+       ARRAY (
            SELECT d.id
              FROM mtabounce.decisions AS d
             WHERE d.recipient_id = r.id
-              AND d.action = 'add'
+              AND d.action = CASE WHEN s.cause = 'manual' THEN 'add' ELSE 'keep' END
               AND d.scope = s.scope
+              AND (s.cause = 'manual' OR %(rule)s::text IS NULL OR d.rule = %(rule)s)
               AND (%(since)s::timestamptz IS NULL OR d.decided_at >= %(since)s)
               AND (%(until)s::timestamptz IS NULL OR d.decided_at < %(until)s)
-            ORDER BY d.id)
-       END AS undoes
+            ORDER BY d.id) AS undoes
   FROM mtabounce.suppressions AS s
   JOIN mtabounce.recipients AS r ON r.recipient = s.recipient
   LEFT JOIN mtabounce.bounces AS b ON b.recipient_id = r.id AND b.id = s.bounce_id
  WHERE (%(recipients)s::text[] IS NULL OR s.recipient = ANY (%(recipients)s))
    AND (%(cause)s::text IS NULL OR s.cause = %(cause)s)
-   AND (%(rule)s::text IS NULL OR b.rule = %(rule)s)
+   AND (%(rule)s::text IS NULL OR b.rule = %(rule)s
+        OR EXISTS (SELECT 1
+                     FROM mtabounce.decisions AS k
+                    WHERE k.recipient_id = r.id AND k.action = 'keep' AND k.scope = s.scope
+                      AND k.rule = %(rule)s))
    AND (%(incident)s::bigint IS NULL
         OR EXISTS (SELECT 1
                      FROM mtabounce.incident_bounces AS h

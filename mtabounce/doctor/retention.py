@@ -1,0 +1,53 @@
+"""What is older than it is to be kept goes, and the months to come have their partitions."""
+
+import asyncio
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+from mtabounce.doctor._check import Check, Finding, Level, Patient
+from mtabounce.errors import MtabounceError
+from mtabounce.pipeline.retention import RetentionSettings, due
+from mtabounce.store.connection import connect, connect_sync
+from mtabounce.store.retention import has_partitions
+from mtabounce.store.version import status
+
+_TITLE = "retention"
+_LATE = timedelta(days=2)  # upkeep runs each hour
+_AHEAD = timedelta(days=31)
+_MEND = "is mtabounce serve running, as the owner of the tables? run: mtabounce db upkeep"
+
+
+def _run(patient: Patient) -> Iterator[Finding]:
+    if patient.url is None:
+        return
+    try:
+        if not status(patient.url).is_current:
+            return
+        with connect_sync(patient.url, application_name="mtabounce doctor") as conn:
+            now = datetime.now(UTC)
+            ready = has_partitions(conn, now, now + _AHEAD)
+        late = asyncio.run(_late(patient.url, patient.given().retention, now - _LATE))
+    except MtabounceError:
+        return  # the check of the database tells it
+    if not ready:
+        text = "bounces of this month or the next have no partition of their own"
+        yield Finding(_TITLE, Level.WARN, text, _MEND)
+    for table, rows in late:
+        text = f"retention is behind: {table} has {rows} rows that should have gone"
+        yield Finding(_TITLE, Level.WARN, text, _MEND)
+    if ready and not late:
+        yield Finding(_TITLE, Level.OK, "nothing is older than it is to be kept")
+
+
+async def _late(
+    url: str, settings: RetentionSettings, now: datetime
+) -> list[tuple[str, int | str]]:
+    async with await connect(url, application_name="mtabounce doctor") as conn:
+        return [
+            (table, rows or f"({', '.join(months)})")
+            async for table, rows, months in due(conn, settings, now)
+            if rows or months
+        ]
+
+
+CHECK = Check(title=_TITLE, rank=55, run=_run)

@@ -1,0 +1,218 @@
+"""
+What is kept how long, and how it goes: months of bounces are dropped, other rows deleted in parts.
+
+A suppression outlives the bounces that it rests on: before they go it is written down as a
+decision of its own, in words, which policy keeps to from then on. What waits to be read or sent
+never goes.
+"""
+
+import asyncio
+import logging
+import random
+from collections import Counter
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, Self
+
+from prometheus_client import Counter as Metric
+from prometheus_client import Gauge
+from psycopg import AsyncConnection
+from psycopg.errors import LockNotAvailable
+from pydantic import Field, model_validator
+
+from mtabounce.config import Duration, Section
+from mtabounce.pipeline.raw import Raw
+from mtabounce.store import retention as store
+
+ROWS = Metric("mtabounce_retention_rows_total", "Rows that retention deleted.", ["table"])
+PARTITIONS = Metric(
+    "mtabounce_retention_partitions_total", "Monthly partitions that retention dropped.", ["table"]
+)
+PINNED = Metric(
+    "mtabounce_retention_kept_suppressions_total", "Suppressions that outlived their bounces."
+)
+RAN_AT = Gauge("mtabounce_retention_last_run_seconds", "When retention last ran, as Unix time.")
+BATCH = 5000
+PATIENCE = timedelta(milliseconds=200)  # so long may others wait for us to get the lock
+TRIES = 20  # for the lock, before it is left to the next hour
+log = logging.getLogger(__name__)
+
+_DAY = timedelta(days=1)
+_FOR_EVER = timedelta(0)
+_SETTINGS = {  # the setting for each table, in the order in which their rows go
+    "bounces": "bounces",
+    "observations": "bounces",
+    "bounce_refs": "bounces",
+    "incident_bounces": "bounces",
+    "inputs": "inputs",
+    "decisions": "decisions",
+    "delivery_stats": "delivery_stats",
+    "outbox": "outbox",
+    "webhook_refusals": "webhook_refusals",
+    "return_paths": "return_paths",
+    "pending_deliveries": "pending_deliveries",
+    "recipients": "decisions",
+}
+
+
+class RetentionSettings(Section):
+    """How long what is kept; "0s": for ever. Suppressions stay as long as they hold."""
+
+    inputs: Duration = Field(
+        default=30 * _DAY,
+        description="Mails and requests as they were received. What waits to be read stays.",
+    )
+    raw: Raw = Field(
+        default="full",
+        description="What is kept of an input once it was read: all of it, its headers and the"
+        " report in it, or nothing. What could not be read is kept whole. Only whole inputs can be"
+        " judged again by mtabounce reprocess.",
+    )
+    bounces: Duration = Field(
+        default=400 * _DAY,
+        description="Bounces and their observations; they go month by month.",
+    )
+    decisions: Duration = Field(
+        default=800 * _DAY,
+        description="What policy decided, and addresses of whom nothing else is left. What"
+        " operators said stays. At least as long as bounces.",
+    )
+    delivery_stats: Duration = Field(default=800 * _DAY, description="How deliveries went.")
+    outbox: Duration = Field(
+        default=30 * _DAY, description="What others were told, or did not take."
+    )
+    webhook_refusals: Duration = Field(
+        default=30 * _DAY, description="Requests to webhooks that were refused."
+    )
+    return_paths: Duration = Field(
+        default=400 * _DAY,
+        description="Whom return paths were made for. At least as long as return paths are good.",
+    )
+    pending_deliveries: Duration = Field(
+        default=30 * _DAY, description="Who waits in the queue of an MTA, where its log ends."
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.decisions and (not self.bounces or self.decisions < self.bounces):
+            raise ValueError("decisions must be kept at least as long as bounces")
+        return self
+
+    def before(self, table: str, now: datetime) -> datetime | None:
+        """Return the moment from before which rows of *table* go; None: none go."""
+        age: timedelta = getattr(self, _SETTINGS[table])
+        return now - age if age else None
+
+
+TABLES = tuple(_SETTINGS)
+
+
+async def due(
+    conn: AsyncConnection[Any], settings: RetentionSettings, now: datetime
+) -> AsyncIterator[tuple[str, int, list[str]]]:
+    """Give what would go: table, rows (a guess for partitions), and its partitions."""
+    for table in TABLES:
+        before = settings.before(table, now)
+        if before is None or table == "recipients":
+            continue
+        old = await _partitions(conn, table, before)
+        rows = await store.count_old(conn, table, before) + sum(one.rows for one in old)
+        yield table, rows, [one.name for one in old]
+
+
+async def _partitions(
+    conn: AsyncConnection[Any], table: str, before: datetime
+) -> list[store.Partition]:
+    if table not in store.PARTITIONED:
+        return []
+    return await store.old_partitions(conn, table, before)
+
+
+async def retain(
+    conn: AsyncConnection[Any], settings: RetentionSettings, now: datetime
+) -> Counter[str]:
+    """
+    Let go what is older than *settings* say, at *now*; *conn* is in autocommit mode.
+
+    Return how many rows went by table (a guess where months were dropped); nothing where
+    another host is at it.
+    """
+    gone: Counter[str] = Counter()
+    if not await store.is_alone(conn):
+        return gone
+    for table in store.PARTITIONED:
+        if before := settings.before(table, now):
+            gone += await _drop_months(conn, table, before)
+    for table in TABLES[:-1]:
+        if before := settings.before(table, now):
+            gone[table] += await _delete(conn, table, before)
+    if before := settings.before("recipients", now):
+        gone["recipients"] += await _forget_recipients(conn, before)
+    RAN_AT.set(now.timestamp())
+    return +gone
+
+
+async def _drop_months(conn: AsyncConnection[Any], table: str, before: datetime) -> Counter[str]:
+    gone: Counter[str] = Counter()
+    old = await store.old_partitions(conn, table, before)
+    started = datetime.now(UTC)
+    if table == "bounces" and (old or await store.count_old(conn, table, before)):
+        gone["suppressions kept"] = await _pin(conn, before)
+    for partition in old:
+        if await _drop(conn, table, partition.name, before, started):
+            gone[table] += partition.rows
+            PARTITIONS.labels(table).inc()
+            log.info("retention: dropped %s", partition.name)
+    return gone
+
+
+async def _pin(conn: AsyncConnection[Any], before: datetime) -> int:
+    after = kept = 0
+    while True:
+        async with conn.transaction():
+            ids = await store.lock_old_recipients(conn, before, after, BATCH)
+            if not ids:
+                break
+            kept += await store.pin(conn, ids, before)
+        after = max(ids)
+    PINNED.inc(kept)
+    return kept
+
+
+async def _drop(
+    conn: AsyncConnection[Any], table: str, partition: str, before: datetime, started: datetime
+) -> bool:
+    """Drop *partition*; False where others did not let us. Whoever was decided on since is kept."""
+    for _ in range(TRIES):
+        try:
+            async with conn.transaction():
+                await store.lock(conn, table, PATIENCE)
+                if table == "bounces":
+                    await store.pin(conn, await store.decided_since(conn, started), before)
+                await store.drop_partition(conn, partition)
+        except LockNotAvailable:
+            await asyncio.sleep(random.uniform(0.05, 0.5))  # noqa: S311 (no secret)
+        else:
+            return True
+    log.warning("retention: %s is in use, and stays until the next hour", partition)
+    return False
+
+
+async def _delete(conn: AsyncConnection[Any], table: str, before: datetime) -> int:
+    count = 0
+    while some := await store.delete_old(conn, table, before, BATCH):
+        count += some
+    ROWS.labels(table).inc(count)
+    return count
+
+
+async def _forget_recipients(conn: AsyncConnection[Any], before: datetime) -> int:
+    after = count = 0
+    while True:
+        async with conn.transaction():
+            some, seen = await store.forget_recipients(conn, before, after, BATCH)
+        count += some
+        if not seen:
+            ROWS.labels("recipients").inc(count)
+            return count
+        after = max(seen)
