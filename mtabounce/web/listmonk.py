@@ -29,11 +29,13 @@ from mtabounce.policy import PolicySettings
 from mtabounce.providers.request import pack
 from mtabounce.store import listmonk as store
 from mtabounce.store import record, rewrite
+from mtabounce.store.text import clean_text
 from mtabounce.web.callers import Callers, Connected, NotKnown
 from mtabounce.web.request import RETRY_AFTER, Refused, peer_of, read_request
 
 _BLOCKLISTED = "blocklisted over the API"
 MAX_SIZE = 2**20  # octets of one bounce
+LARGEST = 2**63 - 1  # that PostgreSQL counts to
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
 _TRUE = {"1", "t", "T", "true", "True", "TRUE"}  # Go's ParseBool
@@ -128,13 +130,13 @@ class ListmonkApi:
             rows = await store.list_bounces(
                 conn,
                 campaign_id=_int(query.get("campaign_id"), 0) or None,
-                source=query.get("source") or None,
+                source=clean_text(query.get("source", "")) or None,
                 order_by=query.get("order_by")
                 if query.get("order_by") in _ORDERS
                 else "created_at",
                 ascending=query.get("order") == "asc",
                 limit=per_page or None,
-                offset=(page - 1) * per_page,
+                offset=min((page - 1) * per_page, LARGEST),
             )
         if not rows:
             return _page([], 0, 0, 0)

@@ -5,6 +5,7 @@ import json
 import os
 from urllib.parse import quote
 
+import jsonschema_rs
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
@@ -278,6 +279,36 @@ async def test_description_names_every_path_that_is_served(call, everything):
     assert served - set(schema["paths"]) == {
         "/api/{rest:path}", "/api/v1/{rest:path}", "/docs", "/docs/{rest:path}", "/openapi.json",
     }  # fmt: skip
+
+
+async def test_every_answer_has_an_example_that_keeps_to_its_description(call):
+    _, schema, _ = await call.ask("GET", "/openapi.json")
+    ours = {path: ways for path, ways in schema["paths"].items() if path.startswith("/api/v1/")}
+    assert ours
+    for path, ways in ours.items():
+        for way, operation in ways.items():
+            told = operation["responses"]["200"]["content"]["application/json"]
+            description = told["schema"] | {"components": schema["components"]}
+            assert jsonschema_rs.is_valid(description, told["example"]), (way, path)
+            assert operation["summary"].endswith("."), (way, path)
+
+
+async def test_examples_have_the_fields_that_answers_have(call, bounced):
+    _, schema, _ = await call.ask("GET", "/openapi.json")
+    paths = {"/bounces": "", "/inputs": "", "/suppressions": "", "/check": "?email=u0@example.org",
+             "/recipients/{address}": "/u0@example.org"}  # fmt: skip
+    for path, more in paths.items():
+        _, said = await call("GET", path.replace("/{address}", "") + more)
+        told = schema["paths"][f"/api/v1{path}"]["get"]["responses"]["200"]["content"]
+        assert shape(told["application/json"]["example"]) == shape(said), path
+
+
+def shape(value):
+    """The names in *value*, and in the first of each list."""
+    if isinstance(value, dict):
+        names = {name: shape(item) for name, item in value.items() if name not in ("meta", "facts")}
+        return dict(sorted(names.items()))
+    return shape(value[0]) if isinstance(value, list) and value else None
 
 
 async def test_nothing_that_the_description_allows_is_answered_with_5xx(call, tokens, bounced):

@@ -1,8 +1,9 @@
 """
 The API under ``/api/v1``: a family of paths a module, found by being there.
 
-A module declares one ``ROUTER``. A list comes in pages, each with the cursor of the next; an error
-is ``{"message": …}``, one line. Who may do what is asked before anything of a body is read.
+A module declares one ``ROUTER``, whose paths show an answer and say in one line what they do. A
+list comes in pages, each with the cursor of the next; an error is ``{"message": …}``, one line.
+Who may do what is asked before anything of a body is read.
 """
 
 from mtabounce.web.api._application import make

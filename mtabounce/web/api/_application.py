@@ -4,6 +4,7 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException as AnyHttpException
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -18,14 +19,15 @@ from mtabounce.web.callers import NotKnown
 from mtabounce.web.request import RETRY_AFTER, Refused, peer_of
 
 PREFIX = "/api/v1"
+JSON = "application/json"
 MAX_SIZE = 2**20  # octets of a body
 CHALLENGE = {"WWW-Authenticate": 'Basic realm="mtabounce"'}
 DESCRIPTION = """
 What is known of bounces and recipients, and whom not to mail.
 
 Make a token with `mtabounce token create NAME --scope read`, and send it with each request:
-`curl -u NAME:TOKEN`, or `Authorization: Bearer TOKEN`. The scope `ingest` posts bounces, `sign`
-gets return paths, `admin` does everything.
+`curl -u NAME:TOKEN`, or `Authorization: Bearer TOKEN`. The scope `read` changes nothing,
+`ingest` posts bounces, `sign` gets return paths, `admin` does everything.
 
 Lists come in pages: `next` of one is the `cursor` of the following one. An error is
 `{"message": "…"}`; after 429 and 503 the header `Retry-After` says when to come back.
@@ -55,14 +57,26 @@ def make(parts: Parts) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     app.state.parts = parts
+    app.state.examples = {}
     for router in discover("mtabounce.web.api", APIRouter).values():
         app.include_router(router, prefix=PREFIX, responses=_ERRORS)
+        app.state.examples |= _examples(router)
     app.add_middleware(_Authenticated, parts=parts)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(AnyHttpException, _refused)
     app.add_exception_handler(TryAgainLater, _away)
     add_docs(app)
     return app
+
+
+def _examples(router: APIRouter) -> dict[tuple[str, str], Any]:
+    """Return the answer that each path shows, by method and path."""
+    return {
+        (method, PREFIX + route.path_format): route.responses[200]["content"][JSON]["example"]
+        for route in router.routes
+        if isinstance(route, APIRoute)
+        for method in route.methods or ()
+    }
 
 
 class _Described(FastAPI):
@@ -74,6 +88,12 @@ class _Described(FastAPI):
             schema = super().openapi()
             schema["components"]["securitySchemes"] = _SCHEMES
             schema["security"] = [{name: []} for name in _SCHEMES]
+            for path, methods in schema["paths"].items():
+                for method, operation in methods.items():
+                    # A docstring is one line, and says it best. FastAPI drops what is null.
+                    operation["summary"] = operation.pop("description", operation["summary"])
+                    content = operation["responses"]["200"]["content"][JSON]
+                    content["example"] = self.state.examples[method.upper(), path]
             schema["paths"] = _beside.PATHS | schema["paths"]
             schema["components"]["schemas"] |= _beside.SCHEMAS
         return self.openapi_schema or {}

@@ -47,6 +47,11 @@ class Page(BaseModel, Generic[T]):
     )
 
 
+def shows(example: Any) -> dict[int | str, dict[str, Any]]:
+    """Return the `responses` of a path that answers such as *example*."""
+    return {200: {"content": {"application/json": {"example": example}}}}
+
+
 def parts_of(request: Request) -> Parts:
     """Return the parts of the application that answers *request*."""
     parts: Parts = request.app.state.parts

@@ -8,6 +8,7 @@ from fastapi import APIRouter, HTTPException, Path
 from mtabounce.model import BounceType
 from mtabounce.store import bounces as store
 from mtabounce.store.bounces import StoredBounce, StoredObservation
+from mtabounce.web.api._examples import BOUNCE, EVIDENCE
 from mtabounce.web.api._parts import (
     LARGEST,
     Address,
@@ -21,6 +22,7 @@ from mtabounce.web.api._parts import (
     key_of,
     may,
     page_of,
+    shows,
 )
 
 ROUTER = APIRouter(prefix="/bounces", tags=["bounces"], dependencies=[may("read")])
@@ -34,7 +36,7 @@ class Explained:
     evidence: list[StoredObservation]
 
 
-@ROUTER.get("")
+@ROUTER.get("", responses=shows({"data": [BOUNCE], "next": "WzE3XQ"}))
 def list_bounces(
     conn: Reading,
     recipient: Address | None = None,
@@ -61,7 +63,7 @@ def list_bounces(
     return page_of(found, limit, lambda one: [one.id])
 
 
-@ROUTER.get("/{id}")
+@ROUTER.get("/{id}", responses=shows({"bounce": BOUNCE, "evidence": [EVIDENCE]}))
 def get_bounce(
     conn: Reading,
     id: Annotated[int, Path(ge=1, le=LARGEST)],  # noqa: A002 (the column's name)

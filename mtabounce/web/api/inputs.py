@@ -7,6 +7,7 @@ from fastapi import APIRouter, HTTPException, Path
 from mtabounce.model import Outcome
 from mtabounce.store import inputs as store
 from mtabounce.store.inputs import StoredInput
+from mtabounce.web.api._examples import INPUT
 from mtabounce.web.api._parts import (
     LARGEST,
     Cursor,
@@ -18,12 +19,13 @@ from mtabounce.web.api._parts import (
     after_number,
     may,
     page_of,
+    shows,
 )
 
 ROUTER = APIRouter(prefix="/inputs", tags=["inputs"], dependencies=[may("read")])
 
 
-@ROUTER.get("")
+@ROUTER.get("", responses=shows({"data": [INPUT], "next": None}))
 def list_inputs(
     conn: Reading,
     state: Literal["pending", "done", "failed"] | None = None,
@@ -46,7 +48,7 @@ def list_inputs(
     return page_of(found, limit, lambda one: [one.id])
 
 
-@ROUTER.get("/{id}")
+@ROUTER.get("/{id}", responses=shows(INPUT))
 def get_input(
     conn: Reading,
     id: Annotated[int, Path(ge=1, le=LARGEST)],  # noqa: A002 (the column's name)

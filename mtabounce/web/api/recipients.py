@@ -8,7 +8,8 @@ from fastapi import APIRouter, HTTPException, Path
 from mtabounce.store import bounces, suppressions
 from mtabounce.store.bounces import Episode, StoredRecipient
 from mtabounce.store.suppressions import StoredDecision, StoredSuppression
-from mtabounce.web.api._parts import NO_CONTROLS, Limit, Reading, key_of, may
+from mtabounce.web.api._examples import DECISION, EPISODE, RECIPIENT, SUPPRESSION
+from mtabounce.web.api._parts import NO_CONTROLS, Limit, Reading, key_of, may, shows
 
 ROUTER = APIRouter(prefix="/recipients", tags=["recipients"], dependencies=[may("read")])
 
@@ -23,7 +24,15 @@ class Known:
     story: list[Episode]
 
 
-@ROUTER.get("/{address:path}")
+_KNOWN = {
+    "recipient": RECIPIENT,
+    "suppressions": [SUPPRESSION],
+    "decisions": [DECISION],
+    "story": [EPISODE],
+}
+
+
+@ROUTER.get("/{address:path}", responses=shows(_KNOWN))
 def get_recipient(
     conn: Reading,
     address: Annotated[

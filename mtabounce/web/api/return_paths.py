@@ -10,10 +10,20 @@ from pydantic import BaseModel, Field
 from mtabounce.address import normalize
 from mtabounce.store.return_paths import sign
 from mtabounce.store.unavailable import unavailable
-from mtabounce.web.api._parts import NO_CONTROLS, may, parts_of
+from mtabounce.web.api._parts import NO_CONTROLS, may, parts_of, shows
 
 ROUTER = APIRouter(tags=["return paths"])
 _NO_KEY = "there is no key to sign with: set domain and keys in [return_path]"
+
+
+_SIGNED = {
+    "data": [
+        {
+            "email": "ann@example.org",
+            "return_path": "b+anmxd-4p6g5ifmsunybyb6@bounces.example.org",
+        }
+    ]
+}
 
 
 class Wanted(BaseModel):
@@ -42,7 +52,7 @@ class AllSigned(BaseModel):
 @ROUTER.post(
     "/return-paths",
     dependencies=[may("sign")],
-    responses={409: {"description": "No key is set to sign with"}},
+    responses=shows(_SIGNED) | {409: {"description": "No key is set to sign with"}},
 )
 async def make_return_paths(request: Request, wanted: Wanted) -> AllSigned:
     """Make return paths for up to 1,000 addresses; asked again, they stay the same for a day."""

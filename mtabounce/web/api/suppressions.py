@@ -15,6 +15,7 @@ from mtabounce.store import suppressions as store
 from mtabounce.store.suppressions import StoredSuppression
 from mtabounce.store.tokens import Caller
 from mtabounce.store.unavailable import unavailable
+from mtabounce.web.api._examples import SUPPRESSION
 from mtabounce.web.api._parts import (
     NO_CONTROLS,
     Address,
@@ -30,6 +31,7 @@ from mtabounce.web.api._parts import (
     may,
     page_of,
     parts_of,
+    shows,
 )
 
 ROUTER = APIRouter(tags=["suppressions"])
@@ -85,7 +87,13 @@ class Addition(BaseModel):
     until: AwareDatetime | None = Field(None, description="When it ends; null: never.")
 
 
-@ROUTER.get("/suppressions", dependencies=[may("read")])
+_PAGE = {"data": [SUPPRESSION], "next": None}
+_NOT = {"email": "ann@example.net", "suppressed": True, "suppressions": [SUPPRESSION]}
+_MAY = {"email": "ann@example.net", "suppressed": False, "suppressions": []}
+_MATCHES = {"data": [{"email": "ann@example.net", "suppression": SUPPRESSION}]}
+
+
+@ROUTER.get("/suppressions", dependencies=[may("read")], responses=shows(_PAGE))
 def list_suppressions(
     conn: Reading,
     domain: Text | None = None,
@@ -112,7 +120,7 @@ def list_suppressions(
     return page_of(found, limit, lambda one: [one.recipient, one.scope])
 
 
-@ROUTER.get("/check", dependencies=[may("read")])
+@ROUTER.get("/check", dependencies=[may("read")], responses=shows(_NOT))
 def check_one(conn: Reading, email: Address, scope: Scope = EVERYWHERE) -> Answer:
     """Say whether an address may be mailed, to a list or campaign or at all."""
     found = store.check_addresses(conn, [key_of(email) or ""])
@@ -120,7 +128,7 @@ def check_one(conn: Reading, email: Address, scope: Scope = EVERYWHERE) -> Answe
     return Answer(email=email, suppressed=bool(against), suppressions=against)
 
 
-@ROUTER.post("/check", dependencies=[may("read")])
+@ROUTER.post("/check", dependencies=[may("read")], responses=shows(_MATCHES))
 def check_many(conn: Reading, asked: Asked) -> Matches:
     """Say which of up to 10,000 addresses are suppressed, in their order."""
     keys = {email: recipient_key(email) for email in asked.emails}
@@ -137,7 +145,7 @@ def check_many(conn: Reading, asked: Asked) -> Matches:
     )
 
 
-@ROUTER.put("/suppressions/{address:path}")
+@ROUTER.put("/suppressions/{address:path}", responses=shows(_NOT))
 async def suppress(
     request: Request,
     address: OneAddress,
@@ -158,7 +166,7 @@ async def suppress(
     return await _say(request, address, word, caller, now)
 
 
-@ROUTER.delete("/suppressions/{address:path}")
+@ROUTER.delete("/suppressions/{address:path}", responses=shows(_MAY))
 async def forgive(
     request: Request,
     address: OneAddress,
