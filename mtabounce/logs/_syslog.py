@@ -17,6 +17,9 @@ STAMP = (
     rb"[A-Z][a-z]{2} {1,2}\d{1,2} \d\d:\d\d:\d\d(?:\.\d{1,9})?"
     rb"|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?"
 )
+# A name, an address, or syslog-ng's chain of them; not just any word: in a log of Exim's own the
+# stamp is followed by what strangers have a word in, as in "H=(their HELO)".
+HOST = rb"[\w.:%@/~\[\]-]{1,255}"
 HEAD = rb"\n(?:<\d{1,3}>(?:1 )?)?(" + STAMP + rb") (?:<\w+\.\w+> )?"  # the host follows
 # "[pid]: " or RFC 5424's " procid msgid data "; "[ID 197553 mail.info] " is Solaris's.
 BODY = (

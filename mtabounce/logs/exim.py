@@ -16,12 +16,12 @@ from mtabounce.logs._events import (
     State,
     decoded,
 )
-from mtabounce.logs._syslog import STAMP
+from mtabounce.logs._syslog import HOST, STAMP
 
 # Message ids had 16 characters up to Exim 4.96, and have 23 since.
 _ID = rb"[0-9A-Za-z]{6}-(?:[0-9A-Za-z]{6}-[0-9A-Za-z]{2}|[0-9A-Za-z]{11}-[0-9A-Za-z]{4})"
 _LOCAL_STAMP = rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{3})?(?: [+-]\d{4})?"
-_SYSLOG = rb"(?:<\d{1,3}>(?:1 )?)?(" + STAMP + rb") (\S{1,255}) [\w.-]{0,40}exim[\w.-]{0,20}"
+_SYSLOG = rb"(?:<\d{1,3}>(?:1 )?)?(" + STAMP + rb") (" + HOST + rb") [\w.-]{0,40}exim[\w.-]{0,20}"
 _SYSLOG += rb"(?:(?:\[\d+\])?: | (?:\d+|-) \S{1,32} - (?:\xef\xbb\xbf)?)"
 _LINE = re.compile(
     rb"\n(?:" + _SYSLOG + rb")?(" + _LOCAL_STAMP + rb")? ?(?:\[\d+\] )?(" + _ID + rb") "
@@ -30,7 +30,7 @@ _LINE = re.compile(
 )
 # A line that syslog took in pieces: "[1\3] …", the last character of the cut is a slash.
 _PIECE = re.compile(
-    rb"\n((?:<\d{1,3}>(?:1 )?)?(?:" + STAMP + rb") \S{1,255} [\w.-]{0,40}exim[\w.-]{0,20}"
+    rb"\n((?:<\d{1,3}>(?:1 )?)?(?:" + STAMP + rb") " + HOST + rb" [\w.-]{0,40}exim[\w.-]{0,20}"
     rb"(?:\[\d+\])?: )\[(\d{1,2})[\\/](\d{1,2})\] ([^\n]*)"
 )
 _KINDS = {b"Completed": Kind.GONE, b"removed by ": Kind.GONE, b"cancelled by ": Kind.CANCELLED}

@@ -8,7 +8,7 @@ expired, removed), src/cleanup/cleanup_message.c (message-id=), src/bounce/bounc
 import re
 
 from mtabounce.logs._events import Attempt, Event, Explained, Kind, LogFormat, State, decoded
-from mtabounce.logs._syslog import BODY, HEAD, REPEATED, times
+from mtabounce.logs._syslog import BODY, HEAD, HOST, REPEATED, times
 
 _AGENTS = (b"smtp", b"lmtp", b"local", b"virtual", b"pipe", b"error", b"discard", b"retry")
 _QUEUE_MANAGERS = (b"qmgr", b"nqmgr", b"oqmgr")
@@ -19,7 +19,7 @@ _DAEMONS = b"|".join(_PROGRAMS)
 # The tag is syslog_name, perhaps with the name of a service, and the program. syslog_name can be
 # anything: an address, postfix-out, mta/submission.
 _LINE = re.compile(
-    HEAD + rb"(\S{1,255} (?:[^\s/\[\]]{1,64}/){0,4})(" + _DAEMONS + rb")" + BODY + REPEATED
+    HEAD + rb"(" + HOST + rb" (?:[^\s/\[\]]{1,64}/){0,4})(" + _DAEMONS + rb")" + BODY + REPEATED
     # A short queue id is hexadecimal, a long one is not; NOQUEUE has no message.
     + rb"((?!NOQUEUE)[0-9A-Za-z]{6,25}): (to=|from=|(?:resent-)?message-id=|removed)([^\n]*)"
 )  # fmt: skip
