@@ -42,7 +42,7 @@ class Service:
         self._more = more
         self.port = free_port()
         self.lmtp = folder / "lmtp"
-        self._http_port = free_port()
+        self.http_port = free_port()
         self.folder = folder
         self._command = [sys.executable, "-m", "mtabounce", "--config", str(folder / "config.toml")]
         self._process: subprocess.Popen[bytes] | None = None
@@ -51,7 +51,7 @@ class Service:
     def __enter__(self) -> Self:
         self.folder.mkdir(parents=True)
         text = _CONFIG.format(
-            folder=self.folder, port=self.port, http_port=self._http_port, lmtp=self.lmtp
+            folder=self.folder, port=self.port, http_port=self.http_port, lmtp=self.lmtp
         )
         text += "".join(f'[[log]]\npath = "{log}"\n' for log in self._logs)
         text += self._more
@@ -125,7 +125,8 @@ class Service:
             yield
         finally:
             for pid in stopped:
-                os.kill(pid, signal.SIGCONT)
+                with suppress(ProcessLookupError):  # killed meanwhile
+                    os.kill(pid, signal.SIGCONT)
 
     def run(self, *arguments: str) -> str:
         """Run a command of mtabounce, and return what it printed."""
@@ -159,7 +160,7 @@ class Service:
         assert self._process is not None
         assert self._process.poll() is None, f"mtabounce serve ended: {self.log()}"
         try:
-            with urllib.request.urlopen(f"http://{LOOPBACK}:{self._http_port}/readyz", timeout=5):
+            with urllib.request.urlopen(f"http://{LOOPBACK}:{self.http_port}/readyz", timeout=5):
                 return True
         except (URLError, OSError):
             return False
