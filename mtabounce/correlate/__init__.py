@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Self
 
-from mtabounce.address import normalize
 from mtabounce.correlate._refs import Ref, digest, queue_of, ref_of
+from mtabounce.correlate._whom import ReturnPath, domain_of, key_of, proof_of, recipient_of
 from mtabounce.model import (
     BounceType,
     Fault,
@@ -24,6 +24,20 @@ from mtabounce.model import (
     Trust,
     Verdict,
 )
+
+__all__ = [
+    "META",
+    "Bounce",
+    "KnownRef",
+    "Observation",
+    "ReturnPath",
+    "domain_of",
+    "group",
+    "merge",
+    "observe",
+    "observe_delivery",
+    "recipient_of",
+]
 
 QUEUE_ID_LIFE = timedelta(days=10)  # MTAs use their queue ids again
 OLDEST = timedelta(days=45)  # an event's own time is believed so far back …
@@ -44,15 +58,6 @@ META = {  # what a bounce keeps beside its columns, and the field of a report th
     "source": "source",
     "meta": "meta",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class ReturnPath:
-    """What an address tells that a report was sent to."""
-
-    recipient: str  # normalized; whom the failed mail went to
-    campaign: str = ""
-    mark: str = ""  # the same for all mails with this return path; "": it is not signed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,12 +97,12 @@ def observe(
     """
     found: dict[tuple[str, bytes], Observation] = {}
     for report, verdict in zip(judged.reading.reports, judged.verdicts, strict=True):
-        recipient = _recipient(report) or _only_one(path.recipient for path in paths)
+        recipient = recipient_of(report, paths)
         if not recipient:
             continue
         one = (recipient, report.mark)
         if one not in found or _graver(verdict, found[one].verdict):
-            context = _Context(raw, judged.reading, input_id, _proof(paths, report, recipient))
+            context = _Context(raw, judged.reading, input_id, proof_of(paths, report, recipient))
             found[one] = _observation(context, report, verdict, recipient)
     return list(found.values())
 
@@ -110,16 +115,6 @@ class _Context:
     proof: ReturnPath | None  # a signed return path that names the recipient
 
 
-def _only_one(names: Iterable[str]) -> str:
-    found = set(names) - {""}
-    return found.pop() if len(found) == 1 else ""
-
-
-def _proof(paths: Iterable[ReturnPath], report: Report, recipient: str) -> ReturnPath | None:
-    names = {recipient, _key(report.final_recipient)} - {""}
-    return next((path for path in paths if path.mark and path.recipient in names), None)
-
-
 def observe_delivery(report: Report, verdict: Verdict, *, source: str, parser: str) -> Observation:
     """
     Return what the log of our own MTA says of one delivery: proven.
@@ -127,7 +122,7 @@ def observe_delivery(report: Report, verdict: Verdict, *, source: str, parser: s
     *report* says when it was. The same line, read again from any copy of the log, gives the same
     observation.
     """
-    recipient = _recipient(report)
+    recipient = recipient_of(report)
     at = report.occurred_at or _UNKNOWN
     said = (queue_of(report), report.final_recipient, str(report.action), str(report.status))
     told = (*said, report.diagnostic_code, at.isoformat())
@@ -186,25 +181,6 @@ def _key_of(raw: RawInput, mark: bytes, recipient: str) -> bytes:
     return digest(mark, recipient.encode(errors="replace"), kind.encode(errors="replace"))
 
 
-def _recipient(report: Report) -> str:
-    for name in (report.original_recipient, report.final_recipient):
-        if key := _key(name):
-            return key
-    return (report.final_recipient or report.original_recipient).strip().lower()[:320]
-
-
-def domain_of(recipient: str) -> str:
-    """Return the domain of a recipient as it is stored; empty for a local name without one."""
-    return recipient.rpartition("@")[2] if "@" in recipient else ""
-
-
-def _key(address: str) -> str:
-    try:
-        return normalize(address)
-    except ValueError:
-        return ""
-
-
 def _trust(raw: RawInput, reading: Reading) -> Trust:
     """Our own MTA made the report where a trusted peer had it from no other host."""
     return Trust.PROVEN if raw.trusted and not reading.relayed else Trust.CLAIMED
@@ -222,7 +198,7 @@ def _refs(context: _Context, report: Report, recipient: str) -> Iterator[Ref]:
         "message_id": report.original_message_id,
         "queue_id": queue_of(report),
     }
-    names = {recipient, _key(report.final_recipient)} - {""}
+    names = {recipient, key_of(report.final_recipient)} - {""}
     # Without a campaign, all mails of a day to one recipient may have the same return path.
     if context.proof and (context.proof.campaign or not known["message_id"]):
         yield ref_of("return_path", context.proof.mark, context.proof.recipient)

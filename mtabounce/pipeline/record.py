@@ -60,6 +60,11 @@ class Change:
         return {self.bounce.recipient, *(old.recipient for old in self.replaced)}
 
 
+def is_uuid(text: str) -> bool:
+    """Whether *text* is one that nobody guesses, as those of subscribers are."""
+    return _UUID.fullmatch(text) is not None
+
+
 async def record(conn: AsyncConnection[Any], observations: Sequence[Observation]) -> dict[str, int]:
     """
     Write *observations* and the bounces they make, inside the transaction of *conn*.
@@ -118,7 +123,7 @@ async def _with_backing(
             "key": one.key,
             "occurred_at": one.occurred_at,
             "message_id": one.report.original_message_id,
-            "subscriber": one.report.subscriber if _UUID.fullmatch(one.report.subscriber) else "",
+            "subscriber": one.report.subscriber if is_uuid(one.report.subscriber) else "",
         }
         for one in observations
         if one.trust is Trust.CLAIMED and (one.report.original_message_id or one.report.subscriber)

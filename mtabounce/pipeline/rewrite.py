@@ -15,6 +15,7 @@ from psycopg import AsyncConnection
 
 from mtabounce.correlate import Bounce, Observation, ReturnPath, domain_of, merge, observe
 from mtabounce.model import Judged
+from mtabounce.pipeline import owners
 from mtabounce.pipeline.decide import decide
 from mtabounce.pipeline.judging import Judging
 from mtabounce.pipeline.record import (
@@ -86,7 +87,7 @@ async def rewrite(conn: Connection, work: Work, policy: PolicySettings) -> list[
     """
     work = [one for one in work if not isinstance(one[1], str)]
     found = await differences(conn, work)
-    await inputs.finish(conn, [finished(one, judged) for one, judged, _ in work])
+    await inputs.finish(conn, [finished(*one) for one in work])
     said = [one.said for one in found if one.said]
     fresh = [one.observation for one in found if one.observation]
     ids = await _replace(conn, said, fresh)
@@ -114,7 +115,7 @@ async def judged_again(
         while batch := await before.inputs_to_judge(conn, selection, after, BATCH):
             judged = await judging.judge([(one.source, one.content) for one in batch])
             paths = await look_up(conn, ring, batch, judged)
-            work = list(zip(batch, judged, paths, strict=True))
+            work = await owners.look_up(conn, list(zip(batch, judged, paths, strict=True)))
             if write:
                 async with conn.transaction():
                     found = await rewrite(conn, work, policy)

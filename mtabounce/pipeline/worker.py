@@ -19,7 +19,7 @@ from psycopg import AsyncConnection
 from mtabounce.correlate import Observation, ReturnPath, observe
 from mtabounce.errors import StoreUnavailable, TryAgainLater
 from mtabounce.model import Judged
-from mtabounce.pipeline import return_paths
+from mtabounce.pipeline import owners, return_paths
 from mtabounce.pipeline.decide import Recorder
 from mtabounce.pipeline.judge_process import JudgeSettings
 from mtabounce.pipeline.judging import Judging
@@ -177,20 +177,28 @@ class Worker:
 
     async def _record_all(self, conn: Connection, work: Sequence[_Work]) -> list[Finished]:
         async with conn.transaction():  # a savepoint: the claim outlives an error
-            await self._recorder.record(conn, [seen for one in work for seen in _observed(one)])
-        return [finished(one, judged) for one, judged, _ in work]
+            named = [one for one in work if owners.unnamed(*one[1:]) is None]
+            await self._recorder.record(conn, [seen for one in named for seen in _observed(one)])
+            found: list[_Work] = []
+            if len(named) < len(work):  # after what the others say
+                unnamed = [one for one in work if owners.unnamed(*one[1:])]
+                found = await owners.look_up(conn, unnamed)
+                seen = [seen for one in found for seen in _observed(one)]
+                await self._recorder.record(conn, seen)
+        return [finished(*one) for one in (*named, *found)]
 
     async def _record_alone(self, conn: Connection, work: _Work) -> Finished:
-        one, judged, _ = work
+        one = work[0]
         try:
             async with conn.transaction():
+                (work,) = await owners.look_up(conn, [work])
                 await self._recorder.record(conn, _observed(work))
         except Exception as error:
             if not _is_of_the_input(error):
                 raise
             log.warning("worker: input %d failed", one.id, exc_info=True)
             return Finished(id=one.id, outcome=None, error=f"not storable: {_brief(error)}")
-        return finished(one, judged)
+        return finished(*work)
 
 
 def _observed(work: _Work) -> list[Observation]:
@@ -199,15 +207,17 @@ def _observed(work: _Work) -> list[Observation]:
         return []
     observations = observe(one, judged, one.id, paths)
     return_paths.count_strangers(paths, observations)
+    owners.count(judged, paths)
     return observations
 
 
-def finished(one: ClaimedInput, judged: Judged | str) -> Finished:
-    """Return what became of *one*, by how it was judged."""
+def finished(one: ClaimedInput, judged: Judged | str, paths: Sequence[ReturnPath] = ()) -> Finished:
+    """Return what became of *one*, that came to *paths*, by how it was judged."""
     if isinstance(judged, str):
         return Finished(id=one.id, outcome=None, error=judged)
     reading = judged.reading
-    return Finished(id=one.id, outcome=reading.outcome, parser=reading.parser, error=reading.note)
+    note = reading.note or (owners.UNKNOWN if owners.unnamed(judged, paths) else "")
+    return Finished(id=one.id, outcome=reading.outcome, parser=reading.parser, error=note)
 
 
 def _is_of_the_input(error: Exception) -> bool:

@@ -49,6 +49,17 @@ async def backed_claims(conn: Connection, rows: Sequence[Row]) -> set[tuple[int,
     return {(recipient_id, bytes.fromhex(key)) for recipient_id, key in await cursor.fetchall()}
 
 
+async def owners_of_messages(conn: Connection, rows: Sequence[Row]) -> list[tuple[int, str, str]]:
+    """
+    Return whom the messages of *rows* went to, as far as others say it.
+
+    *rows* have input_id, received_at, message_id and subscriber ("" where unknown); the answers
+    are triples of input_id, recipient and trust.
+    """
+    cursor = await conn.execute(SQL["owners_of_messages"], {"rows": as_json(rows)})
+    return await cursor.fetchall()
+
+
 async def known_refs(conn: Connection, keys: Sequence[bytes]) -> list[KnownRef]:
     """Return the stored refs among *keys*."""
     async with conn.cursor(row_factory=class_row(KnownRef)) as cursor:

@@ -46,6 +46,26 @@ SELECT DISTINCT r.recipient_id, r.key
    AND o.occurred_at BETWEEN r.occurred_at - interval '50 days' AND r.occurred_at + interval '50 days'
    AND (o.original_message_id = nullif(r.message_id, '') OR o.facts->>'subscriber' = nullif(r.subscriber, ''));
 
+-- name: owners_of_messages
+-- What the input itself said before is no evidence.
+SELECT r.input_id, t.recipient, o.trust
+  FROM json_to_recordset(%(rows)s::json) AS r
+       (input_id bigint, received_at timestamptz, message_id text, subscriber text)
+  JOIN mtabounce.observations AS o
+    ON o.original_message_id = r.message_id
+   AND o.original_message_id <> ''
+   AND o.input_id IS DISTINCT FROM r.input_id
+   AND o.occurred_at BETWEEN r.received_at - interval '50 days' AND r.received_at + interval '50 days'
+  JOIN mtabounce.recipients AS t ON t.id = o.recipient_id
+ UNION
+SELECT r.input_id, b.recipient, b.trust
+  FROM json_to_recordset(%(rows)s::json) AS r
+       (input_id bigint, received_at timestamptz, message_id text, subscriber text)
+  JOIN mtabounce.bounces AS b
+    ON b.meta ? 'subscriber'
+   AND b.meta->>'subscriber' = r.subscriber
+   AND r.subscriber <> '';
+
 -- name: known_refs
 SELECT key, bounce_id, seen_at
   FROM mtabounce.bounce_refs

@@ -845,6 +845,10 @@ CREATE INDEX observations_input_id ON ONLY mtabounce.observations USING btree (i
 
 CREATE INDEX observations_default_input_id_idx ON mtabounce.observations_default USING btree (input_id) WHERE (input_id IS NOT NULL);
 
+CREATE INDEX observations_message_id ON ONLY mtabounce.observations USING hash (original_message_id) WHERE (original_message_id <> ''::text);
+
+CREATE INDEX observations_default_original_message_id_idx ON mtabounce.observations_default USING hash (original_message_id) WHERE (original_message_id <> ''::text);
+
 CREATE INDEX outbox_dead ON mtabounce.outbox USING btree (id) WHERE (state = 'dead'::text);
 
 CREATE INDEX outbox_pending ON mtabounce.outbox USING btree (sink, recipient, id) WHERE (state = 'pending'::text);
@@ -880,6 +884,8 @@ ALTER INDEX mtabounce.bounces_pkey ATTACH PARTITION mtabounce.bounces_default_pk
 ALTER INDEX mtabounce.observations_bounce_id ATTACH PARTITION mtabounce.observations_default_bounce_id_idx;
 
 ALTER INDEX mtabounce.observations_input_id ATTACH PARTITION mtabounce.observations_default_input_id_idx;
+
+ALTER INDEX mtabounce.observations_message_id ATTACH PARTITION mtabounce.observations_default_original_message_id_idx;
 
 ALTER INDEX mtabounce.observations_pkey ATTACH PARTITION mtabounce.observations_default_pkey;
 

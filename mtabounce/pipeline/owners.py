@@ -1,0 +1,75 @@
+"""
+Whose mail a report is about that names nobody: a complaint that hides who complained.
+
+What was returned still has the Message-ID of the mail, or the UUID of the subscriber; where other
+reports told whom that went to, it is the same person. That alone proves nothing: what the report
+is worth is asked afterwards, as for any other claim.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from prometheus_client import Counter
+from psycopg import AsyncConnection
+
+from mtabounce.correlate import ReturnPath, recipient_of
+from mtabounce.model import Judged, Report, Trust
+from mtabounce.pipeline.record import is_uuid
+from mtabounce.store import record as store
+from mtabounce.store.inputs import ClaimedInput
+
+UNNAMED = Counter(
+    "mtabounce_unnamed_reports_total",
+    "Inputs with a report that names nobody, as most complaints: found (by its return path, or by"
+    " what else is known of its message), unknown.",
+    ["result"],
+)
+UNKNOWN = "it does not say who, and its Message-ID and return path are not known here"
+Work = tuple[ClaimedInput, Judged | str, tuple[ReturnPath, ...]]
+_RANKS = list(Trust)
+
+
+async def look_up(conn: AsyncConnection[Any], work: Sequence[Work]) -> list[Work]:
+    """Return *work*; to the paths of each is added whom its message is known to have gone to."""
+    rows = [_question(one, report) for one, said, told in work if (report := unnamed(said, told))]
+    owners = await _owners(conn, rows) if rows else {}
+    return [
+        (one, said, (*told, ReturnPath(owners[one.id]))) if one.id in owners else (one, said, told)
+        for one, said, told in work
+    ]
+
+
+def unnamed(judged: Judged | str, paths: Sequence[ReturnPath]) -> Report | None:
+    """Return the first report of which neither it nor *paths* say whom it is about."""
+    reports = () if isinstance(judged, str) else judged.reading.reports
+    return next((report for report in reports if not recipient_of(report, paths)), None)
+
+
+def count(judged: Judged, paths: Sequence[ReturnPath]) -> None:
+    """Count an input with a report that names nobody, by whether it was found who it is."""
+    if unnamed(judged, ()):
+        UNNAMED.labels("unknown" if unnamed(judged, paths) else "found").inc()
+
+
+def _question(one: ClaimedInput, report: Report) -> dict[str, Any]:
+    return {
+        "input_id": one.id,
+        "received_at": one.received_at,
+        "message_id": report.original_message_id,
+        "subscriber": report.subscriber if is_uuid(report.subscriber) else "",
+    }
+
+
+async def _owners(conn: AsyncConnection[Any], rows: Sequence[dict[str, Any]]) -> dict[int, str]:
+    """Return by input the one recipient that the best evidence names; none where it names two."""
+    told: defaultdict[int, dict[str, int]] = defaultdict(dict)
+    for number, recipient, trust in await store.owners_of_messages(conn, rows):
+        rank = _RANKS.index(Trust(trust))
+        told[number][recipient] = max(rank, told[number].get(recipient, rank))
+    owners = {}
+    for number, ranks in told.items():
+        best = [name for name, rank in ranks.items() if rank == max(ranks.values())]
+        if len(best) == 1:
+            owners[number] = best[0]
+    return owners

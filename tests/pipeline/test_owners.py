@@ -1,0 +1,220 @@
+"""Complaints that hide who complained: found by the mail that they return, and else kept."""
+
+import asyncio
+from datetime import UTC, datetime
+
+import pytest
+from psycopg.rows import dict_row
+
+from mtabounce.model import RawInput
+from mtabounce.pipeline.decide import Recorder
+from mtabounce.pipeline.judge_process import JudgeSettings
+from mtabounce.pipeline.judging import Judging
+from mtabounce.pipeline.rewrite import judged_again
+from mtabounce.pipeline.worker import Worker
+from mtabounce.policy import PolicySettings
+from mtabounce.store import inputs
+from mtabounce.store.connection import connect_sync
+from mtabounce.store.return_paths import put_keys
+from mtabounce.store.rewrite import Selection
+from mtabounce.verp import Keyring
+
+POLICY = PolicySettings()
+RING = Keyring("bounces.example.org", {"a": b"correct horse battery staple"})
+MAIL = "1@lists.example.org"
+SUBSCRIBER = "c0ffee00-1111-4222-8333-444455556666"
+COMPLAINT = """\
+From: feedback@isp.test
+Message-ID: <c{number}@isp.test>
+Content-Type: multipart/report; report-type=feedback-report; boundary=b
+
+--b
+Content-Type: message/feedback-report
+
+Feedback-Type: abuse
+Version: 1
+User-Agent: test
+Original-Rcpt-To: redacted@isp.test
+
+--b
+Content-Type: text/rfc822-headers
+
+{header}
+Subject: News
+To: redacted@isp.test
+
+--b--
+"""
+DSN = """\
+From: MAILER-DAEMON@mx.example.org
+Message-ID: <d{recipient}>
+Content-Type: multipart/report; report-type=delivery-status; boundary=b
+
+--b
+Content-Type: message/delivery-status
+
+Reporting-MTA: dns; mx.example.org
+
+Final-Recipient: rfc822; {recipient}
+Action: {action}
+Status: {status}
+
+--b
+Content-Type: text/rfc822-headers
+
+{header}
+
+--b--
+"""
+
+
+def complaint(header=f"Message-ID: <{MAIL}>", number=1):
+    return COMPLAINT.format(header=header, number=number)
+
+
+def relayed(recipient, header=f"Message-ID: <{MAIL}>"):
+    return DSN.format(recipient=recipient, action="relayed", status="2.0.0", header=header)
+
+
+def failed(recipient, header=f"Message-ID: <{MAIL}>"):
+    return DSN.format(recipient=recipient, action="failed", status="4.2.2", header=header)
+
+
+@pytest.fixture
+def receive(connecting):
+    """A function that takes mails in one by one, and has each worked on."""
+
+    async def run(*mails, trusted=False, path="bounces@bounces.example.org"):
+        judging = Judging(JudgeSettings(), deadline=10, memory=2**28)
+        worker = Worker(
+            connecting, judging, Recorder(POLICY), asyncio.Event(), ring=RING, until_idle=True
+        )
+        async with await connecting() as conn:
+            for mail in mails:
+                raw = RawInput(
+                    source="receiver",
+                    content=(
+                        f"Received: by mx (Postfix) id 1\n{mail}" if trusted else mail
+                    ).encode(),
+                    received_at=datetime.now(UTC),
+                    forward_paths=(path,),
+                    trusted=trusted,
+                )
+                await inputs.append(conn, [raw])
+        await worker.run()
+
+    return run
+
+
+@pytest.fixture
+def rows(database_url):
+    with connect_sync(database_url, application_name="test") as conn:
+
+        def read(query):
+            with conn.cursor(row_factory=dict_row) as cursor:
+                return cursor.execute(query).fetchall()
+
+        yield read
+
+
+@pytest.fixture
+def complaints(rows):
+    return lambda: [
+        (row["recipient"], row["trust"])
+        for row in rows("SELECT recipient, trust FROM bounces WHERE type = 'complaint' ORDER BY 1")
+    ]
+
+
+@pytest.fixture
+def shown(rows):
+    return lambda: [row["error"] for row in rows("SELECT error FROM inputs WHERE error <> ''")]
+
+
+async def test_complaint_is_found_by_the_mail_that_our_own_server_delivered(
+    receive, complaints, rows, shown
+):
+    await receive(relayed("ann@example.net"), trusted=True)
+    await receive(complaint())
+
+    assert complaints() == [("ann@example.net", "likely")]
+    assert [row["cause"] for row in rows("SELECT * FROM suppressions")] == ["complaint"]
+    assert shown() == []
+
+
+async def test_what_anybody_could_have_sent_finds_it_and_suppresses_nobody(
+    receive, complaints, rows
+):
+    await receive(relayed("ann@example.net"), complaint())
+
+    assert complaints() == [("ann@example.net", "claimed")]
+    assert rows("SELECT * FROM suppressions") == []
+
+
+async def test_stranger_cannot_turn_a_complaint_against_somebody_else(receive, complaints):
+    await receive(relayed("ann@example.net"), trusted=True)
+    await receive(failed("victim@example.net"), complaint())
+
+    assert complaints() == [("ann@example.net", "likely")]
+
+
+async def test_mail_to_two_people_names_neither(receive, complaints, rows, shown):
+    await receive(relayed("ann@example.net"), relayed("bob@example.net"), trusted=True)
+    await receive(complaint())
+
+    assert complaints() == []
+    assert [row["outcome"] for row in rows("SELECT * FROM inputs WHERE error <> ''")] == [
+        "complaint"
+    ]
+    assert ["does not say who" in text for text in shown()] == [True]
+
+
+async def test_hidden_name_is_nobody_of_its_own(receive, rows, shown):
+    await receive(complaint())
+
+    assert rows("SELECT * FROM recipients") == []
+    assert len(shown()) == 1
+
+
+async def test_subscriber_in_the_returned_headers_finds_it(receive, complaints):
+    header = f"X-Listmonk-Subscriber: {SUBSCRIBER}"
+    await receive(failed("ann@example.net", f"Message-ID: <0@x>\n{header}"), trusted=True)
+    await receive(complaint(f"Message-ID: <other@x>\n{header}"))
+
+    assert complaints() == [("ann@example.net", "likely")]
+
+
+async def test_subscriber_that_is_easily_guessed_finds_nobody(receive, complaints):
+    header = "X-Listmonk-Subscriber: 17"
+    await receive(failed("ann@example.net", f"Message-ID: <0@x>\n{header}"), trusted=True)
+    await receive(complaint(header))
+
+    assert complaints() == []
+
+
+async def test_signed_return_path_says_who_it_was(receive, complaints, database_url):
+    with connect_sync(database_url, application_name="test") as conn:
+        put_keys(conn, RING)
+        query = "SELECT mtabounce.return_path('ann@example.net')"
+        path = conn.execute(query).fetchone()[0]
+
+    await receive(complaint(), path=path)
+
+    assert complaints() == [("ann@example.net", "proven")]
+
+
+async def test_evidence_that_comes_later_is_found_by_judging_again(
+    receive, complaints, connecting, shown
+):
+    await receive(complaint(), complaint("Message-ID: <unknown@x>", number=2))
+    await receive(relayed("ann@example.net"), trusted=True)
+    judging = Judging(JudgeSettings(), deadline=10, memory=2**28)
+
+    again = judged_again(connecting, judging, RING, Selection(), POLICY, write=True)
+    found = [one async for batch in again for one in batch]
+    await judging.close()
+
+    assert [(one.recipient, one.was, one.now) for one in found] == [
+        ("ann@example.net", "nothing", "complaint complaint")
+    ]
+    assert complaints() == [("ann@example.net", "likely")]
+    assert len(shown()) == 1  # the other one still waits
