@@ -17,6 +17,7 @@ from mtabounce.cli._story import tell_bounce
 from mtabounce.errors import UsageError
 from mtabounce.store import bounces as store
 from mtabounce.store import suppressions
+from mtabounce.store.erasure import is_erased
 
 
 @click.command()
@@ -71,6 +72,8 @@ def _rule_facts(rule: Rule) -> dict[str, object]:
 def _why_address(conn: Connection[Any], address: str, limit: int, *, as_json: bool) -> None:
     recipient = store.get_recipient(conn, address)
     if recipient is None:
+        if is_erased(conn, address):
+            raise UsageError(f"{address} was erased: nothing is known of it but that, by a hash")
         raise UsageError(f"nothing was ever reported about {address}")
     story = store.story_of(conn, recipient.id, limit)
     against = suppressions.check_addresses(conn, [address])

@@ -17,6 +17,7 @@ from psycopg import AsyncConnection
 from mtabounce.classify import load_operators
 from mtabounce.correlate import Observation, domain_of
 from mtabounce.pipeline.breaking import Breaker
+from mtabounce.pipeline.forgetting import without_erased
 from mtabounce.pipeline.record import record
 from mtabounce.policy import Decision, PolicySettings, Suppression, judge
 from mtabounce.store import outbox
@@ -41,6 +42,7 @@ class Recorder:
 
         Raises AnotherWasFirst where the transaction must be rolled back and done again.
         """
+        observations = await without_erased(conn, observations)
         touched = await record(conn, observations)
         await self._breaker.watch(conn, touched)
         if touched:

@@ -21,6 +21,7 @@ from mtabounce.errors import TryAgainLater
 from mtabounce.logs import Delivery, Joined, Key, State, report_of
 from mtabounce.model import BounceType, Fault, Report, Verdict
 from mtabounce.pipeline.decide import Recorder
+from mtabounce.pipeline.forgetting import waiting_without_erased
 from mtabounce.store import logs as store
 from mtabounce.store.logs import LogFile
 
@@ -94,8 +95,8 @@ class LogRecorder:
                 await self._recorder.decide(conn, await store.put_delivered(conn, arrived))
             if joined.settled:
                 await store.settle(conn, joined.settled)
-            if joined.waiting:
-                await store.put_waiting(conn, joined.waiting.values())
+            if waiting := await waiting_without_erased(conn, joined.waiting.values()):
+                await store.put_waiting(conn, waiting)
         self.failures += len(observations)
         OWN_REPORTS.inc(sum(one.reports_itself for one in joined.deliveries))
         UNKNOWN_EXPIRIES.inc(joined.unknown_expiries)

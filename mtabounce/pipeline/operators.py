@@ -10,6 +10,7 @@ from psycopg import AsyncConnection
 from mtabounce.correlate import domain_of
 from mtabounce.pipeline.decide import decide, decision_key
 from mtabounce.policy import EVERYWHERE, PolicySettings
+from mtabounce.store import erasure
 from mtabounce.store import policy as store
 from mtabounce.store.record import recipient_ids
 
@@ -37,6 +38,10 @@ async def say(
     now: datetime,
 ) -> None:
     """Write *words* and what follows from them, inside the transaction of *conn*."""
+    removed = [one.recipient for one in words if one.action == "remove"]
+    await erasure.live_again(conn, removed)
+    erased = await erasure.erased_among(conn, [one.recipient for one in words])
+    words = [one for one in words if one.recipient not in erased]  # they are suppressed
     domains = {one.recipient: domain_of(one.recipient) for one in words}
     ids = await recipient_ids(conn, domains)
     rows = [_row(one, ids[one.recipient], actor, now) for one in words]

@@ -40,7 +40,8 @@ UPDATE mtabounce.inputs AS i
          json_to_recordset(%(rows)s::json) AS (id bigint, kept text),
          unnest(%(contents)b::bytea[])
        ) AS r (id, kept, content)
- WHERE i.id = r.id;
+ WHERE i.id = r.id
+   AND i.kept = 'full';
 
 -- name: list_inputs
 SELECT id, source, reverse_path, forward_paths, peer, trusted, received_at, state, outcome, parser,

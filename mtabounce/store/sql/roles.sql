@@ -34,7 +34,8 @@ BEGIN
         SELECT * FROM (VALUES ('inputs', ARRAY['content']),
                               ('webhook_refusals', ARRAY['body', 'headers']),
                               ('api_tokens', ARRAY['token_hash']),
-                              ('return_path_keys', ARRAY['inner_pad', 'outer_pad'])) AS t (name, columns)
+                              ('return_path_keys', ARRAY['inner_pad', 'outer_pad']),
+                              ('erasure_key', ARRAY['inner_pad', 'outer_pad'])) AS t (name, columns)
     LOOP
         SELECT string_agg(quote_ident(attname), ', ') INTO visible
           FROM pg_attribute
@@ -54,6 +55,8 @@ BEGIN
     GRANT ALL ON ALL SEQUENCES IN SCHEMA mtabounce TO mtabounce_admin;
     REVOKE ALL ON mtabounce.return_path_keys FROM mtabounce_admin;
     GRANT SELECT (id, domain, lifetime, signs) ON mtabounce.return_path_keys TO mtabounce_admin;
+    REVOKE ALL ON mtabounce.erasure_key FROM mtabounce_admin;
+    GRANT SELECT (single, seed) ON mtabounce.erasure_key TO mtabounce_admin;
     ALTER DEFAULT PRIVILEGES IN SCHEMA mtabounce GRANT ALL ON TABLES TO mtabounce_admin;
     ALTER DEFAULT PRIVILEGES IN SCHEMA mtabounce GRANT ALL ON SEQUENCES TO mtabounce_admin;
 END

@@ -34,6 +34,15 @@ CREATE FUNCTION mtabounce.check_recipients(emails text[], scope text DEFAULT 'al
       JOIN mtabounce.suppressions AS s ON s.recipient = lower(btrim(asked.email))
      WHERE s.scope IN ('all', $2)
        AND (s.until IS NULL OR s.until > now())
+    UNION ALL
+    SELECT asked.email, s.type, s.reason, s.cause, s.until
+      FROM unnest($1) AS asked (email)
+      JOIN mtabounce.erased AS e
+        ON e.bucket = hashtextextended(lower(btrim(asked.email)), (SELECT seed FROM mtabounce.erasure_key)) & 4294967295
+      JOIN mtabounce.suppressions AS s ON s.recipient = e.recipient
+     WHERE e.recipient = mtabounce.erased_name(lower(btrim(asked.email)))
+       AND s.scope IN ('all', $2)
+       AND (s.until IS NULL OR s.until > now())
 $_$;
 
 CREATE FUNCTION mtabounce.ensure_partitions(since timestamp with time zone, until timestamp with time zone) RETURNS integer
@@ -67,17 +76,46 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION mtabounce.erased_bucket(recipient text) RETURNS bigint
+    LANGUAGE sql STABLE PARALLEL SAFE
+    AS $_$
+    SELECT hashtextextended($1, (SELECT seed FROM mtabounce.erasure_key)) & 4294967295
+$_$;
+
+CREATE FUNCTION mtabounce.erased_name(recipient text) RETURNS text
+    LANGUAGE sql STABLE STRICT SECURITY DEFINER PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+    SELECT encode(sha256(k.outer_pad || sha256(k.inner_pad || convert_to($1, 'UTF8'))), 'hex') || '@erased.invalid'
+      FROM mtabounce.erasure_key AS k
+$_$;
+
 CREATE FUNCTION mtabounce.is_suppressed(email text, scope text DEFAULT 'all'::text) RETURNS boolean
     LANGUAGE sql STABLE PARALLEL SAFE
     AS $_$
     SELECT EXISTS (
         SELECT 1
           FROM mtabounce.suppressions AS s
-         WHERE s.recipient = lower(btrim($1))
+         WHERE s.recipient = mtabounce.known_as($1)
            AND s.scope IN ('all', $2)
            AND (s.until IS NULL OR s.until > now())
     )
 $_$;
+
+CREATE FUNCTION mtabounce.known_as(email text) RETURNS text
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    AS $$
+DECLARE
+    address text := lower(btrim(email));
+    hashed  text;
+BEGIN
+    SELECT e.recipient INTO hashed
+      FROM mtabounce.erased AS e
+     WHERE e.bucket = mtabounce.erased_bucket(address)
+       AND e.recipient = mtabounce.erased_name(address);
+    RETURN coalesce(hashed, address);
+END
+$$;
 
 CREATE FUNCTION mtabounce.refusal(email text) RETURNS SETOF text
     LANGUAGE sql STABLE ROWS 1 PARALLEL SAFE
@@ -87,7 +125,7 @@ CREATE FUNCTION mtabounce.refusal(email text) RETURNS SETOF text
            || to_char(s.since AT TIME ZONE 'UTC', '" since "YYYY-MM-DD')
            || coalesce(to_char(s.until AT TIME ZONE 'UTC', '" until "YYYY-MM-DD'), '')
       FROM mtabounce.suppressions AS s
-     WHERE s.recipient = lower(btrim($1))
+     WHERE s.recipient = mtabounce.known_as($1)
        AND s.scope = 'all'
        AND (s.until IS NULL OR s.until > now())
 $_$;
@@ -386,6 +424,22 @@ CREATE TABLE mtabounce.delivery_stats (
     sent bigint DEFAULT 0 NOT NULL,
     deferred bigint DEFAULT 0 NOT NULL,
     bounced bigint DEFAULT 0 NOT NULL
+);
+
+CREATE TABLE mtabounce.erased (
+    recipient text NOT NULL,
+    bucket bigint NOT NULL,
+    erased_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE TABLE mtabounce.erasure_key (
+    single boolean DEFAULT true NOT NULL,
+    seed bigint NOT NULL,
+    inner_pad bytea NOT NULL,
+    outer_pad bytea NOT NULL,
+    CONSTRAINT erasure_key_inner_pad_check CHECK ((octet_length(inner_pad) = 64)),
+    CONSTRAINT erasure_key_outer_pad_check CHECK ((octet_length(outer_pad) = 64)),
+    CONSTRAINT erasure_key_single_check CHECK (single)
 );
 
 CREATE TABLE mtabounce.incident_bounces (
@@ -733,6 +787,12 @@ ALTER TABLE ONLY mtabounce.decisions
 ALTER TABLE ONLY mtabounce.delivery_stats
     ADD CONSTRAINT delivery_stats_pkey PRIMARY KEY (hour, domain, relay, sender_domain);
 
+ALTER TABLE ONLY mtabounce.erased
+    ADD CONSTRAINT erased_pkey PRIMARY KEY (recipient);
+
+ALTER TABLE ONLY mtabounce.erasure_key
+    ADD CONSTRAINT erasure_key_pkey PRIMARY KEY (single);
+
 ALTER TABLE ONLY mtabounce.incident_bounces
     ADD CONSTRAINT incident_bounces_pkey PRIMARY KEY (bounce_id);
 
@@ -818,6 +878,8 @@ CREATE INDEX breaker_counts_occurred_at ON mtabounce.breaker_counts USING brin (
 CREATE INDEX decisions_created_at ON mtabounce.decisions USING brin (created_at);
 
 CREATE INDEX decisions_keep ON mtabounce.decisions USING btree (recipient_id) WHERE (action = 'keep'::text);
+
+CREATE INDEX erased_bucket ON mtabounce.erased USING btree (bucket);
 
 CREATE INDEX incident_bounces_incident_id ON mtabounce.incident_bounces USING btree (incident_id);
 

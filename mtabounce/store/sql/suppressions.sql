@@ -36,7 +36,7 @@ SELECT s.recipient, s.type, s.reason, s.cause, s.scope, s.action, s.since, s.unt
 SELECT asked.recipient, s.type, s.reason, s.cause, s.scope, s.action, s.since, s.until, s.bounce_id,
        coalesce(d.why, '') AS why
   FROM unnest(%(recipients)s::text[]) WITH ORDINALITY AS asked (recipient, place)
-  JOIN mtabounce.active_suppressions AS s ON s.recipient = asked.recipient
+  JOIN mtabounce.active_suppressions AS s ON s.recipient = mtabounce.known_as(asked.recipient)
   LEFT JOIN mtabounce.decisions AS d ON d.id = s.decision_id
  ORDER BY asked.place, s.scope;
 

@@ -1,0 +1,77 @@
+"""``mtabounce erase``: an address leaves everything that is kept."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from mtabounce.address import recipient_key
+from mtabounce.cli._asking import agreed
+from mtabounce.cli._database import connected
+from mtabounce.cli._output import print_json, print_table
+from mtabounce.pipeline.erasing import Erased, erase
+from mtabounce.settings import load_settings
+from mtabounce.store import erasure as store
+from mtabounce.store.state import state_directory
+
+_OUT_OF_REACH = (
+    "Out of reach: the logs of your mail servers, backups and dumps of the database, what sinks"
+    " were told already, your own lists, and space that PostgreSQL has not used again yet."
+)
+
+
+@click.command()
+@click.argument("address")
+@click.option(
+    "--forget",
+    is_flag=True,
+    help="Keep no hash, either: it is no longer suppressed, and can be reported about anew.",
+)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.pass_obj
+def command(config: Path | None, address: str, forget: bool, yes: bool, as_json: bool) -> None:
+    """
+    Erase an address from all tables, raw mails and files. It stays suppressed by a keyed hash.
+
+    What is reported of it later is not kept. Mails that named it go whole; rows about others keep
+    what they say, but for the address. Sinks are told nothing, and no longer what they were not
+    told yet. `mtabounce suppressions remove` ends it.
+
+    \b
+    Example:
+      mtabounce erase ann@example.org
+    """
+    recipient = recipient_key(address)
+    spool = state_directory(load_settings(config).state) / "spool"
+    with connected(config) as conn:
+        counts = store.count_rows(conn, recipient)
+        if counts["inputs"] == 0:
+            counts["inputs"] = len(store.inputs_of(conn, recipient))
+        if not as_json:
+            _show("WOULD GO", +counts)
+            click.echo("Mails, refused requests and rows about others that name it go, too.")
+        after = "nothing of it is kept" if forget else "a hash of it stays, and suppresses it"
+        if not agreed(f"Erase {recipient}? It cannot be undone; {after}.", yes=yes):
+            return
+        done = erase(conn, recipient, spool, forget=forget)
+    if as_json:
+        print_json(asdict(done) | {"out_of_reach": _OUT_OF_REACH})
+    else:
+        _tell(done)
+
+
+def _tell(done: Erased) -> None:
+    _show("WENT", +done.rows)
+    _show("NAMED IT, AND DO NO MORE", done.redacted)
+    for name in done.files:
+        click.echo(f"{name}: deleted from the spool")
+    for name in done.waiting:
+        click.echo(f"{name}: waits in the spool; it is read, and emptied, by mtabounce serve")
+    click.echo(_OUT_OF_REACH)
+
+
+def _show(title: str, counts: Mapping[str, int]) -> None:
+    if counts:
+        print_table((title, "ROWS"), sorted(counts.items()))

@@ -1,0 +1,80 @@
+"""An address leaves every table and file; a keyed hash of it keeps it suppressed."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from psycopg import Connection
+
+from mtabounce.pipeline.traces import MARK, Traces
+from mtabounce.store import erasure as store
+
+_LONG = timedelta(hours=2)  # for one statement that looks through a whole table
+_ROUNDS = 3  # a worker may be at it just now
+
+
+@dataclass(slots=True)
+class Erased:
+    """What went, by table; and files on disk."""
+
+    rows: Counter[str] = field(default_factory=Counter)
+    redacted: Counter[str] = field(default_factory=Counter)  # rows about others that named it
+    files: list[str] = field(default_factory=list)  # that were deleted
+    waiting: list[str] = field(default_factory=list)  # files that a worker is to read first
+
+
+def erase(conn: Connection[Any], address: str, spool: Path, *, forget: bool) -> Erased:
+    """
+    Erase *address*, normalized, from the database and from the folder *spool*.
+
+    *conn* is in autocommit mode. With *forget* no hash stays: it is no longer suppressed, and what
+    is reported of it later is kept as of any other.
+    """
+    traces, done = Traces(address), Erased()
+    store.wait_long(conn, _LONG)
+    for _ in range(_ROUNDS):
+        gone = store.erase_rows(conn, address, forget=forget)
+        done.rows += gone
+        if not gone:
+            break
+    done.rows["inputs"] += _empty_inputs(conn, traces)
+    refused = [number for number, body in store.refusals(conn) if traces.are_in(body)]
+    store.delete_refusals(conn, refused)
+    done.rows["webhook_refusals"] += len(refused)
+    done.redacted += store.redact(conn, traces.pattern, MARK)
+    _clean_spool(spool, traces, done)
+    return done
+
+
+def named_in_inputs(conn: Connection[Any], address: str) -> list[int]:
+    """Return the inputs whose bytes name *address*; all that are kept are looked through."""
+    traces = Traces(address)
+    return [number for number, content in store.contents(conn) if traces.are_in(content)]
+
+
+def _empty_inputs(conn: Connection[Any], traces: Traces) -> int:
+    found = [number for number, content in store.contents(conn) if traces.are_in(content)]
+    store.empty(conn, found)
+    return len(found)
+
+
+def _clean_spool(folder: Path, traces: Traces, done: Erased) -> None:
+    """Delete damaged files that name it; others are read soon, and emptied then."""
+    for path in _files(folder):
+        try:
+            if not traces.are_in(path.read_bytes()):
+                continue
+            if path.suffix == ".damaged":
+                path.unlink()
+                done.files.append(path.name)
+            else:
+                done.waiting.append(path.name)
+        except FileNotFoundError:  # it was handed on meanwhile
+            continue
+
+
+def _files(folder: Path) -> Iterable[Path]:
+    return sorted(folder.iterdir()) if folder.is_dir() else []
