@@ -52,7 +52,8 @@ class Protocol(HttpToolsProtocol):
         self._peer: Peer | None = None  # who holds a slot
         self._is_in_head = False
         self._begins = False  # a request, with the octets that have just come
-        self._octets = self._fields = 0  # of the head
+        self._size = 0  # octets that have just come
+        self._before = 0  # octets of an unfinished head, without those that it began in
         self._due = inf  # when what is being read must be there, by the monotonic clock
         self._unread = (0, inf)  # octets of answers that the client has not taken; since when
 
@@ -77,38 +78,26 @@ class Protocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Read on."""
         self._begins = False
+        self._size = len(data)
         if self._due == inf:
             self._due = monotonic() + HEAD_TIME  # also for what never becomes a request
         super().data_received(data)
         if self._is_in_head and not self._begins:
-            self._count(len(data))
-            if self._octets > MAX_HEAD:
-                self.send_400_response("")
+            self._before += self._size
+            if self._before > MAX_HEAD:
+                self._refuse(431, "head_too_large")
 
     def on_message_begin(self) -> None:
         """Begin with a request."""
         super().on_message_begin()
         self._is_in_head = self._begins = True
-        self._octets = self._fields = 0
+        self._before = 0
         self._due = monotonic() + HEAD_TIME
 
-    def on_url(self, url: bytes) -> None:
-        """Take a part of the request line. Raises ValueError where the head is too large."""
-        self._count(len(url))
-        if self._octets > MAX_HEAD:
-            raise ValueError("head too large")
-        super().on_url(url)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header. Raises ValueError where the head is too large."""
-        self._count(len(name) + len(value))
-        self._fields += 1
-        if self._octets > MAX_HEAD or self._fields > MAX_FIELDS:
-            raise ValueError("head too large")
-        super().on_header(name, value)
-
     def on_headers_complete(self) -> None:
-        """Start with the answer."""
+        """Start with the answer. Raises ValueError where the head is too large."""
+        if self._is_too_large():
+            raise ValueError("head too large")
         self._is_in_head = False
         self._due = monotonic() + BODY_TIME
         super().on_headers_complete()
@@ -120,7 +109,7 @@ class Protocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what was sent, and close."""
-        if self._octets > MAX_HEAD or self._fields > MAX_FIELDS:
+        if self._is_in_head and self._is_too_large():
             self._refuse(431, "head_too_large")
         else:
             self._refuse(400, "malformed")
@@ -140,8 +129,13 @@ class Protocol(HttpToolsProtocol):
         cycle: Any = self.cycle  # None before the first request
         return cycle is not None and not cycle.response_complete
 
-    def _count(self, octets: int) -> None:
-        self._octets += octets
+    def _is_too_large(self) -> bool:
+        if len(self.headers) > MAX_FIELDS:
+            return True
+        if self._begins and self._size <= MAX_HEAD:  # nearly always: nothing to add up
+            return False
+        lengths = (len(name) + len(value) for name, value in self.headers)
+        return len(self.url) + sum(lengths) > MAX_HEAD
 
     def _abort(self) -> None:
         REFUSED.labels("slow").inc()
