@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Self
 
+from mtabounce.correlate._groups import Groups
 from mtabounce.correlate._refs import Ref, digest, queue_of, ref_of
 from mtabounce.correlate._whom import ReturnPath, domain_of, key_of, proof_of, recipient_of
 from mtabounce.model import (
@@ -75,6 +76,7 @@ class Observation:
     verdict: Verdict
     refs: tuple[Ref, ...]
     input_id: int | None = None
+    is_spoilt: bool = False  # it came to a return path that proves nothing, and should have
 
     @property
     def counts(self) -> bool:
@@ -102,7 +104,9 @@ def observe(
             continue
         one = (recipient, report.mark)
         if one not in found or _graver(verdict, found[one].verdict):
-            context = _Context(raw, judged.reading, input_id, proof_of(paths, report, recipient))
+            is_spoilt = any(path.is_spoilt for path in paths)
+            proof = proof_of(paths, report, recipient)
+            context = _Context(raw, judged.reading, input_id, proof, is_spoilt)
             found[one] = _observation(context, report, verdict, recipient)
     return list(found.values())
 
@@ -112,7 +116,8 @@ class _Context:
     raw: RawInput
     reading: Reading
     input_id: int | None
-    proof: ReturnPath | None  # a signed return path that names the recipient
+    proof: ReturnPath | None = None  # a signed return path that names the recipient
+    is_spoilt: bool = False
 
 
 def observe_delivery(report: Report, verdict: Verdict, *, source: str, parser: str) -> Observation:
@@ -143,7 +148,7 @@ def observe_delivery(report: Report, verdict: Verdict, *, source: str, parser: s
 
 def _logged(source: str, report: Report, key: bytes) -> _Context:
     raw = RawInput(source=source, content=b"", received_at=report.occurred_at or _UNKNOWN)
-    return _Context(raw, Reading(outcome=report.outcome, fingerprint=key), None, None)
+    return _Context(raw, Reading(outcome=report.outcome, fingerprint=key), None)
 
 
 def _graver(one: Verdict, other: Verdict) -> bool:
@@ -172,6 +177,7 @@ def _observation(
         verdict=verdict,
         refs=tuple(_refs(context, report, recipient)),
         input_id=context.input_id,
+        is_spoilt=context.is_spoilt and not context.proof,
     )
 
 
@@ -329,7 +335,7 @@ def group(
     new bounce), and the observations that join them.
     """
     by_key = {ref.key: ref for ref in known}
-    groups = _Groups(len(observations))
+    groups = Groups(len(observations))
     bounces: dict[int, set[int]] = {}
     for index, observation in enumerate(observations):
         for ref in observation.refs:
@@ -351,26 +357,3 @@ def _still_good(ref: Ref, stored: KnownRef, observation: Observation) -> bool:
     if ref.kind != "queue_id":
         return True
     return abs(observation.occurred_at - stored.seen_at) <= QUEUE_ID_LIFE
-
-
-class _Groups:
-    """Union-find over the numbers below *size*, joined by the marks they share."""
-
-    def __init__(self, size: int) -> None:
-        self._parents = list(range(size))
-        self._first: dict[bytes | int, int] = {}
-
-    def join(self, index: int, mark: bytes | int) -> None:
-        other = self._first.setdefault(mark, index)
-        self._parents[self._root(index)] = self._root(other)
-
-    def _root(self, index: int) -> int:
-        while self._parents[index] != index:
-            index = self._parents[index]
-        return index
-
-    def members(self) -> list[list[int]]:
-        found: dict[int, list[int]] = {}
-        for index in range(len(self._parents)):
-            found.setdefault(self._root(index), []).append(index)
-        return list(found.values())

@@ -14,6 +14,7 @@ class ReturnPath:
     recipient: str  # normalized; whom the failed mail went to
     campaign: str = ""
     mark: str = ""  # the same for all mails with this return path; "": it is not signed
+    is_spoilt: bool = False  # it looks signed, and is not, or no more
 
 
 def recipient_of(report: Report, paths: Iterable[ReturnPath] = ()) -> str:

@@ -126,7 +126,9 @@ async def _with_backing(
             "subscriber": one.report.subscriber if is_uuid(one.report.subscriber) else "",
         }
         for one in observations
-        if one.trust is Trust.CLAIMED and (one.report.original_message_id or one.report.subscriber)
+        if one.trust is Trust.CLAIMED
+        and not one.is_spoilt
+        and (one.report.original_message_id or one.report.subscriber)
     }
     likely = await store.backed_claims(conn, list(claims.values())) if claims else set()
     return [

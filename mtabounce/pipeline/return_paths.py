@@ -207,7 +207,7 @@ def _told(path: str, check: Checked, known: Mapping[int, store.MadeFor]) -> Retu
         PATHS.labels("verp").inc()
         return ReturnPath(_key(recipient))
     PATHS.labels("unknown_number" if check.is_proof else check.result).inc()
-    return None
+    return None if check.result is Result.UNSIGNED else ReturnPath("", is_spoilt=True)
 
 
 def _key(address: str) -> str:

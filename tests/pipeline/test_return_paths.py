@@ -350,6 +350,19 @@ async def test_claim_that_names_a_known_message_is_likely(sign, receive, bounces
     ]
 
 
+@pytest.mark.parametrize("spoil", ["forged", "expired"])
+async def test_spoilt_path_stays_a_claim_whatever_message_it_names(sign, receive, sync, spoil):
+    delayed = dsn("ann@example.net").replace(b"failed", b"delayed").replace(b"5.1.1", b"4.2.0")
+    path = sign("ann@example.net")
+    old = RING.sign(RING.check(path, today()).number, today() - 60)
+
+    await receive((delayed, path))
+    spoilt = old if spoil == "expired" else path.replace("-", "x-", 1)
+    await receive((dsn("ann@example.net", 2, 1), spoilt))
+
+    assert sync.execute("SELECT trust FROM bounces").fetchall() == [("claimed",)]
+
+
 @pytest.mark.parametrize(
     ("subscriber", "trust"),
     [("5ab2ba45-b8ad-4a42-a5f8-a1a8ee2f4f3c", "likely"), ("17", "claimed")],
