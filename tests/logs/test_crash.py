@@ -24,7 +24,7 @@ class Writer(threading.Thread):
     """Writes a log as a mail server would, and rotates it, until told to stop."""
 
     def __init__(self, path):
-        super().__init__()
+        super().__init__(daemon=True)  # a test that fails must end
         self.path = path
         self.over = threading.Event()
         self.known = threading.Event()  # a log that nobody has read yet begins where it is
@@ -131,6 +131,22 @@ def test_rows_are_exactly_the_truth_however_often_it_is_killed(command, tmp_path
         (writer.count + 2) // 3,
     )
     assert writer.rotations > CRASHES / 4
+
+
+def test_process_that_is_asked_to_end_does_so_at_once(command, tmp_path, database_url):
+    writer = Writer(tmp_path / "mail.log")
+    writer.start()
+    process = subprocess.Popen(command, stderr=subprocess.PIPE)
+    wait_until_reading(database_url, process)
+    process.send_signal(signal.SIGTERM)
+    begun = time.monotonic()
+    process.communicate(timeout=10)
+    took = time.monotonic() - begun
+    writer.over.set()
+    writer.join()
+
+    assert process.returncode == 0
+    assert took < 5  # a busy machine has many seconds; a quiet one needs half of one
 
 
 def wait_until_reading(url, process):

@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import lzma
 import os
 import shutil
 import threading
@@ -178,7 +179,9 @@ async def test_two_rotations_between_two_looks(running, rows, log):
 
 
 @pytest.mark.parametrize(
-    "compress", [None, gzip.compress, zstandard.ZstdCompressor().compress], ids=["", "gz", "zst"]
+    "compress",
+    [None, gzip.compress, lzma.compress, zstandard.ZstdCompressor().compress],
+    ids=["", "gz", "xz", "zst"],
 )
 async def test_several_rotations_while_nobody_read(catch_up, rows, log, compress):
     log.write(5)
