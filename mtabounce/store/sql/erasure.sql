@@ -6,11 +6,13 @@ SELECT asked.name
   FROM unnest(%(names)s::text[]) AS asked (name)
  WHERE asked.name LIKE '%%@erased.invalid'
 UNION ALL
-SELECT asked.name
-  FROM unnest(%(names)s::text[]) AS asked (name)
-  JOIN mtabounce.erased AS e
-    ON e.bucket = hashtextextended(asked.name, (SELECT seed FROM mtabounce.erasure_key)) & 4294967295
- WHERE e.recipient = mtabounce.erased_name(asked.name);
+SELECT agreed.name
+  FROM (SELECT asked.name, e.recipient
+          FROM unnest(%(names)s::text[]) AS asked (name)
+          JOIN mtabounce.erased AS e
+            ON e.bucket = hashtextextended(asked.name, (SELECT seed FROM mtabounce.erasure_key)) & 4294967295
+        OFFSET 0) AS agreed  -- so that only those that agree are hashed
+ WHERE agreed.recipient = mtabounce.erased_name(agreed.name);
 
 -- name: empty_inputs
 -- They named an address that was erased.

@@ -30,18 +30,16 @@ CREATE FUNCTION mtabounce.check_recipients(emails text[], scope text DEFAULT 'al
     LANGUAGE sql STABLE PARALLEL SAFE
     AS $_$
     SELECT asked.email, s.type, s.reason, s.cause, s.until
-      FROM unnest($1) AS asked (email)
-      JOIN mtabounce.suppressions AS s ON s.recipient = lower(btrim(asked.email))
+      FROM (SELECT given.email, lower(btrim(given.email)) AS address
+              FROM unnest($1) AS given (email)
+            OFFSET 0) AS asked  -- so that it is lowered once
+      LEFT JOIN mtabounce.erased AS e
+        ON e.bucket = hashtextextended(asked.address, (SELECT seed FROM mtabounce.erasure_key)) & 4294967295
+      JOIN mtabounce.suppressions AS s
+        ON s.recipient = CASE WHEN e.recipient IS NULL THEN asked.address
+                              WHEN e.recipient = mtabounce.erased_name(asked.address) THEN e.recipient
+                              ELSE asked.address END
      WHERE s.scope IN ('all', $2)
-       AND (s.until IS NULL OR s.until > now())
-    UNION ALL
-    SELECT asked.email, s.type, s.reason, s.cause, s.until
-      FROM unnest($1) AS asked (email)
-      JOIN mtabounce.erased AS e
-        ON e.bucket = hashtextextended(lower(btrim(asked.email)), (SELECT seed FROM mtabounce.erasure_key)) & 4294967295
-      JOIN mtabounce.suppressions AS s ON s.recipient = e.recipient
-     WHERE e.recipient = mtabounce.erased_name(lower(btrim(asked.email)))
-       AND s.scope IN ('all', $2)
        AND (s.until IS NULL OR s.until > now())
 $_$;
 
