@@ -17,6 +17,7 @@ import uvloop
 from psycopg import AsyncConnection
 
 from mtabounce.errors import StoreUnavailable, TryAgainLater
+from mtabounce.lookup import Lookup
 from mtabounce.pipeline.decide import Recorder
 from mtabounce.pipeline.inbox import Inbox
 from mtabounce.pipeline.judging import Judging
@@ -150,6 +151,7 @@ class _Daemon:
         )
         spool = Spool(state_directory(settings.state) / "spool", inbox.append)
         webhooks = Webhooks(settings.webhooks, inbox.append, spool)
+        lookup = Lookup(settings.lookup, self._connector("lookup"))
         async with (
             self._http(webhooks) as http,
             self._working(inbox) as workers,
@@ -167,9 +169,8 @@ class _Daemon:
             upkeep.append(tasks.create_task(telling.run()))
             upkeep.append(tasks.create_task(webhooks.refusals.run(self._connector("webhooks"))))
             try:
-                await receiver.start()
-                await pipe.start()
-                await http.start()
+                for part in (receiver, pipe, http, lookup):
+                    await part.start()
                 take = partial(self._take, workers, polling, http)
                 upkeep.append(tasks.create_task(self._reloading(receiver, take).run()))
                 announce(Listening(receiver.addresses, http.address, self._url))
@@ -181,6 +182,7 @@ class _Daemon:
                     worker.stop()  # now: they end their batch while mails under way are taken
                 grace = self._grace()
                 await asyncio.gather(receiver.close(grace), pipe.close(grace), http.close())
+                await lookup.close()
                 inbox.close()
                 await self._end([writing])
 

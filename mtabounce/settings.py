@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import Field
 
 from mtabounce.config import Loaded, Section, find, load
+from mtabounce.lookup import LookupSettings
 from mtabounce.model import BounceType
 from mtabounce.parsers import HeaderNames
 from mtabounce.pipeline.judge_process import JudgeSettings
@@ -72,6 +73,7 @@ class Settings(Section):
     headers: HeaderSettings = Field(default_factory=HeaderSettings)
     rules: RuleSettings = Field(default_factory=RuleSettings)
     policy: PolicySettings = Field(default_factory=PolicySettings)
+    lookup: LookupSettings = Field(default_factory=LookupSettings)
     sink: list[SinkSettings] = Field(default=[], description="Whom to tell what happened.")
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
     log: tuple[LogSettings, ...] = Field(

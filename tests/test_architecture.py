@@ -15,7 +15,7 @@ LAYERS = [
     {"parsers", "logs", "providers", "rules", "classify", "correlate", "policy"},
     {"store"},
     {"pipeline"},
-    {"sources", "sinks", "web"},
+    {"sources", "sinks", "web", "lookup"},
     {"settings"},
     {"reload"},
     {"daemon", "doctor"},

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from psycopg import Connection
+from psycopg import AsyncConnection, Connection
 from psycopg.rows import class_row
 
 from mtabounce.store.statements import statements
@@ -118,6 +118,13 @@ def check_addresses(conn: Connection[Any], recipients: Sequence[str]) -> list[St
     with conn.cursor(row_factory=class_row(StoredSuppression)) as cursor:
         args = {"recipients": list(recipients)}
         return cursor.execute(SQL["check_addresses"], args, prepare=False).fetchall()
+
+
+async def refusal(conn: AsyncConnection[Any], recipient: str) -> str | None:
+    """Return what a mail server says when it refuses *recipient*; None where it does not."""
+    cursor = await conn.execute(SQL["refusal"], {"recipient": recipient})
+    row = await cursor.fetchone()
+    return row and str(row[0])
 
 
 def export_suppressions(conn: Connection[Any], scope: str | None) -> Iterator[Suppressed]:

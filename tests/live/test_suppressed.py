@@ -1,6 +1,7 @@
 """Mail servers refuse whom mtabounce suppresses, and go on where it cannot be asked."""
 
 import smtplib
+import time
 from pathlib import Path
 
 import pytest
@@ -9,19 +10,27 @@ from tests.live.exim import Exim
 from tests.live.failures import RETURN_DOMAIN, Sent, send
 from tests.live.fake_mx import Answer, FakeMX
 from tests.live.postfix import Postfix
-from tests.live.processes import wait_until
+from tests.live.processes import free_port, wait_until
 from tests.live.rows import wait_for_inputs
 from tests.live.service import Service
 from tests.live.shipped import CONTRIB, add_reader, asking_postgres, shipped, socket_folder
 
 ANN = "ann@moody.example"
 UNKNOWN = Answer("550 5.1.1 <{to}>: Recipient address rejected: User unknown")
+AT_ONCE = 10.0  # seconds, on a busy machine
 NOT_OURS = "recipient is suppressed by mtabounce: user_unknown since 20"
 
 
 @pytest.fixture
-def service(folder):
-    with Service(folder / "mtabounce") as service:
+def asked():
+    """The port that mail servers ask at."""
+    return free_port()
+
+
+@pytest.fixture
+def service(folder, asked):
+    more = f'[lookup]\nlisten = ["127.0.0.1:{asked}"]\n'
+    with Service(folder / "mtabounce", more=more) as service:
         add_reader(service)
         yield service
 
@@ -32,7 +41,7 @@ def mx():
         yield mx
 
 
-def postfix(folder: Path, service: Service, mx: FakeMX, table: str) -> Postfix:
+def postfix(folder: Path, service: Service, mx: FakeMX, asks: str, transports: str = "") -> Postfix:
     names = ("mtabounce_suppressed_access.cf", "mtabounce_suppressed_transport.cf")
     host = f"hosts = unix:{socket_folder(service)}"
     files = {
@@ -40,9 +49,8 @@ def postfix(folder: Path, service: Service, mx: FakeMX, table: str) -> Postfix:
         for name in names
     }
     routes = f"moody.example smtp:[127.0.0.1]:{mx.port}\n"
-    transports = table.format(kind="transport").split()[-1]
     restrictions = f"""
-smtpd_recipient_restrictions = {table.format(kind="access")}
+{asks}
 transport_maps = texthash:/etc/postfix/mtabounce_transport {transports}
 """
     return Postfix(
@@ -55,8 +63,11 @@ transport_maps = texthash:/etc/postfix/mtabounce_transport {transports}
     )
 
 
-def exim(folder: Path, service: Service, mx: FakeMX) -> Exim:
+def exim(folder: Path, service: Service, mx: FakeMX, asked: int | None = None) -> Exim:
+    """Exim that asks PostgreSQL, or mtabounce at the port *asked*."""
     acl = (CONTRIB / "exim" / "acl.suppressed").read_text()
+    if asked:
+        acl = at_port("exim/acl.suppressed.lookup", asked)
     _, _, rcpt = acl.partition("# In the ACL of acl_smtp_rcpt")
     sections = {
         "main": asking_postgres(service),
@@ -69,13 +80,35 @@ def exim(folder: Path, service: Service, mx: FakeMX) -> Exim:
     return Exim(folder / "exim", domains=["moody.example"], mx_port=mx.port, sections=sections)
 
 
-PGSQL = "check_recipient_access pgsql:/etc/postfix/mtabounce_suppressed_{kind}.cf"
+def at_port(name: str, port: int) -> str:
+    """Return the file *name* of contrib, with the port that mtabounce listens at here."""
+    return (CONTRIB / name).read_text().replace("127.0.0.1:2527", f"127.0.0.1:{port}")
 
 
-@pytest.fixture(params=["postfix", "exim"])
-def server(request, folder, service, mx):
-    made = {"postfix": lambda: postfix(folder, service, mx, PGSQL)}
-    with made.get(request.param, lambda: exim(folder, service, mx))() as server:
+def by_table(kind: str, access: str, transport: str) -> tuple[str, str]:
+    """Return the lines of main.cf by which Postfix asks tables of the kind."""
+    asks = f"smtpd_recipient_restrictions = check_recipient_access {kind}:/etc/postfix/{access}"
+    return asks, f"{kind}:/etc/postfix/{transport}"
+
+
+PGSQL = by_table("pgsql", "mtabounce_suppressed_access.cf", "mtabounce_suppressed_transport.cf")
+
+
+@pytest.fixture
+def makers(folder, service, mx, asked):
+    """Each server with each way to ask."""
+    policy = at_port("postfix/suppressed_policy", asked)
+    return {
+        "postfix": lambda: postfix(folder, service, mx, *PGSQL),
+        "postfix-lookup": lambda: postfix(folder, service, mx, policy),
+        "exim": lambda: exim(folder, service, mx),
+        "exim-lookup": lambda: exim(folder, service, mx, asked),
+    }
+
+
+@pytest.fixture(params=["postfix", "postfix-lookup", "exim", "exim-lookup"])
+def server(request, makers):
+    with makers[request.param]() as server:
         yield server
 
 
@@ -105,6 +138,7 @@ def test_send_bounce_suppressed_refused_undone_and_sent(server, service, mx):
     wait_until(lambda: len(mx.mails) == 1, "the mail goes out again", details=server.log)
 
 
+@pytest.mark.parametrize("server", ["postfix", "exim", "exim-lookup"], indirect=True)
 def test_mail_of_a_program_comes_back_to_its_sender_and_counts_for_nothing(server, service, mx):
     bounce_once(server, service)
 
@@ -117,19 +151,45 @@ def test_mail_of_a_program_comes_back_to_its_sender_and_counts_for_nothing(serve
     assert [row.reason for row in reasons] == ["user_unknown", "suppressed"]
 
 
-def test_exim_sends_on_while_postgresql_is_away(folder, service, mx):
-    with exim(folder, service, mx) as server:
-        bounce_once(server, service)
-        mx.answers = {}
-        service.stop()
+@pytest.mark.parametrize("server", ["postfix-lookup", "exim", "exim-lookup"], indirect=True)
+def test_mail_goes_out_at_once_while_mtabounce_and_postgresql_are_away(server, service, mx):
+    bounce_once(server, service)
+    mx.answers = {}
+    service.stop()
 
-        send(server.address, [mail(2)])
-        server.sendmail(f"b@{RETURN_DOMAIN}", ANN, mail(3).content)
-        wait_until(lambda: len(mx.mails) == 2, "both mails go out", details=server.log)
+    begun = time.monotonic()
+    send(server.address, [mail(2)])
+    server.sendmail(f"b@{RETURN_DOMAIN}", ANN, mail(3).content)
+    wait_until(lambda: len(mx.mails) == 2, "both mails go out", details=server.log)
+    assert time.monotonic() - begun < AT_ONCE
+
+
+@pytest.mark.parametrize("server", ["postfix-lookup", "exim-lookup"], indirect=True)
+def test_mail_goes_out_at_once_while_postgresql_hangs(server, service, mx):
+    bounce_once(server, service)
+    mx.answers = {}
+
+    with service.without_postgres():
+        begun = time.monotonic()
+        for number in range(2, 12):
+            send(server.address, [mail(number)])
+        taken = time.monotonic() - begun
+    wait_until(lambda: len(mx.mails) == 10, "all go out", details=server.log)
+    assert taken < AT_ONCE  # the first may wait for its answer, others do not
+
+    wait_until(lambda: is_refused(server), "it is asked again", details=server.log)
+
+
+def is_refused(server) -> bool:
+    try:
+        send(server.address, [mail(20)])
+    except smtplib.SMTPRecipientsRefused:
+        return True
+    return False
 
 
 def test_postfix_asks_to_try_again_while_postgresql_is_away(folder, service, mx):
-    with postfix(folder, service, mx, PGSQL) as server:
+    with postfix(folder, service, mx, *PGSQL) as server:
         bounce_once(server, service)
         mx.answers = {}
         service.stop()
@@ -153,8 +213,8 @@ def is_taken(server: Postfix) -> bool:
 
 
 def test_postfix_with_exported_tables_needs_no_database(folder, service, mx):
-    table = "check_recipient_access hash:/etc/postfix/suppressed_{kind}"
-    made = postfix(folder, service, mx, table)
+    tables = by_table("hash", "suppressed_access", "suppressed_transport")
+    made = postfix(folder, service, mx, *tables)
     with made as server:
         for name in ("suppressed_access", "suppressed_transport"):
             server.postmap(name)

@@ -40,6 +40,10 @@ SELECT asked.recipient, s.type, s.reason, s.cause, s.scope, s.action, s.since, s
   LEFT JOIN mtabounce.decisions AS d ON d.id = s.decision_id
  ORDER BY asked.place, s.scope;
 
+-- name: refusal
+-- What a mail server says when it refuses an address.
+SELECT refusal FROM mtabounce.refusal(%(recipient)s) AS refusal;
+
 -- name: export_suppressions
 -- All that hold now, by address.
 SELECT s.recipient, s.type, s.reason, s.cause, s.scope, s.action, s.since, s.until
