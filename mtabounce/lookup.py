@@ -128,10 +128,11 @@ class Lookup:
     async def start(self) -> None:
         """Listen. Raises ConfigError where an address cannot be had."""
         for sock in open_sockets("[lookup] listen", self._settings.listen, 0o666):
-            start = asyncio.start_server
             if sock.family == socket.AF_UNIX:
-                start = asyncio.start_unix_server
-            self._servers.append(await start(self._serve, sock=sock, limit=_LONGEST))
+                server = await asyncio.start_unix_server(self._serve, sock=sock, limit=_LONGEST)
+            else:
+                server = await asyncio.start_server(self._serve, sock=sock, limit=_LONGEST)
+            self._servers.append(server)
             self.addresses.append(str(address_of(sock)))
             log.info("listening for Postfix on %s", self.addresses[-1])
 

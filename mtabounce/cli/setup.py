@@ -9,11 +9,41 @@ from pathlib import Path
 import click
 
 from mtabounce.cli._edits import Edit, apply, undo, without
+from mtabounce.config import ListenAddress
 from mtabounce.errors import UsageError
 from mtabounce.settings import Settings, load_settings
 
 _FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
 _WAYS = click.Choice(["smtp", "lmtp", "pipe"])
+_OPEN = "timeout=3s, try_limit=1, default_action=DUNNO"  # where nobody answers, mail goes on
+_RESTRICTIONS = [
+    f"smtpd_{stage}_restrictions" for stage in ("recipient", "sender", "helo", "client")
+]
+_OWN_ACL = re.compile(r"^MAIN_ACL_CHECK_RCPT[ \t]*=", re.MULTILINE)
+_EXIM_FIRST = "MAIN_ACL_CHECK_RCPT = mtabounce_check_rcpt"
+_EXIM_ASKS = (  # as contrib/exim/acl.suppressed.lookup
+    "mtabounce_suppressed:",
+    "  warn    set acl_m_mtabounce = ${readsocket{WHERE}\\",
+    r"            {recipient=${sg{$acl_arg1}{[\\n\\r]}{}}\n\n}{3s}{}{}}",
+    "  warn    set acl_m_mtabounce = ${if match{$acl_m_mtabounce}\\",
+    r"            {\N^action=550 5\.7\.1 (.+)\N}{$1}{}}",
+    "  accept  condition = ${if def:acl_m_mtabounce}",
+    "  deny",
+)
+_EXIM_REFUSES = [
+    "",
+    "mtabounce_check_rcpt:",
+    "  deny    condition = ${if acl {{mtabounce_suppressed}{$local_part@$domain}}}",
+    "          message = 5.7.1 $acl_m_mtabounce",
+    "  require acl = acl_check_rcpt",
+    "  accept",
+]
+_EXIM_RETURNS = (
+    "  driver = redirect",
+    "  condition = ${if acl {{mtabounce_suppressed}{$local_part@$domain}}}",
+    "  allow_fail",
+    "  data = :fail: 550 5.7.1 $acl_m_mtabounce",
+)
 
 
 @click.group()
@@ -38,6 +68,9 @@ def _options(folder: str) -> Callable[[Callable[..., None]], Callable[..., None]
             click.option(
                 "--config-dir", type=_FOLDER, default=folder, show_default=True, help="Where it is."
             ),
+            click.option(
+                "--suppressed", is_flag=True, help="Let it refuse whom mtabounce suppresses, too."
+            ),
             click.option("--apply", "does_apply", is_flag=True, help="Make the changes."),
             click.option("--undo", "does_undo", is_flag=True, help="Take them back."),
             click.pass_obj,
@@ -57,7 +90,7 @@ def postfix(config: Path | None, **words: object) -> None:
 
     \b
     Example:
-      mtabounce setup postfix --domain bounces.example.org --apply
+      mtabounce setup postfix --domain bounces.example.org --suppressed --apply
       mtabounce setup postfix --domain bounces.example.org --undo
     """
     plan = _Plan(config, words)
@@ -90,6 +123,8 @@ class _Plan:
         self.way = str(words["way"])
         self.user = str(words["user"])
         self.domain = str(words["domain"] or _domain(self.settings))
+        self.refuses_by_word = bool(words["suppressed"]) and not words["does_undo"]
+        self.refuses = self.refuses_by_word or bool(words["does_undo"])
         self._does_apply, self._does_undo = bool(words["does_apply"]), bool(words["does_undo"])
         if not re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)+", self.domain):
             raise UsageError("say which domain: --domain bounces.example.org")
@@ -136,6 +171,15 @@ class _Plan:
         if not ports:
             raise UsageError("[receiver] listen names no port: choose --way lmtp or pipe")
         return ports[0]
+
+    @property
+    def lookup(self) -> ListenAddress:
+        """Where mtabounce says whom to refuse."""
+        if self.settings.lookup.listen:
+            return self.settings.lookup.listen[0]
+        if self._does_undo:
+            return ListenAddress("127.0.0.1", 2527)  # what was written there goes anyway
+        raise UsageError('[lookup] listen names no address: set it, as ["127.0.0.1:2527"]')
 
     @property
     def socket(self) -> Path:
@@ -185,7 +229,28 @@ def _postfix(plan: _Plan) -> list[Edit]:
         service = ["mtabounce unix - - n - - smtp", "  -o smtp_tls_security_level=none", *keep]
     edits.append(Edit(folder / "master.cf", service))
     edits.append(Edit(table, [f"{plan.domain}    {to}"], is_new=True))
-    return edits
+    return edits + _postfix_refuses(plan, main) if plan.refuses else edits
+
+
+def _postfix_refuses(plan: _Plan, main: Path) -> list[Edit]:
+    """
+    Return the edit by which Postfix asks, before anything permits.
+
+    Postfix goes through each of these lists for each RCPT (smtpd_delay_reject), so that the first
+    which main.cf does not set will do.
+    """
+    known = without(main.read_text(errors="replace")) if main.exists() else ""
+    free = [
+        name for name in _RESTRICTIONS if not re.search(rf"^{name}[ \t]*=", known, re.MULTILINE)
+    ]
+    asks = f"check_policy_service {{ {_endpoint(plan.lookup)}, {_OPEN} }}"
+    if not free and plan.refuses_by_word:
+        raise UsageError(f"{main}: put this first in smtpd_recipient_restrictions: {asks}")
+    return [Edit(main, [f"{free[0]} =", f"    {asks}"])] if free else []
+
+
+def _endpoint(address: ListenAddress) -> str:
+    return f"unix:{address.path}" if address.path else f"inet:{address.host}:{address.port}"
 
 
 def _added(main: Path, name: str, value: str) -> Edit:
@@ -215,7 +280,25 @@ def _exim(plan: _Plan) -> list[Edit]:
         Edit(folder / "transport" / "50_mtabounce", _driver(transport), is_new=True),
         Edit(folder / "retry" / "20_mtabounce", retry, is_new=True),
     ]
-    return [*edits, plan.script] if plan.way == "pipe" else edits
+    if plan.way == "pipe":
+        edits.append(plan.script)
+    return edits + _exim_refuses(plan, folder) if plan.refuses else edits
+
+
+def _exim_refuses(plan: _Plan, folder: Path) -> list[Edit]:
+    """Return the edits by which Exim asks at RCPT, and for mails of programs in a router."""
+    others = [path for path in (folder / "main").glob("*") if "mtabounce" not in path.name]
+    for path in others:
+        if plan.refuses_by_word and _OWN_ACL.search(path.read_text(errors="replace")):
+            raise UsageError(f"{path} sets MAIN_ACL_CHECK_RCPT: see contrib/exim/README.md")
+    where = f"{plan.lookup.path}" if plan.lookup.path else _endpoint(plan.lookup)
+    asks = [line.replace("WHERE", where) for line in _EXIM_ASKS]
+    router = ["mtabounce_suppressed:", f"  domains = ! {plan.domain}", *_EXIM_RETURNS]
+    return [
+        Edit(folder / "main" / "000_mtabounce", [_EXIM_FIRST], is_new=True),
+        Edit(folder / "acl" / "05_mtabounce", asks + _EXIM_REFUSES, is_new=True),
+        Edit(folder / "router" / "060_mtabounce_suppressed", router, is_new=True),
+    ]
 
 
 def _piped(plan: _Plan) -> list[str]:

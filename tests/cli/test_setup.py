@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -9,6 +10,7 @@ from click.testing import CliRunner
 from mtabounce.cli import mtabounce
 from mtabounce.errors import UsageError
 
+CONTRIB = Path(__file__).parents[2] / "contrib"
 MAIN = """\
 compatibility_level = 3.6
 relay_domains = a.example,
@@ -28,7 +30,7 @@ def postfix(tmp_path):
 
 @pytest.fixture
 def exim(tmp_path):
-    for part in ("router", "transport", "retry"):
+    for part in ("main", "acl", "router", "transport", "retry"):
         (tmp_path / "exim4" / "conf.d" / part).mkdir(parents=True)
     return tmp_path / "exim4"
 
@@ -38,7 +40,7 @@ def run(tmp_path):
     config = tmp_path / "mtabounce.toml"
     config.write_text(
         '[receiver]\nlisten = ["127.0.0.1:2626"]\nlmtp_listen = ["/run/mtabounce/lmtp"]\n'
-        'return_paths = ["@b.example.org"]\n'
+        'return_paths = ["@b.example.org"]\n[lookup]\nlisten = ["127.0.0.1:2527"]\n'
     )
 
     def run(server, folder, *words):
@@ -82,6 +84,57 @@ def test_changes_are_made_and_taken_back_to_the_byte(run, postfix, exim, server,
     assert run(server, folder, "--way", way, "--undo").exit_code == 0
 
     assert contents(folder) == before
+
+
+@pytest.mark.parametrize("server", ["postfix", "exim"])
+def test_refusing_is_set_up_with_the_rest_and_taken_back(run, postfix, exim, server):
+    folder = postfix if server == "postfix" else exim
+    before = contents(folder)
+
+    assert run(server, folder, "--suppressed", "--apply").exit_code == 0
+    assert "2527" in "".join(contents(folder).values())
+    assert run(server, folder, "--undo").exit_code == 0
+
+    assert contents(folder) == before
+
+
+def test_postfix_is_asked_for_in_the_first_list_that_is_free(run, postfix):
+    with (postfix / "main.cf").open("a") as file:
+        file.write("smtpd_recipient_restrictions = permit_mynetworks\n")
+
+    run("postfix", postfix, "--suppressed", "--apply")
+
+    shipped = (CONTRIB / "postfix" / "suppressed_policy").read_text().splitlines()
+    written = (postfix / "main.cf").read_text()
+    assert f"\nsmtpd_sender_restrictions =\n{shipped[-1]}\n" in written
+
+
+def test_what_is_set_everywhere_is_left_to_the_operator(run, postfix):
+    with (postfix / "main.cf").open("a") as file:
+        for stage in ("client", "helo", "sender", "recipient"):
+            file.write(f"smtpd_{stage}_restrictions = permit_mynetworks\n")
+
+    result = run("postfix", postfix, "--suppressed", "--apply")
+
+    assert isinstance(result.exception, UsageError)
+    assert "put this first in smtpd_recipient_restrictions: check_policy" in str(result.exception)
+
+
+def test_exim_gets_what_is_shipped(run, exim):
+    run("exim", exim, "--suppressed", "--apply")
+
+    shipped = (CONTRIB / "exim" / "acl.suppressed.lookup").read_text()
+    asks = shipped[shipped.index("\nmtabounce_suppressed:") : shipped.index("\n# In the ACL")]
+    assert asks.strip() in (exim / "conf.d" / "acl" / "05_mtabounce").read_text()
+
+
+def test_exim_with_an_acl_of_its_own_is_left_to_the_operator(run, exim):
+    (exim / "conf.d" / "main" / "000_localmacros").write_text("MAIN_ACL_CHECK_RCPT = mine\n")
+
+    result = run("exim", exim, "--suppressed", "--apply")
+
+    assert isinstance(result.exception, UsageError)
+    assert "000_localmacros" in str(result.exception)
 
 
 @pytest.mark.parametrize("way", ["smtp", "lmtp", "pipe"])
