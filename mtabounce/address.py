@@ -87,6 +87,11 @@ def domain_of(address: str) -> str:
     return normalize(address).rpartition("@")[2]
 
 
+def sender_domain(text: str) -> str:
+    """Return the domain of a From header or a reverse path; "" where there is none."""
+    return parse(text).rpartition("@")[2].lower()
+
+
 def _a_labels(domain: str) -> str:
     domain = domain.rstrip(".").lower()
     if domain.isascii():

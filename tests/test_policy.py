@@ -27,7 +27,14 @@ HARD, SOFT, COMPLAINT = BounceType.HARD, BounceType.SOFT, BounceType.COMPLAINT
 STANDARD = Rules(
     thresholds={
         HARD: Threshold(),
-        SOFT: Threshold(count=3, span=7 * DAY, window=90 * DAY, lasts=30 * DAY, longest=180 * DAY),
+        SOFT: Threshold(
+            count=3,
+            span=7 * DAY,
+            window=90 * DAY,
+            lasts=30 * DAY,
+            longest=180 * DAY,
+            probe=90 * DAY,
+        ),
         COMPLAINT: Threshold(),
     }
 )
@@ -125,6 +132,58 @@ def test_soft_suppression_ends_and_lasts_longer_each_time():
     assert not is_suppressed(*first, day=38)
     assert is_suppressed(*again, day=98)
     assert not is_suppressed(*again, day=99)
+
+
+YEARLY = [bounce(SOFT, day) for day in (1, 4, 8, 8.5, 39, 100, 230)]  # 30, 60, 120, 180 days
+
+
+def test_suppression_lasts_twice_as_long_each_time_and_180_days_at_most():
+    found = standing(*YEARLY, day=1000).decisions
+
+    assert [f"{one.at - START}" for one in found if one.action == "lift"] == [
+        "38 days, 12:00:00",
+        "99 days, 0:00:00",
+        "220 days, 0:00:00",
+        "410 days, 0:00:00",
+    ]
+
+
+def test_who_was_suppressed_is_watched_for_a_time_after_it():
+    first = [bounce(SOFT, day) for day in (1, 4, 8)]  # ends on day 38, watched until day 128
+    watched, later = bounce(SOFT, 127), bounce(SOFT, 129)
+    unwatched = with_threshold(SOFT, probe=None)
+
+    assert is_suppressed(*first, watched, day=128)
+    assert not is_suppressed(*first, later, day=130)
+    assert not is_suppressed(*first, watched, day=128, rules=unwatched)
+
+
+def test_delivery_and_operator_end_the_watch():
+    first = [bounce(SOFT, day) for day in (1, 4, 8)]
+    again = bounce(SOFT, 60)
+
+    assert not is_suppressed(*first, delivered(50), again, day=61)
+    assert not is_suppressed(*first, operator(EventKind.REMOVED, 50), again, day=61)
+
+
+def test_watch_is_said():
+    events = [bounce(SOFT, day) for day in (1, 4, 8)]
+
+    lifted = standing(*events, day=50).decisions[-1]
+    again = standing(*events, bounce(SOFT, 127), day=128).decisions[-1]
+
+    assert lifted.why.endswith("is over; until 2026-05-09, one more suppresses it again")
+    assert again.why.startswith("soft: mailbox_full again after a suppression of 2026-01-09: until")
+
+
+def test_decision_says_by_which_settings():
+    rules = with_threshold(HARD, hold=7 * DAY)
+
+    (found,) = standing(bounce(HARD, 1), day=2, rules=rules).decisions
+
+    assert found.settings == (
+        "hard: 1 message → blocklist (the first is a hold of 7 days); likely or better"
+    )
 
 
 def test_end_of_a_suppression_is_a_decision():
@@ -242,7 +301,12 @@ def events(draw):
 histories = st.lists(events(), max_size=25)
 moments = st.integers(0, 300)
 policies = st.sampled_from(
-    [STANDARD, with_threshold(HARD, hold=7 * DAY), with_threshold(SOFT, count=2, span=0 * DAY)]
+    [
+        STANDARD,
+        with_threshold(HARD, hold=7 * DAY),
+        with_threshold(SOFT, count=2, span=0 * DAY),
+        with_threshold(SOFT, window=10 * DAY, lasts=5 * DAY, longest=20 * DAY, probe=9 * DAY),
+    ]
 )
 
 

@@ -13,6 +13,7 @@ from mtabounce.cli._database import connected
 from mtabounce.cli._output import print_fields, print_json, print_table
 from mtabounce.cli._saying import opened
 from mtabounce.errors import UsageError
+from mtabounce.pipeline.breaking import in_words
 from mtabounce.pipeline.upkeep import settle
 from mtabounce.policy import PolicySettings
 from mtabounce.store import incidents as store
@@ -24,7 +25,7 @@ _STATES = ("open", "confirmed", "reverted")
 @click.group()
 def command() -> None:
     """
-    Bounces of one operator and reason that jumped. They suppress nobody until you confirm them.
+    Bounces of one operator, or one sender, that jumped: they suppress nobody until you say so.
 
     A jump is more likely a fault of the operator, or of ours, than of so many addresses at once.
 
@@ -156,6 +157,4 @@ def _get(conn: Connection[Any], number: int) -> store.Incident:
 
 
 def _in_words(one: store.Incident) -> str:
-    if one.kind == "blocked":
-        return f"you are blocked at {one.operator} by {one.rule} ({one.reason})"
-    return f"hard bounces ({one.reason}) at {one.operator} jump"
+    return in_words(one.kind, one.operator, one.sender, one.reason, one.said)

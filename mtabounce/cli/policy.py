@@ -4,7 +4,7 @@ import asyncio
 import os
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -13,7 +13,7 @@ from mtabounce.cli._output import Since, print_json, print_table
 from mtabounce.cli._saying import opened
 from mtabounce.errors import ConfigError, UsageError
 from mtabounce.pipeline.foresight import Change, Tally, compare
-from mtabounce.policy import PolicySettings, Rules, Threshold
+from mtabounce.policy import PolicySettings, Rules
 from mtabounce.settings import load_settings
 from mtabounce.store.connection import connect
 
@@ -52,9 +52,7 @@ def show(config: Path | None, as_json: bool) -> None:
     click.echo(f"Preset {settings.preset}.")
     _tell(settings.policy_for("").rules)
     for one in settings.override:
-        named = ("campaign", "list_id", "sender", "destination")
-        told = [f"{name} {getattr(one, name)}" for name in named if getattr(one, name)]
-        click.echo(f"\nFor {' and '.join(told)}:")
+        click.echo(f"\nFor {one}:")
         _tell(settings.rules_of(one))
 
 
@@ -128,31 +126,7 @@ def _as_options(text: str) -> str:
 def _tell(rules: Rules) -> None:
     click.echo(f"  evidence that counts: {rules.min_trust}, or better")
     for kind, threshold in rules.thresholds.items():
-        click.echo(f"  {kind}: {_in_words(threshold)}")
-
-
-def _in_words(one: Threshold) -> str:
-    messages = "1 message" if one.count == 1 else f"{one.count} different messages"
-    words = [messages]
-    if one.span:
-        words.append(f"over at least {_length(one.span)}")
-    if one.window:
-        words.append(f"within {_length(one.window)}")
-    words.append(f"→ {one.action}")
-    if one.lasts:
-        longest = f", at most {_length(one.longest)}" if one.longest else ""
-        words.append(f"for {_length(one.lasts)}, then twice as long{longest}")
-    if one.hold:
-        words.append(f"(the first is a hold of {_length(one.hold)})")
-    return " ".join(words)
-
-
-def _length(span: timedelta) -> str:
-    units = {"days": 86_400, "hours": 3600, "minutes": 60, "seconds": 1}
-    seconds = round(span.total_seconds())
-    name, size = next((name, size) for name, size in units.items() if seconds % size == 0)
-    count = seconds // size
-    return f"{count} {name.removesuffix('s') if count == 1 else name}"
+        click.echo(f"  {kind}: {threshold}")
 
 
 def _show(tally: Tally, found: Sequence[Change]) -> None:

@@ -112,7 +112,7 @@ def _tell_standing(
     for one in against:
         facts = {"scope": one.scope, "since": one.since, "until": one.until or "for good"}
         behind = {"cause": one.cause, "reason": one.reason, "bounce": one.bounce_id}
-        print_fields(facts | behind | {"why": one.why}, 2)
+        print_fields(facts | behind | {"why": one.why, "by the setting": one.settings}, 2)
     if decisions:
         print_table(
             ("WHEN", "WHO", "DECIDED", "SCOPE", "BOUNCES", "WHY"),

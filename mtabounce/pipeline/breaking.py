@@ -2,29 +2,40 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from prometheus_client import Counter as Metric
 from psycopg import AsyncConnection
 
+from mtabounce.address import sender_domain
 from mtabounce.classify.operators import Operators
 from mtabounce.correlate import domain_of
 from mtabounce.model import BounceType, Fault
-from mtabounce.policy import BreakerSettings, IncidentKind, Seen, is_jump, kind_of
+from mtabounce.policy import (
+    BreakerSettings,
+    IncidentKind,
+    Seen,
+    blocked_by,
+    is_jump,
+    kind_of,
+)
 from mtabounce.store import incidents as store
 from mtabounce.store.incidents import Counted, Span
 
 INCIDENTS = Metric("mtabounce_incidents_total", "Incidents that began, by kind.", ["kind"])
 _STEP = timedelta(minutes=10)  # bounces of one transaction that are looked at together
-_SAID = {
-    IncidentKind.JUMP: "hard bounces (%s) at %s jump: they suppress nobody until you say"
-    " `mtabounce incidents confirm` or `revert`",
-    IncidentKind.BLOCKED: "you are blocked (%s) at %s: see `mtabounce incidents list`",
-}
 log = logging.getLogger(__name__)
+
+
+class _Group(NamedTuple):
+    """What bounces are counted together."""
+
+    operator: str  # "": of a sender
+    sender: str  # "": of an operator; both "": not counted
+    reason: str
 
 
 class Breaker:
@@ -45,30 +56,46 @@ class Breaker:
         ]
         if not counted:
             return
-        await store.add_counts(conn, [self._row(one) for one in counted])
-        spans = list(self._spans(counted))
-        crowds = await store.crowds(conn, [span for span, _ in spans], self._settings.at_least)
+        await store.add_counts(conn, [row for one in counted for row in self._rows(one)])
+        spans = list(self._spans(counted, self._of_operator))
+        await self._judge(conn, spans)
+        await self._judge(conn, list(self._spans(counted, self._of_sender)))
+
+    async def _judge(
+        self, conn: AsyncConnection[Any], spans: Sequence[tuple[Span, Counted]]
+    ) -> None:
+        crowds = await store.crowds(conn, [span for span, _ in spans]) if spans else {}
         sent: dict[tuple[datetime, datetime], Counter[str]] = {}
         for number, recent in sorted(crowds.items()):
             span, example = spans[number]
             if await self._is_jump(conn, span, recent, sent):
-                await self._hold(conn, span, example)
+                await self._hold(conn, span, example, recent)
 
-    async def _hold(self, conn: AsyncConnection[Any], span: Span, example: Counted) -> None:
+    async def _hold(
+        self, conn: AsyncConnection[Any], span: Span, example: Counted, recent: int
+    ) -> None:
         kind = _kind(example) or IncidentKind.JUMP
         if await store.hold(conn, span, kind, example):
             INCIDENTS.labels(kind).inc()
-            log.warning(_SAID[kind], span.reason, span.operator)
+            what = in_words(kind, span.operator, span.sender, span.reason, example.diagnostic_code)
+            log.warning("%s, %d recipients: see `mtabounce incidents list`", what, recent)
 
-    def _spans(self, counted: Iterable[Counted]) -> Iterable[tuple[Span, Counted]]:
+    def _spans(
+        self, counted: Iterable[Counted], group: Callable[[Counted], _Group]
+    ) -> Iterable[tuple[Span, Counted]]:
         """Give the window up to the last bounce of each group, step by step."""
-        last: dict[tuple[str, str, float], Counted] = {}
+        last: dict[tuple[_Group, float], Counted] = {}
         for one in counted:
             step = one.first_seen_at.timestamp() // _STEP.total_seconds()
-            last[self.operator_of(one), one.reason, step] = one
-        for (operator, reason, _), one in last.items():
+            last[group(one), step] = one
+        for (of, _), one in last.items():
             since = one.first_seen_at - self._settings.window
-            yield Span(operator, reason, since, one.first_seen_at), one
+            if of.operator or of.sender:
+                yield Span(*of, since, one.first_seen_at, self._at_least(of)), one
+
+    def _at_least(self, group: _Group) -> int:
+        is_held = group.reason == IncidentKind.JUMP and group.sender
+        return self._settings.at_least_of_sender if is_held else self._settings.at_least
 
     async def _is_jump(
         self,
@@ -85,15 +112,21 @@ class Breaker:
         hours = (_hour(span.since), _hour(span.until))
         if hours not in sent:
             sent[hours] = await self._sent(conn, *hours)
-        return is_jump(replace(seen, delivered=sent[hours][span.operator]), self._settings)
+        return is_jump(
+            replace(seen, delivered=sent[hours][span.operator or f"@{span.sender}"]), self._settings
+        )
 
     async def _sent(
         self, conn: AsyncConnection[Any], since: datetime, until: datetime
     ) -> Counter[str]:
-        """Return what was delivered in the full hours from *since* to *until*, by operator."""
+        """
+        Return what was delivered in the full hours from *since* to *until*.
+
+        It is counted by the operator, and by the sender, after an "@".
+        """
         found = Counter[str]()
-        for domain, relay, sent in await store.delivered(conn, since, until):
-            for name in self._names(relay, domain):
+        for domain, relay, sender, sent in await store.delivered(conn, since, until):
+            for name in self._names(relay, domain) | {f"@{sender}"}:
                 found[name] += sent
         return found
 
@@ -105,10 +138,30 @@ class Breaker:
     def _names(self, relay: str, domain: str) -> set[str]:
         return {self._operators.of(relay) or self._operators.of(domain) or domain, domain}
 
-    def _row(self, one: Counted) -> dict[str, Any]:
-        names = ("reason", "bounce_id", "recipient_id", "recipient")
-        row = {name: getattr(one, name) for name in names}
-        return row | {"operator": self.operator_of(one), "occurred_at": one.first_seen_at}
+    def _of_operator(self, one: Counted) -> _Group:
+        return _Group(self.operator_of(one), "", one.reason)
+
+    def _of_sender(self, one: Counted) -> _Group:
+        return _Group("", sender_domain(one.mail_from), _kind(one) or IncidentKind.JUMP)
+
+    def _rows(self, one: Counted) -> Iterable[dict[str, Any]]:
+        names = ("bounce_id", "recipient_id", "recipient")
+        row = {name: getattr(one, name) for name in names} | {"occurred_at": one.first_seen_at}
+        for group in (self._of_operator(one), self._of_sender(one)):
+            if group.operator or group.sender:
+                yield row | group._asdict()
+
+
+def in_words(kind: str, operator: str, sender: str, reason: str, said: str) -> str:
+    """Return what an incident is about."""
+    if kind == IncidentKind.BLOCKED:
+        by = blocked_by(said)
+        who, where = (f"mail from {sender} is", "") if sender else ("you are", f" at {operator}")
+        why = " at many operators" if sender else f" ({reason})"
+        return f"{who} blocked{where}{f' by {by}' if by else ''}{why}"
+    if sender:
+        return f"hard bounces of mail from {sender} jump"
+    return f"hard bounces ({reason}) at {operator} jump"
 
 
 def _kind(one: Counted) -> IncidentKind | None:

@@ -116,6 +116,7 @@ def _decision_row(who: dict[str, Any], decision: Decision) -> dict[str, Any]:
         "actor": ACTOR,
         "action": decision.action,
         "why": decision.why,
+        "settings": decision.settings,
         "scope": decision.scope,
         "type": event.type if event else None,
         "reason": event.reason if event else "",

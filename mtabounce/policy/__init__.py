@@ -1,10 +1,16 @@
 """Whom not to mail, and why: a pure function of what happened to an address."""
 
-from mtabounce.policy.breaker import BreakerSettings, IncidentKind, Seen, is_jump, kind_of
+from mtabounce.policy.breaker import (
+    BreakerSettings,
+    IncidentKind,
+    Seen,
+    blocked_by,
+    is_jump,
+    kind_of,
+)
 from mtabounce.policy.settings import PolicySettings
 from mtabounce.policy.standing import (
     EVERYWHERE,
-    Consequence,
     Decision,
     Event,
     EventKind,
@@ -13,9 +19,9 @@ from mtabounce.policy.standing import (
     Rules,
     Standing,
     Suppression,
-    Threshold,
     judge,
 )
+from mtabounce.policy.threshold import Consequence, Threshold
 
 __all__ = [
     "EVERYWHERE",
@@ -33,6 +39,7 @@ __all__ = [
     "Standing",
     "Suppression",
     "Threshold",
+    "blocked_by",
     "is_jump",
     "judge",
     "kind_of",

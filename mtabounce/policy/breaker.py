@@ -32,6 +32,12 @@ class BreakerSettings(Section):
     at_least: int = Field(
         default=20, ge=2, description="How many recipients must have bounced within the window."
     )
+    at_least_of_sender: int = Field(
+        default=200,
+        ge=2,
+        description="How many, at all operators together, for hard bounces of one sender to be"
+        " held: a list gone bad bounces everywhere.",
+    )
     window: Duration = Field(
         default=timedelta(hours=1), description="Within which time they are counted."
     )
@@ -56,6 +62,19 @@ class Seen:
     recent: int  # recipients within the window
     hours: Sequence[int]  # bounces in each hour of the history that had any
     delivered: int  # to the same operator within the window; 0: not known
+
+
+_BLOCKLISTS = (
+    "Spamhaus", "SpamCop", "Barracuda", "SORBS", "UCEPROTECT", "Abusix", "Cloudmark", "Mailspike",
+    "Invaluement", "Proofpoint", "PSBL", "NiXSpam", "SpamRATS", "SenderScore", "Talos", "Mimecast",
+    "Backscatterer", "Hostkarma", "Trend Micro", "blocklist.de",
+)  # fmt: skip
+
+
+def blocked_by(said: str) -> str:
+    """Return which blocklist a refusal names; "" where it names none."""
+    text = said.lower()
+    return next((name for name in _BLOCKLISTS if name.lower() in text), "")
 
 
 def is_jump(seen: Seen, breaker: BreakerSettings) -> bool:

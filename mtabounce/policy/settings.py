@@ -1,20 +1,30 @@
 """``[policy]``: the thresholds as an operator writes them, over those of a preset."""
 
+import re
 from dataclasses import replace
 from datetime import timedelta
 from functools import cached_property
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from mtabounce.config import Duration, Section
 from mtabounce.model import BounceType, Trust
 from mtabounce.policy.breaker import BreakerSettings
-from mtabounce.policy.standing import Consequence, Override, Policy, Rules, Threshold
+from mtabounce.policy.standing import Override, Policy, Rules
+from mtabounce.policy.threshold import Consequence, Threshold
 
+_DOMAIN = re.compile(r"[^\s<>@.]+(\.[^\s<>@.]+)+")
 _DAY = timedelta(days=1)
 _ONE = Threshold()
-_SOFT = Threshold(count=3, span=7 * _DAY, window=90 * _DAY, lasts=30 * _DAY, longest=180 * _DAY)
+_SOFT = Threshold(
+    count=3,
+    span=7 * _DAY,
+    window=90 * _DAY,
+    lasts=30 * _DAY,
+    longest=180 * _DAY,
+    probe=90 * _DAY,
+)
 PRESETS = {
     "standard": {BounceType.HARD: _ONE, BounceType.SOFT: _SOFT, BounceType.COMPLAINT: _ONE},
     "listmonk": {
@@ -57,6 +67,11 @@ class ThresholdSettings(Section):
     longest: Duration | None = Field(
         default=None, description="How long it lasts at most, however often it happens."
     )
+    probe: Duration | None = Field(
+        default=None,
+        description="How long after its end the address is watched: the first message that fails"
+        ' suppresses it again, for longer. "0s": not at all.',
+    )
 
     @model_validator(mode="after")
     def _can_be_reached(self) -> Self:
@@ -86,13 +101,41 @@ class OverrideSettings(Section):
 
     @model_validator(mode="after")
     def _names_something(self) -> Self:
-        if not any(self.conditions()):
+        if not self.conditions():
             raise ValueError("name a campaign, list_id, sender or destination that it is for")
         return self
 
-    def conditions(self) -> tuple[str, str, str, str]:
-        """Return what it is for."""
-        return self.campaign, self.list_id, self.sender, self.destination
+    @field_validator("list_id")
+    @classmethod
+    def _is_a_list_id(cls, text: str) -> str:
+        if text and not _DOMAIN.fullmatch(text):
+            raise ValueError("is no List-Id (RFC 2919): write it as news.example.org, without < >")
+        return text
+
+    @field_validator("sender", "destination")
+    @classmethod
+    def _is_a_domain(cls, text: str) -> str:
+        if text and not _DOMAIN.fullmatch(text):
+            raise ValueError("is no domain: write example.org")
+        return text
+
+    def conditions(self) -> dict[str, str]:
+        """Return what it is for, as it is compared."""
+        named = {
+            "campaign": self.campaign,
+            "list_id": self.list_id.lower(),
+            "sender": self.sender.lower(),
+            "destination": self.destination.lower(),
+        }
+        return {name: value for name, value in named.items() if value}
+
+    def covers(self, other: "OverrideSettings") -> bool:
+        """Tell whether this fits all that *other* fits."""
+        return self.conditions().items() <= other.conditions().items()
+
+    def __str__(self) -> str:
+        """Say what it is for."""
+        return " and ".join(f"{name} {value}" for name, value in self.conditions().items())
 
 
 class PolicySettings(Section):
@@ -125,11 +168,15 @@ class PolicySettings(Section):
                     raise ValueError(
                         f"{kind}: span is longer than window, so it could never be reached"
                     )
-        seen = set()
-        for one in self.override:
-            if one.conditions() in seen:
-                raise ValueError("two overrides are for the same: the second could never be used")
-            seen.add(one.conditions())
+                if threshold.lasts and threshold.longest and threshold.lasts > threshold.longest:
+                    raise ValueError(f"{kind}: lasts is longer than longest")
+        for number, one in enumerate(self.override):
+            for before in self.override[:number]:
+                if before.covers(one):
+                    raise ValueError(
+                        f"the override for {one} could never be used: the one for {before}"
+                        " comes first, and fits all that it does"
+                    )
         return self
 
     def policy_for(self, domain: str) -> Policy:
@@ -149,7 +196,7 @@ class PolicySettings(Section):
                 Override(
                     rules=self.rules_of(one),
                     campaign=one.campaign,
-                    list_id=one.list_id,
+                    list_id=one.list_id.lower(),
                     sender=one.sender.lower(),
                 ),
             )

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from mtabounce.model import BounceType, Fault, Trust
+from mtabounce.policy.threshold import Consequence, Threshold, in_words
 
 EVERYWHERE = "all"  # the scope of a suppression that holds for every list and campaign
 APART = timedelta(hours=24)  # between two hard bounces, for the second to confirm the first
@@ -21,15 +22,6 @@ _FAULTS = {  # whose faults count, by type; a complaint is nobody's fault, and c
     BounceType.COMPLAINT: {None, *Fault},
 }
 _GRAVITY = {BounceType.SOFT: 0, BounceType.HARD: 1, BounceType.COMPLAINT: 2}
-
-
-class Consequence(StrEnum):
-    """What follows when a threshold is reached, in the words of listmonk."""
-
-    NONE = "none"
-    UNSUBSCRIBE = "unsubscribe"  # from the list or campaign that it happened in
-    BLOCKLIST = "blocklist"
-    DELETE = "delete"  # blocklist here, and let others delete the subscriber
 
 
 class EventKind(StrEnum):
@@ -75,29 +67,6 @@ class Event:
         if self.list_id:
             return f"list:{self.list_id}"
         return f"campaign:{self.campaign}" if self.campaign else EVERYWHERE
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Threshold:
-    """How many bounces of one type have which consequence, for how long."""
-
-    count: int = 1  # different messages
-    action: Consequence = Consequence.BLOCKLIST
-    span: timedelta = timedelta(0)  # between the first and the last of them, at least
-    window: timedelta | None = None  # only those of so long count; None: all
-    hold: timedelta | None = None  # until a second message confirms it; None: no hold
-    lasts: timedelta | None = None  # the first time, then twice as long; None: for good
-    longest: timedelta | None = None  # however often; None: no limit
-
-    def until(self, at: datetime, first: datetime) -> datetime | None:
-        """Return when a suppression of *at* ends that was first due at *first*; None: never."""
-        if self.lasts is None:
-            return None
-        length = over = self.lasts
-        while at - first >= over:
-            length = min(length * 2, self.longest) if self.longest else length * 2
-            over += length
-        return at + length
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,6 +135,7 @@ class Decision:
     scope: str = EVERYWHERE
     bounces: tuple[int, ...] = ()
     event: Event | None = None  # None: time passed
+    settings: str = ""  # the threshold that it was held against, in words; "": none was
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,14 +173,19 @@ class _Fold:
     decisions: list[Decision] = field(default_factory=list)
     _counted: dict[BounceType, list[Event]] = field(default_factory=dict)
     _due: dict[BounceType, datetime] = field(default_factory=dict)  # when it first was
+    _watched: dict[BounceType, datetime] = field(default_factory=dict)  # until when
+    _settings: str = ""  # of the event in hand
 
     def pass_time(self, at: datetime) -> None:
         for scope, one in list(self.suppressions.items()):
             if one.until is not None and one.until <= at:
                 del self.suppressions[scope]
-                self._decide(
-                    one.until, "lift", f"the suppression of {one.since:%Y-%m-%d} is over", scope
-                )
+                over = f"the suppression of {one.since:%Y-%m-%d} is over"
+                self._decide(one.until, "lift", over + self._watch(one), scope)
+
+    def _watch(self, over: Suppression) -> str:
+        until = self._watched.get(over.type) if over.type and over.cause == over.type else None
+        return f"; until {until:%Y-%m-%d}, one more suppresses it again" if until else ""
 
     def take(self, event: Event) -> None:
         match event.kind:
@@ -250,12 +225,15 @@ class _Fold:
         counted = self._counted.setdefault(event.type, [])
         counted.append(event)
         seen = [one for one in counted if _within(one, event, threshold.window)]
-        if why := _not_reached(seen, threshold):
+        self._settings = in_words(event.type, threshold, rules.min_trust)
+        watched = event.at <= self._watched.get(event.type, event.at - APART)
+        if not watched and (why := _not_reached(seen, threshold)):
             self._decide(event.at, "none", why, event=event)
         elif threshold.action is Consequence.NONE:
             self._decide(event.at, "none", f"{event.type}: the action is none", event=event)
         else:
             self._reached(event, event.type, threshold, seen)
+        self._settings = ""
 
     def _reached(
         self, event: Event, kind: BounceType, threshold: Threshold, seen: list[Event]
@@ -264,6 +242,9 @@ class _Fold:
         until, cause = threshold.until(event.at, first), str(kind)
         if threshold.hold is not None and not _is_confirmed(seen):
             until, cause = event.at + threshold.hold, "hold"
+        elif until is not None and threshold.probe:
+            watched = until + threshold.probe
+            self._watched[kind] = max(watched, self._watched.get(kind, watched))
         suppression = Suppression(
             type=kind,
             reason=event.reason,
@@ -276,6 +257,8 @@ class _Fold:
         )
         count = len(_messages(seen))
         words = f"{kind}: {count} of {threshold.count} messages, the last for {event.reason}"
+        if _not_reached(seen, threshold):
+            words = f"{kind}: {event.reason} again after a suppression of {first:%Y-%m-%d}"
         self._suppress(event, suppression, words, seen)
 
     def _suppress(self, event: Event, new: Suppression, why: str, because: Sequence[Event]) -> None:
@@ -296,6 +279,7 @@ class _Fold:
         if self._counted.pop(BounceType.SOFT, None):
             self._decide(event.at, "clear", "a delivery clears what was soft", event=event)
         self._due.pop(BounceType.SOFT, None)
+        self._watched.pop(BounceType.SOFT, None)
         for scope, one in list(self.suppressions.items()):
             if one.cause in {"soft", "hold"}:
                 del self.suppressions[scope]
@@ -306,6 +290,7 @@ class _Fold:
             return  # what it names never counted
         self._counted.clear()
         self._due.clear()
+        self._watched.clear()
         for scope in list(self.suppressions):
             del self.suppressions[scope]
             self._decide(event.at, "lift", "an operator removed it", scope, event=event)
@@ -320,7 +305,15 @@ class _Fold:
         event: Event | None = None,
     ) -> None:
         self.decisions.append(
-            Decision(at=at, action=action, why=why, scope=scope, bounces=bounces, event=event)
+            Decision(
+                at=at,
+                action=action,
+                why=why,
+                scope=scope,
+                bounces=bounces,
+                event=event,
+                settings=self._settings if event else "",
+            )
         )
 
 

@@ -28,20 +28,23 @@ class Counted:
     remote_mta: str
     diagnostic_code: str
     first_seen_at: datetime
+    mail_from: str  # as the mail, or the log, has it
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Bounces of one operator and reason, after *since* and until *until*."""
+    """Bounces of one operator and reason, or of a sender, after *since* and until *until*."""
 
-    operator: str
-    reason: str
+    operator: str  # "": of a sender
+    sender: str  # its domain; "": of an operator
+    reason: str  # of a sender: the kind of incident
     since: datetime
     until: datetime
+    at_least: int  # recipients that make a crowd
 
     def args(self) -> dict[str, Any]:
         """Return them as the statements name them."""
-        names = ("operator", "reason", "since", "until")
+        names = ("operator", "sender", "reason", "since", "until", "at_least")
         return {name: getattr(self, name) for name in names}
 
 
@@ -52,6 +55,7 @@ class Incident:
     id: int
     kind: str
     operator: str
+    sender: str
     reason: str
     state: str
     said: str
@@ -86,16 +90,14 @@ async def add_counts(conn: AsyncConnection[Any], rows: Sequence[Row]) -> None:
     await conn.execute(SQL["add_counts"], {"rows": as_json(rows)})
 
 
-async def crowds(
-    conn: AsyncConnection[Any], spans: Sequence[Span], at_least: int
-) -> dict[int, int]:
+async def crowds(conn: AsyncConnection[Any], spans: Sequence[Span]) -> dict[int, int]:
     """
-    Return how many recipients bounced in each of *spans*, by its place, where *at_least* did.
+    Return how many recipients bounced in each of *spans*, by its place, where they are a crowd.
 
     Those are left out of which an operator said within the last day that such bounces are true.
     """
     rows = [{"number": number} | span.args() for number, span in enumerate(spans)]
-    cursor = await conn.execute(SQL["crowds"], {"rows": as_json(rows), "at_least": at_least})
+    cursor = await conn.execute(SQL["crowds"], {"rows": as_json(rows)})
     return dict(await cursor.fetchall())
 
 
@@ -107,10 +109,14 @@ async def hours(conn: AsyncConnection[Any], span: Span) -> list[int]:
 
 async def delivered(
     conn: AsyncConnection[Any], since: datetime, until: datetime
-) -> list[tuple[str, str, int]]:
-    """Return what logs say was delivered in the hours *since* to *until*: domain, host, count."""
+) -> list[tuple[str, str, str, int]]:
+    """
+    Return what logs say was delivered in the hours *since* to *until*.
+
+    That is the domain, the host, the domain of the sender, and how many.
+    """
     cursor = await conn.execute(SQL["delivered"], {"since": since, "until": until})
-    return [(domain, relay, sent) for domain, relay, sent in await cursor.fetchall()]
+    return await cursor.fetchall()
 
 
 async def hold(conn: AsyncConnection[Any], span: Span, kind: str, example: Counted) -> bool:

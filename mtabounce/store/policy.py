@@ -8,7 +8,7 @@ from typing import Any
 from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 
-from mtabounce.address import parse
+from mtabounce.address import sender_domain
 from mtabounce.model import BounceType, Fault, Trust
 from mtabounce.policy import Consequence, Event, EventKind, Suppression
 from mtabounce.store.rows import Row, as_json
@@ -40,10 +40,16 @@ def _bounce(row: Mapping[str, Any]) -> Event:
         fault=row["fault"] and Fault(row["fault"]),
         trust=Trust(row["trust"]),
         campaign=row["campaign"],
-        list_id=row["list_id"] or "",
+        list_id=_list_id(row["list_id"] or ""),
         incident=row["incident"],
-        sender=parse(row["sender"] or "").rpartition("@")[2].lower(),
+        sender=sender_domain(row["sender"] or ""),
     )
+
+
+def _list_id(header: str) -> str:
+    """Return the id of a List-Id header, "News <news.example.org>" (RFC 2919)."""
+    _, bracket, named = header.rpartition("<")
+    return (named.partition(">")[0] if bracket else header).strip().lower()
 
 
 def _delivery(row: Mapping[str, Any]) -> Event:

@@ -34,6 +34,7 @@ class StoredSuppression(Suppressed):
 
     bounce_id: int | None
     why: str
+    settings: str  # that policy decided by; "": an operator did
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +67,7 @@ class StoredDecision:
     reason: str
     bounces: list[int]
     until: datetime | None
+    settings: str  # that a bounce was held against; "": it was not
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,8 @@ def test_thresholds_are_told_in_words(cli):
     assert "hard: 1 message → blocklist\n" in output
     assert (
         "soft: 3 different messages over at least 7 days within 90 days → blocklist for 30 days,"
-        " then twice as long, at most 180 days\n" in output
+        " then twice as long, at most 180 days (for 90 days after that, 1 message is enough)\n"
+        in output
     )
 
 

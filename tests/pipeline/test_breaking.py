@@ -32,13 +32,14 @@ BLOCK = Verdict(type=BounceType.SOFT, reason="ip_blocked", fault=Fault.SENDER, r
 SAID = "550-5.1.1 The email account that you tried to reach does not exist."
 
 
-def seen(name, at, verdict=UNKNOWN, domain="gmail.com"):
+def seen(name, at, verdict=UNKNOWN, domain="gmail.com", sender="", said=SAID):
     report = Report(
         outcome=Outcome.BOUNCE,
         final_recipient=f"{name}@{domain}",
         action=Action.FAILED,
         original_message_id=f"{name}@lists",
-        diagnostic_code=SAID,
+        diagnostic_code=said,
+        original_from=sender,
         remote_mta=f"mx.{domain}",
         occurred_at=at,
     )
@@ -167,13 +168,59 @@ async def test_what_logs_say_was_delivered_shows_that_few_bounced(conn):
 
 
 async def test_run_of_blocks_raises_that_we_are_blocked_and_suppresses_nobody(conn, cli):
-    await recorded(conn, spread("user", 40, 1, verdict=BLOCK, domain="outlook.com"))
+    said = "550 5.7.1 Service unavailable, Client host [192.0.2.1] blocked using Spamhaus"
+    await recorded(conn, spread("user", 40, 1, verdict=BLOCK, domain="outlook.com", said=said))
 
     listed = await cli("incidents", "list")
-    assert "you are blocked at microsoft by spamhaus (ip_blocked)" in listed
+    assert "you are blocked at microsoft by Spamhaus (ip_blocked)" in listed
     assert await suppressed(conn, "user") == 0
     (counted,) = await rows(conn, "SELECT count(*) FROM incident_bounces")
     assert counted["count"] == 40
+
+
+POLICY = Verdict(type=BounceType.SOFT, reason="policy_rejected", fault=Fault.SENDER, rule="r2")
+FROM = "News <news@list.example.org>"
+
+
+def everywhere(prefix, count, *, each=3, **how):
+    """Bounces of one sender within an hour, *each* at one destination."""
+    step = timedelta(hours=1) / count
+    return [
+        seen(f"{prefix}{n}", NIGHT + step * n, domain=f"d{n // each}.example", sender=FROM, **how)
+        for n in range(count)
+    ]
+
+
+async def test_sender_refused_everywhere_is_told_and_nobody_is_suppressed(conn, cli):
+    await recorded(conn, everywhere("user", 60, verdict=POLICY, said="550 5.7.1 refused"))
+
+    listed = await cli("incidents", "list")
+    assert "mail from list.example.org is blocked at many operators" in listed
+    assert await suppressed(conn, "user") == 0
+    assert len(await rows(conn, "SELECT * FROM incidents")) == 1
+
+
+async def test_sender_whose_hard_bounces_jump_everywhere_is_held(conn, cli):
+    await recorded(conn, everywhere("user", 250), batch=50)
+
+    assert await suppressed(conn, "user") <= 200
+    assert "hard bounces of mail from list.example.org jump" in await cli("incidents", "list")
+    await cli("incidents", "revert", "1", "--yes")
+    assert await suppressed(conn, "user") == 0
+
+
+async def test_what_an_operator_explains_is_not_held_against_the_sender(conn):
+    await recorded(conn, spread("user", 300, 1, sender=FROM), batch=50)
+
+    (one,) = await rows(conn, "SELECT operator, sender FROM incidents")
+    assert one == {"operator": "google", "sender": ""}
+
+
+async def test_few_bounces_of_a_sender_at_many_places_are_what_they_seem(conn):
+    await recorded(conn, everywhere("user", 60))
+
+    assert await rows(conn, "SELECT * FROM incidents") == []
+    assert await suppressed(conn, "user") == 60
 
 
 async def test_breaker_can_be_switched_off(conn):

@@ -3,7 +3,7 @@
 -- name: bounces_to_count
 -- Bounces of these recipients that the breaker looks at, and has not counted yet.
 SELECT b.id AS bounce_id, b.recipient_id, b.recipient, b.type, b.fault, b.reason, b.rule, b.remote_mta,
-       b.diagnostic_code, b.first_seen_at
+       b.diagnostic_code, b.first_seen_at, coalesce(b.meta ->> 'from', '') AS mail_from
   FROM mtabounce.bounces AS b
  WHERE b.recipient_id = ANY (%(ids)s::bigint[])
    AND (b.type = 'hard' OR b.fault = 'sender')
@@ -11,31 +11,42 @@ SELECT b.id AS bounce_id, b.recipient_id, b.recipient, b.type, b.fault, b.reason
  ORDER BY b.first_seen_at, b.id;
 
 -- name: add_counts
-INSERT INTO mtabounce.breaker_counts (operator, reason, occurred_at, bounce_id, recipient_id, recipient)
-SELECT r.operator, r.reason, r.occurred_at, r.bounce_id, r.recipient_id, r.recipient
+INSERT INTO mtabounce.breaker_counts
+       (operator, sender, reason, occurred_at, bounce_id, recipient_id, recipient)
+SELECT r.operator, r.sender, r.reason, r.occurred_at, r.bounce_id, r.recipient_id, r.recipient
   FROM json_to_recordset(%(rows)s::json) AS r
-       (operator text, reason text, occurred_at timestamptz, bounce_id bigint, recipient_id bigint, recipient text)
+       (operator text, sender text, reason text, occurred_at timestamptz, bounce_id bigint,
+        recipient_id bigint, recipient text)
 ON CONFLICT DO NOTHING;
 
 -- name: crowds
 -- How many recipients of each group bounced in a span, where they are enough; without groups of
--- which an operator said within the last day that such bounces are true.
+-- which an operator said within the last day that such bounces are true. What an incident of an
+-- operator explains is not counted for the sender once more.
 SELECT r.number, count(DISTINCT c.recipient_id) AS recipients
   FROM json_to_recordset(%(rows)s::json) AS r
-       (number integer, operator text, reason text, since timestamptz, until timestamptz)
+       (number integer, operator text, sender text, reason text, since timestamptz, until timestamptz,
+        at_least integer)
   JOIN mtabounce.breaker_counts AS c
     ON c.operator = r.operator
+   AND c.sender = r.sender
    AND c.reason = r.reason
    AND c.occurred_at > r.since
    AND c.occurred_at <= r.until
  WHERE NOT EXISTS (SELECT 1
                      FROM mtabounce.incidents AS i
                     WHERE i.operator = r.operator
+                      AND i.sender = r.sender
                       AND i.reason = r.reason
                       AND i.state = 'confirmed'
                       AND i.closed_at > now() - interval '1 day')
- GROUP BY r.number
-HAVING count(DISTINCT c.recipient_id) >= %(at_least)s;
+   AND (r.sender = ''
+        OR NOT EXISTS (SELECT 1
+                         FROM mtabounce.incident_bounces AS h
+                         JOIN mtabounce.incidents AS i ON i.id = h.incident_id
+                        WHERE h.bounce_id = c.bounce_id AND i.sender = ''))
+ GROUP BY r.number, r.at_least
+HAVING count(DISTINCT c.recipient_id) >= r.at_least;
 
 -- name: hours
 -- Bounces of a group in each hour of a span that had any, without those of incidents, unless these
@@ -43,6 +54,7 @@ HAVING count(DISTINCT c.recipient_id) >= %(at_least)s;
 SELECT count(*)
   FROM mtabounce.breaker_counts AS c
  WHERE c.operator = %(operator)s
+   AND c.sender = %(sender)s
    AND c.reason = %(reason)s
    AND c.occurred_at > %(since)s
    AND c.occurred_at <= %(until)s
@@ -53,19 +65,19 @@ SELECT count(*)
  GROUP BY date_trunc('hour', c.occurred_at);
 
 -- name: delivered
--- What was delivered in some hours, by domain and host.
-SELECT domain, relay, sum(sent)::bigint AS sent
+-- What was delivered in some hours, by domain, host, and domain of the sender.
+SELECT domain, relay, sender_domain, sum(sent)::bigint AS sent
   FROM mtabounce.delivery_stats
  WHERE hour >= %(since)s
    AND hour <= %(until)s
- GROUP BY domain, relay
+ GROUP BY domain, relay, sender_domain
 HAVING sum(sent) > 0;
 
 -- name: open_incident
 -- The open incident of a group, made where there is none; is_new says that.
-INSERT INTO mtabounce.incidents AS i (kind, operator, reason, said, rule, began_at, last_at)
-VALUES (%(kind)s, %(operator)s, %(reason)s, %(said)s, %(rule)s, %(since)s, %(until)s)
-ON CONFLICT (operator, reason) WHERE state = 'open' DO UPDATE
+INSERT INTO mtabounce.incidents AS i (kind, operator, sender, reason, said, rule, began_at, last_at)
+VALUES (%(kind)s, %(operator)s, %(sender)s, %(reason)s, %(said)s, %(rule)s, %(since)s, %(until)s)
+ON CONFLICT (operator, sender, reason) WHERE state = 'open' DO UPDATE
    SET last_at = greatest(i.last_at, excluded.last_at), began_at = least(i.began_at, excluded.began_at)
 RETURNING id, xmax = 0 AS is_new;
 
@@ -75,6 +87,7 @@ INSERT INTO mtabounce.incident_bounces (bounce_id, incident_id, recipient_id, re
 SELECT c.bounce_id, %(incident)s, c.recipient_id, c.recipient, %(settled)s
   FROM mtabounce.breaker_counts AS c
  WHERE c.operator = %(operator)s
+   AND c.sender = %(sender)s
    AND c.reason = %(reason)s
    AND c.occurred_at > %(since)s
    AND c.occurred_at <= %(until)s
@@ -87,6 +100,7 @@ SELECT c.bounce_id, i.id, c.recipient_id, c.recipient, i.kind = 'blocked'
   FROM mtabounce.incidents AS i
   JOIN mtabounce.breaker_counts AS c
     ON c.operator = i.operator
+   AND c.sender = i.sender
    AND c.reason = i.reason
    AND c.occurred_at BETWEEN i.began_at AND i.last_at
  WHERE i.state = 'open'
@@ -120,7 +134,7 @@ UPDATE mtabounce.incident_bounces AS h
  WHERE h.incident_id = closed.id;
 
 -- name: list_incidents
-SELECT i.id, i.kind, i.operator, i.reason, i.state, i.said, i.rule, i.began_at, i.last_at, i.closed_at,
+SELECT i.id, i.kind, i.operator, i.sender, i.reason, i.state, i.said, i.rule, i.began_at, i.last_at, i.closed_at,
        i.closed_by, i.why, count(DISTINCT h.recipient_id) AS recipients
   FROM mtabounce.incidents AS i
   LEFT JOIN mtabounce.incident_bounces AS h ON h.incident_id = i.id

@@ -38,13 +38,13 @@ SELECT recipient, type, reason, cause, scope, action, since, until, bounce_id
 
 -- name: add_decisions
 INSERT INTO mtabounce.decisions
-       (recipient_id, recipient, key, actor, action, why, scope, type, reason, bounces, undoes, until,
-        decided_at)
-SELECT r.recipient_id, r.recipient, decode(r.key, 'hex'), r.actor, r.action, r.why, r.scope, r.type,
-       r.reason, r.bounces, coalesce(r.undoes, '{}'), r.until, r.decided_at
+       (recipient_id, recipient, key, actor, action, why, settings, scope, type, reason, bounces, undoes,
+        until, decided_at)
+SELECT r.recipient_id, r.recipient, decode(r.key, 'hex'), r.actor, r.action, r.why,
+       coalesce(r.settings, ''), r.scope, r.type, r.reason, r.bounces, coalesce(r.undoes, '{}'), r.until, r.decided_at
   FROM json_to_recordset(%(rows)s::json) AS r
-       (recipient_id bigint, recipient text, key text, actor text, action text, why text, scope text,
-        type text, reason text, bounces bigint[], undoes bigint[], until timestamptz, decided_at timestamptz)
+       (recipient_id bigint, recipient text, key text, actor text, action text, why text, settings text,
+        scope text, type text, reason text, bounces bigint[], undoes bigint[], until timestamptz, decided_at timestamptz)
  ORDER BY r.decided_at
 ON CONFLICT (recipient_id, key) DO NOTHING;
 

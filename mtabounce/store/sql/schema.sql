@@ -370,7 +370,8 @@ CREATE TABLE mtabounce.breaker_counts (
     occurred_at timestamp with time zone NOT NULL,
     bounce_id bigint NOT NULL,
     recipient_id bigint NOT NULL,
-    recipient text NOT NULL
+    recipient text NOT NULL,
+    sender text DEFAULT ''::text NOT NULL
 );
 
 ALTER TABLE mtabounce.campaigns ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
@@ -398,6 +399,7 @@ CREATE TABLE mtabounce.decisions (
     decided_at timestamp with time zone NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     undoes bigint[] DEFAULT '{}'::bigint[] NOT NULL,
+    settings text DEFAULT ''::text NOT NULL,
     cause text DEFAULT ''::text NOT NULL,
     consequence text DEFAULT ''::text NOT NULL,
     rule text DEFAULT ''::text NOT NULL,
@@ -462,6 +464,7 @@ CREATE TABLE mtabounce.incidents (
     closed_by text DEFAULT ''::text NOT NULL,
     why text DEFAULT ''::text NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
+    sender text DEFAULT ''::text NOT NULL,
     CONSTRAINT incidents_kind_check CHECK ((kind = ANY (ARRAY['jump'::text, 'blocked'::text]))),
     CONSTRAINT incidents_state_check CHECK ((state = ANY (ARRAY['open'::text, 'confirmed'::text, 'reverted'::text])))
 );
@@ -768,7 +771,7 @@ ALTER TABLE ONLY mtabounce.bounces_default
     ADD CONSTRAINT bounces_default_pkey PRIMARY KEY (recipient_id, first_seen_at, id);
 
 ALTER TABLE ONLY mtabounce.breaker_counts
-    ADD CONSTRAINT breaker_counts_pkey PRIMARY KEY (operator, reason, occurred_at, bounce_id);
+    ADD CONSTRAINT breaker_counts_pkey PRIMARY KEY (operator, sender, reason, occurred_at, bounce_id);
 
 ALTER TABLE ONLY mtabounce.campaigns
     ADD CONSTRAINT campaigns_campaign_key UNIQUE (campaign);
@@ -883,7 +886,7 @@ CREATE INDEX incident_bounces_incident_id ON mtabounce.incident_bounces USING bt
 
 CREATE INDEX incident_bounces_unsettled ON mtabounce.incident_bounces USING btree (bounce_id) WHERE (NOT settled);
 
-CREATE UNIQUE INDEX incidents_open ON mtabounce.incidents USING btree (operator, reason) WHERE (state = 'open'::text);
+CREATE UNIQUE INDEX incidents_open ON mtabounce.incidents USING btree (operator, sender, reason) WHERE (state = 'open'::text);
 
 CREATE INDEX inputs_failed ON mtabounce.inputs USING btree (id) WHERE (state = 'failed'::text);
 

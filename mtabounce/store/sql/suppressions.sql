@@ -3,7 +3,7 @@
 -- name: list_suppressions
 -- The latest first. NULL leaves a filter out; what has ended comes only where it is asked for.
 SELECT s.recipient, s.type, s.reason, s.cause, s.scope, s.action, s.since, s.until, s.bounce_id,
-       coalesce(d.why, '') AS why
+       coalesce(d.why, '') AS why, coalesce(d.settings, '') AS settings
   FROM mtabounce.suppressions AS s
   LEFT JOIN mtabounce.decisions AS d ON d.id = s.decision_id
  WHERE (%(recipient)s::text IS NULL OR s.recipient = %(recipient)s)
@@ -19,7 +19,7 @@ SELECT s.recipient, s.type, s.reason, s.cause, s.scope, s.action, s.since, s.unt
 -- name: page_of_suppressions
 -- Those that hold now, by address, after the address and scope given.
 SELECT s.recipient, s.type, s.reason, s.cause, s.scope, s.action, s.since, s.until, s.bounce_id,
-       coalesce(d.why, '') AS why
+       coalesce(d.why, '') AS why, coalesce(d.settings, '') AS settings
   FROM mtabounce.active_suppressions AS s
   LEFT JOIN mtabounce.decisions AS d ON d.id = s.decision_id
  WHERE (%(domain)s::text IS NULL OR right(s.recipient, char_length(%(domain)s) + 1) = '@' || %(domain)s)
@@ -34,7 +34,7 @@ SELECT s.recipient, s.type, s.reason, s.cause, s.scope, s.action, s.since, s.unt
 -- name: check_addresses
 -- What stands against each of the addresses, in their order.
 SELECT asked.recipient, s.type, s.reason, s.cause, s.scope, s.action, s.since, s.until, s.bounce_id,
-       coalesce(d.why, '') AS why
+       coalesce(d.why, '') AS why, coalesce(d.settings, '') AS settings
   FROM unnest(%(recipients)s::text[]) WITH ORDINALITY AS asked (recipient, place)
   JOIN mtabounce.active_suppressions AS s ON s.recipient = mtabounce.known_as(asked.recipient)
   LEFT JOIN mtabounce.decisions AS d ON d.id = s.decision_id
@@ -101,7 +101,7 @@ SELECT s.recipient, s.type, s.reason, s.cause, s.scope, s.since, s.until, s.boun
 
 -- name: decisions_on
 -- What was decided about an address, the latest first.
-SELECT id, decided_at, actor, action, why, scope, type, reason, bounces, until
+SELECT id, decided_at, actor, action, why, scope, type, reason, bounces, until, settings
   FROM mtabounce.decisions
  WHERE recipient_id = %(recipient_id)s
  ORDER BY decided_at DESC, id DESC
