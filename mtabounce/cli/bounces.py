@@ -10,7 +10,8 @@ from psycopg import Connection
 
 from mtabounce.address import recipient_key
 from mtabounce.cli._database import connected
-from mtabounce.cli._output import Since, print_json, print_table
+from mtabounce.cli._listing import listed, of_recipients
+from mtabounce.cli._output import print_json, print_table
 from mtabounce.cli._story import tell_bounce
 from mtabounce.errors import UsageError
 from mtabounce.model import BounceType
@@ -31,21 +32,15 @@ def command() -> None:
 
 
 @command.command("list")
-@click.option("--recipient", help="Only those of this address.")
-@click.option("--domain", help="Only those of addresses in this domain.")
+@of_recipients("mailbox_full")
 @click.option(
     "--type",
     "kind",
     type=click.Choice([one.value for one in BounceType]),
     help="Only those of this type.",
 )
-@click.option("--reason", help="Only those of this reason, such as mailbox_full.")
-@click.option("--since", type=Since(), help="Only those seen since: 7d, 12h, 2026-11-23.")
 @click.option("--campaign", help="Only those of this campaign.")
-@click.option(
-    "--limit", type=click.IntRange(1), default=50, show_default=True, help="How many at most."
-)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+@listed("Only those seen since")
 @click.pass_context
 def list_(
     ctx: click.Context,

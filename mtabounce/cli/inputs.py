@@ -7,7 +7,8 @@ from datetime import datetime
 import click
 
 from mtabounce.cli._database import connected
-from mtabounce.cli._output import Since, print_fields, print_json, print_table
+from mtabounce.cli._listing import listed
+from mtabounce.cli._output import print_fields, print_json, print_table
 from mtabounce.errors import UsageError
 from mtabounce.mask import clusters
 from mtabounce.model import Outcome
@@ -39,11 +40,7 @@ def command() -> None:
     help="Only those that turned out to be this.",
 )
 @click.option("--source", help="Only those of this source, such as receiver.")
-@click.option("--since", type=Since(), help="Only those received since: 7d, 12h, 2026-11-23.")
-@click.option(
-    "--limit", type=click.IntRange(1), default=50, show_default=True, help="How many at most."
-)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+@listed("Only those received since")
 @click.pass_context
 def list_(
     ctx: click.Context,
@@ -115,11 +112,7 @@ def show(ctx: click.Context, number: int, raw: bool, as_json: bool) -> None:
 
 
 @command.command()
-@click.option("--since", type=Since(), help="Only what was received since: 7d, 12h, 2026-11-23.")
-@click.option(
-    "--limit", type=click.IntRange(1), default=20, show_default=True, help="How many at most."
-)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+@listed("Only what was received since", limit=20)
 @click.pass_context
 def cluster(ctx: click.Context, since: datetime | None, limit: int, as_json: bool) -> None:
     """

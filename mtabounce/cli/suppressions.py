@@ -11,6 +11,7 @@ import click
 from mtabounce.address import normalize, recipient_key
 from mtabounce.cli._asking import Length, agreed
 from mtabounce.cli._database import connected
+from mtabounce.cli._listing import listed, of_recipients
 from mtabounce.cli._lists import (
     FOR_SERVERS,
     FORMATS,
@@ -46,14 +47,10 @@ def command() -> None:
 
 
 @command.command("list")
-@click.option("--recipient", help="Only that of this address.")
-@click.option("--domain", help="Only those of addresses in this domain.")
+@of_recipients("user_unknown")
 @click.option("--cause", type=click.Choice(CAUSES), help="Only those of this cause.")
-@click.option("--reason", help="Only those for this reason, such as user_unknown.")
 @click.option("--scope", help="Only those of this scope: all, list:ID, campaign:NAME.")
-@click.option("--since", type=Since(), help="Only those begun since: 7d, 12h, 2026-11-23.")
-@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="How many.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+@listed("Only those begun since")
 @click.pass_context
 def list_(
     ctx: click.Context,

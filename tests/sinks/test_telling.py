@@ -14,6 +14,7 @@ import pytest
 from psycopg.rows import dict_row
 from pydantic import ValidationError
 
+from mtabounce.errors import StoreUnavailable
 from mtabounce.pipeline.operators import Word, say
 from mtabounce.policy import PolicySettings
 from mtabounce.sinks import SinkSettings, kinds
@@ -311,6 +312,34 @@ async def test_sink_runs_until_it_is_stopped(database_url, conn, server, secret)
     running.cancel()
 
     assert json.loads(server.got[0][3])["type"] == "lifted"
+
+
+async def test_trouble_with_the_database_or_a_sink_ends_nothing(
+    database_url, conn, server, secret, monkeypatch
+):
+    monkeypatch.setattr("mtabounce.sinks._telling._POLL", 0.05)
+    troubles = [StoreUnavailable("away"), RuntimeError("a mistake of ours")] * 4
+    path = secret("s3cret!")
+    sink = SinkSettings.model_validate(
+        {"kind": "webhook", "url": server.url, "secret_file": path, "events": ["suppressed"]}
+    )
+
+    async def hardly():
+        if troubles:
+            raise troubles.pop()
+        return await connect(database_url, application_name="test")
+
+    running = asyncio.create_task(Telling([sink], hardly).run())
+    while not await (await conn.execute("SELECT FROM sinks")).fetchall():  # noqa: ASYNC110
+        await asyncio.sleep(0.05)
+    await speak(conn, "add", "ann@example.org")
+    async with asyncio.timeout(20):
+        while not server.got:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+
+    assert troubles == []
+    assert not running.done()
+    running.cancel()
 
 
 @pytest.mark.parametrize("kind", kinds())
