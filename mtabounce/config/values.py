@@ -245,6 +245,7 @@ def found(value: object) -> str:
 
 
 def hide_passwords(text: str) -> str:
-    """Return *text* without the passwords of URLs and PostgreSQL connection strings."""
+    """Return *text* without passwords and tokens of URLs and PostgreSQL connection strings."""
     text = re.sub(r"(://[^:/?#@\s]*:)\S*@", r"\1***@", text)
+    text = re.sub(r"(?i)([?&][\w-]*(?:token|secret|key|sig|signature)=)[^\s&#\"']+", r"\1***", text)
     return re.sub(r"(?i)\b(\w*password\s*=\s*)('[^']*'|[^\s&]+)", r"\1***", text)

@@ -3,6 +3,7 @@
 import os
 import ssl
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,6 +14,8 @@ from pydantic import AfterValidator, Field, model_validator
 
 from mtabounce.config import Duration, SecretFile, Section, Size
 from mtabounce.errors import ConfigError, TryAgainLater
+
+_LONG = 8  # characters of a secret that no sentence holds by chance
 
 
 class MailboxError(TryAgainLater):
@@ -188,6 +191,15 @@ class MailboxSettings(Section):
         if self.oauth is not None:
             files += [self.oauth.client_secret_file, self.oauth.refresh_token_file]
         return [file for file in files if file is not None]
+
+    def without_secrets(self, said: str) -> str:
+        """Return what a server *said* with *** for each of our secrets: some repeat them."""
+        for file in self.secret_files():
+            with suppress(ConfigError):  # it was not sent, then
+                secret = secret_in(file)
+                # A short one may be a word of the answer; what is missing there would tell it.
+                said = said.replace(secret, "***") if len(secret) >= _LONG else said
+        return said
 
     def secrets_changed_at(self) -> datetime:
         """

@@ -94,13 +94,13 @@ class _Imap:
 
 
 async def _in_thread(action: Callable[[], T], settings: ImapSettings) -> T:
-    with explained(settings.host), _told():
+    with explained(settings.host), _told(settings):
         async with asyncio.timeout(settings.session_timeout.total_seconds() + _MARGIN):
             return await asyncio.to_thread(action)
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _told(settings: ImapSettings) -> Iterator[None]:
     """Turn what IMAP libraries raise into one line."""
     try:
         yield
@@ -109,13 +109,14 @@ def _told() -> Iterator[None]:
     except LoginError as error:
         passes = str(error).upper().startswith(_PASSING)
         kind = MailboxError if passes else MailboxRefused
-        raise kind(f"the server does not let us in: {_shown(error)}") from error
+        raise kind(f"the server does not let us in: {_shown(error, settings)}") from error
     except (IMAPClientError, imaplib.IMAP4.error, ValueError) as error:
-        raise MailboxError(f"the server said: {_shown(error)}") from error
+        raise MailboxError(f"the server said: {_shown(error, settings)}") from error
 
 
-def _shown(error: Exception) -> str:
-    return "".join(char if char.isprintable() else "?" for char in str(error))[:200]
+def _shown(error: Exception, settings: ImapSettings) -> str:
+    said = settings.without_secrets(str(error))
+    return "".join(char if char.isprintable() else "?" for char in said)[:200]
 
 
 def _port(settings: ImapSettings) -> int:

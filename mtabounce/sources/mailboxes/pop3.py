@@ -155,9 +155,10 @@ class _Pop3:
             raise MailboxError("the server does not answer") from None
         text = line.decode("utf-8", "replace").rstrip("\r\n")
         if text.startswith("-ERR"):
-            raise Gone(_shown(text[4:]))
+            raise Gone(_shown(self._settings.without_secrets(text[4:])))
         if not _YES.match(text) and not (challenge and text[:2] in ("+", "+ ")):
-            raise MailboxError(f'the server said "{_shown(text)}" where +OK or -ERR belongs')
+            said = _shown(self._settings.without_secrets(text))
+            raise MailboxError(f'the server said "{said}" where +OK or -ERR belongs')
         return text
 
     async def _listed(self, command: str) -> list[bytes]:
