@@ -25,6 +25,9 @@ _Try = tuple[int, int, Pattern | None]
 # is always there, and more.
 _Entry = tuple[_Try, frozenset[int], tuple[frozenset[int], ...]]
 
+# What codes allow: tries that need no words, the first rule sure to fit, and rules that do not.
+_ByCodes = tuple[list[_Try], int, frozenset[int]]
+
 _NUMBER = itemgetter(0)
 _BY_CODES = frozenset({"text", "status", "reply_code"})
 
@@ -55,6 +58,9 @@ class Index:
             if found in ({"status"}, {"reply_code"}, set())
         }
         self._words = _WordIndex(rules)
+        self._named = {code for rule in rules for code in (*rule.status, *rule.reply_code)}
+        # Codes are the sender's to choose: the many that no rule names share what is found for one.
+        self._of_named_codes = lru_cache(1024)(self._find_by_named_codes)
         self._of_codes = lru_cache(4096)(self._find_by_codes)
 
     def first(self, evidence: Evidence) -> Found | None:
@@ -111,16 +117,20 @@ class Index:
             return sorted([*found, *by_code], key=self._guessed_order)
         return sorted(self._words.tries(text, decided, barred) + by_code)
 
-    def _find_by_codes(
-        self, status: str, code: int | None
-    ) -> tuple[list[_Try], int, frozenset[int]]:
-        """Return what to try for these codes, the first rule sure to fit, and those that do not."""
+    def _find_by_codes(self, status: str, code: int | None) -> _ByCodes:
+        """Return what these codes allow; all codes that no rule names are alike to the rules."""
+        if status and status not in self._named:
+            class_, subject, _ = status.split(".")
+            status = f"{class_}.{subject}."  # as a prefix of a rule has it
+        return self._of_named_codes(status, code if code in self._named else None)
+
+    def _find_by_named_codes(self, status: str, code: int | None) -> _ByCodes:
         barred = frozenset(
             number for number, rule in enumerate(self._rules) if not rule.fits_codes(status, code)
         )
         found = [*self._always, *self._by_code.get(code or 0, ())]
         class_, _, rest = status.partition(".")
-        for key in (status, f"{class_}.{rest.partition('.')[0]}.", f"{class_}."):
+        for key in {status, f"{class_}.{rest.partition('.')[0]}.", f"{class_}."}:
             found += self._by_status.get(key, ())
         found = [each for each in found if each[0] not in barred]
         certain = (number for number, _, _ in found if number in self._certain)
