@@ -9,7 +9,10 @@ from typing import Self
 
 from mtabounce.errors import ConfigError
 
-_HOST = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)+")
+# Begins where a word does: tried at each letter, a long word would take its square.
+_HOST = re.compile(r"(?<![a-z0-9_-])[a-z0-9_-]+(?:\.[a-z0-9_-]+)+")
+_READ = 512  # characters; of a remote server's name, a hostile mail may hold many more
+_LONGEST = 255  # RFC 1035 §2.3.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +37,8 @@ class Operators:
 
     def of(self, host: str) -> str:
         """Return the operator of *host* ("mx.example.com [192.0.2.1]" will do), "" if unknown."""
-        found = _HOST.search(host.lower())
-        name = found[0] if found else ""
+        found = _HOST.search(host[:_READ].lower())
+        name = found[0] if found and len(found[0]) <= _LONGEST else ""
         while name:
             if name in self.domains:
                 return self.domains[name]
