@@ -1,11 +1,12 @@
 """The sections [webhooks.NAME]: who may post there, and how it is read."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from mtabounce.config import SecretFile, Section, Size
+from mtabounce.config.values import Words
 from mtabounce.errors import ConfigError
 from mtabounce.providers import Provider, provider
 from mtabounce.web.signatures import check_table
@@ -44,7 +45,7 @@ class WebhookSettings(Section):
         description='Written out as "none", it takes events from anybody: for tests only.',
     )
     max_size: Size = Field(default=10 * 2**20, description="The largest body that is taken.")
-    table: dict[str, Any] = Field(
+    table: Annotated[dict[str, Any], Words("table")] = Field(
         default={},
         description="How you read its events, in the keys of a provider's table: instead of ours.",
     )
