@@ -177,7 +177,7 @@ async def test_canary_hears_look_ups_in_threads(outside):
         {"Timestamp": "9999-99-99"},
         {"Timestamp": 1},
     ],
-    ids=repr,
+    ids=lambda change: next(iter(change)),  # no times: a name stays the same from run to run
 )
 async def test_changed_message_is_refused(change):
     async def fetch(url):
@@ -189,6 +189,7 @@ async def test_changed_message_is_refused(change):
 @pytest.mark.parametrize(
     "body",
     [b"", b"[]", b"null", b'"x"', b"{", b"[" * 100_000, b'{"Type": "Notification"}', b"\xff"],
+    ids=lambda body: repr(body[:20]),
 )
 async def test_what_is_no_message_is_refused(body, outside):
     assert await refused(body) in (400, 401)
