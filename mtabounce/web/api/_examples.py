@@ -57,6 +57,7 @@ INPUT = {
     "error": "",
     "processed_at": _AT,
     "size": 3120,
+    "kept": "full",
 }
 SUPPRESSION = {
     "recipient": "ann@example.net",
@@ -68,14 +69,16 @@ SUPPRESSION = {
     "since": _AT,
     "until": None,
     "bounce_id": 17,
-    "why": "1 hard bounce",
+    "why": "hard: 1 of 1 messages, the last for user_unknown: for good",
+    "settings": "hard: 1 message → blocklist; likely or better",
 }
 DECISION = {
     "id": 9,
     "decided_at": _AT,
     "actor": "policy",
     "action": "suppress",
-    "why": "1 hard bounce",
+    "why": "hard: 1 of 1 messages, the last for user_unknown: for good",
+    "settings": "hard: 1 message → blocklist; likely or better",
     "scope": "all",
     "type": "hard",
     "reason": "user_unknown",
