@@ -12,7 +12,7 @@ SELECT name, rows
                to_date(substring(c.relname FROM '_y(\d{4}m\d{2})$'), 'YYYY"m"MM') AS month
           FROM pg_inherits AS i
           JOIN pg_class AS c ON c.oid = i.inhrelid
-         WHERE i.inhparent = format('mtabounce.%%I', %(parent)s::text)::regclass
+         WHERE i.inhparent = to_regclass('mtabounce.' || quote_ident(%(parent)s::text))
            AND c.relname ~ '_y\d{4}m\d{2}$') AS found
  WHERE (month + interval '1 month') AT TIME ZONE 'UTC' <= %(before)s
  ORDER BY month;
