@@ -4,10 +4,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Any, TypeVar
+
+from psycopg import Connection
 
 from mtabounce.config import ListenAddress
-from mtabounce.errors import ConfigError
+from mtabounce.errors import ConfigError, MtabounceError
 from mtabounce.settings import Settings
+from mtabounce.store.connection import connect_sync
+from mtabounce.store.version import status
+
+T = TypeVar("T")
 
 
 class Level(StrEnum):
@@ -43,6 +50,20 @@ class Patient:
         if self.settings is None:
             raise self.fault or ConfigError("there are no settings")
         return self.settings
+
+    def ask(self, question: Callable[[Connection[Any]], T]) -> T | None:
+        """
+        Return what *question* finds in the database; None where there is none to ask.
+
+        It is away, or of another version; the check of the database tells that.
+        """
+        try:
+            if self.url is None or not status(self.url).is_current:
+                return None
+            with connect_sync(self.url, application_name="mtabounce doctor") as conn:
+                return question(conn)
+        except MtabounceError:
+            return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

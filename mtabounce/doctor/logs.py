@@ -5,11 +5,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from mtabounce.doctor._check import Check, Finding, Level, Patient
-from mtabounce.errors import MtabounceError
 from mtabounce.sources._log_settings import LogSettings
-from mtabounce.store.connection import connect_sync
 from mtabounce.store.logs import LogFile, log_files_sync
-from mtabounce.store.version import status
 
 _TITLE = "logs"
 _FEW = 1000  # lines: of so many one at least must be understood
@@ -22,19 +19,9 @@ def _run(patient: Patient) -> Iterator[Finding]:
     if not logs:
         yield Finding(_TITLE, Level.OK, "no log is followed")
         return
-    known = _known(patient.url)
+    known = patient.ask(log_files_sync) or []
     for log in logs:
         yield from _of(log, [file for file in known if file.name == log.name])
-
-
-def _known(url: str | None) -> list[LogFile]:
-    try:
-        if url is None or not status(url).is_current:
-            return []
-        with connect_sync(url, application_name="mtabounce doctor") as conn:
-            return log_files_sync(conn)
-    except MtabounceError:
-        return []  # the check of the database tells it
 
 
 def _of(log: LogSettings, files: Sequence[LogFile]) -> Iterator[Finding]:

@@ -1,16 +1,15 @@
 """The mailboxes let us in, are looked into, and have secrets that may be read."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 
 from psycopg import Connection
 
 from mtabounce.doctor._check import Check, Finding, Level, Patient
-from mtabounce.errors import ConfigError, MtabounceError
-from mtabounce.sources.mailboxes import MailboxSettings, secret_in
-from mtabounce.store.connection import connect_sync
+from mtabounce.errors import ConfigError
+from mtabounce.sources.mailboxes import MailboxSettings, Protocol, secret_in
 from mtabounce.store.mailboxes import Standing, standing_sync
-from mtabounce.store.version import status
 
 _TITLE = "mailboxes"
 _LATE = 3  # intervals without a look: nobody polls it
@@ -23,14 +22,7 @@ def _run(patient: Patient) -> Iterator[Finding]:
         return
     for _, mailbox in mailboxes:
         yield from _secrets(mailbox)
-    try:
-        if patient.url is None or not status(patient.url).is_current:
-            return
-        with connect_sync(patient.url, application_name="mtabounce doctor") as conn:
-            for protocol, mailbox in mailboxes:
-                yield _of(conn, mailbox, protocol.key(mailbox))
-    except MtabounceError:
-        return  # the check of the database tells it
+    yield from patient.ask(partial(_all, mailboxes)) or ()
 
 
 def _secrets(mailbox: MailboxSettings) -> Iterator[Finding]:
@@ -39,6 +31,10 @@ def _secrets(mailbox: MailboxSettings) -> Iterator[Finding]:
             secret_in(path)
         except ConfigError as error:
             yield Finding(_TITLE, Level.FAIL, f"{mailbox.title}: {error}")
+
+
+def _all(mailboxes: Iterable[tuple[Protocol, MailboxSettings]], conn: Connection) -> list[Finding]:
+    return [_of(conn, mailbox, protocol.key(mailbox)) for protocol, mailbox in mailboxes]
 
 
 def _of(conn: Connection, mailbox: MailboxSettings, key: str) -> Finding:

@@ -3,13 +3,13 @@
 import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from mtabounce.doctor._check import Check, Finding, Level, Patient
 from mtabounce.errors import MtabounceError
 from mtabounce.pipeline.retention import RetentionSettings, due
-from mtabounce.store.connection import connect, connect_sync
+from mtabounce.store.connection import connect
 from mtabounce.store.retention import has_partitions
-from mtabounce.store.version import status
 
 _TITLE = "retention"
 _LATE = timedelta(days=2)  # upkeep runs each hour
@@ -18,14 +18,11 @@ _MEND = "is mtabounce serve running, as the owner of the tables? run: mtabounce 
 
 
 def _run(patient: Patient) -> Iterator[Finding]:
-    if patient.url is None:
+    now = datetime.now(UTC)
+    ready = patient.ask(partial(has_partitions, since=now, until=now + _AHEAD))
+    if ready is None or patient.url is None:
         return
     try:
-        if not status(patient.url).is_current:
-            return
-        with connect_sync(patient.url, application_name="mtabounce doctor") as conn:
-            now = datetime.now(UTC)
-            ready = has_partitions(conn, now, now + _AHEAD)
         late = asyncio.run(_late(patient.url, patient.given().retention, now - _LATE))
     except MtabounceError:
         return  # the check of the database tells it

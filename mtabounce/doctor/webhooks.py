@@ -3,11 +3,8 @@
 from collections.abc import Iterator
 
 from mtabounce.doctor._check import Check, Finding, Level, Patient
-from mtabounce.errors import MtabounceError
 from mtabounce.store import webhooks as store
-from mtabounce.store.connection import connect_sync
 from mtabounce.store.state import state_directory
-from mtabounce.store.version import status
 from mtabounce.web.spool import damaged
 from mtabounce.web.webhook_settings import WebhookSettings, check
 
@@ -17,7 +14,7 @@ _TITLE = "webhooks"
 def _run(patient: Patient) -> Iterator[Finding]:
     settings = patient.given()
     check(settings.webhooks)
-    counts = _counts(patient.url)
+    counts = patient.ask(store.counts) or {}
     for name, one in settings.webhooks.items():
         yield _look(name, one, counts.get(name, store.Counts(name)))
     folder = state_directory(settings.state) / "spool"
@@ -28,16 +25,6 @@ def _run(patient: Patient) -> Iterator[Finding]:
             f"{count} inputs in {folder} are damaged, and were set aside",
             "look at the disk; what can be read in them is text",
         )
-
-
-def _counts(url: str | None) -> dict[str, store.Counts]:
-    try:
-        if url is None or not status(url).is_current:
-            return {}
-        with connect_sync(url, application_name="mtabounce doctor") as conn:
-            return store.counts(conn)
-    except MtabounceError:
-        return {}  # the check of the database tells it
 
 
 def _look(name: str, one: WebhookSettings, counts: store.Counts) -> Finding:

@@ -5,25 +5,16 @@ from datetime import UTC, datetime, timedelta
 
 from mtabounce.config.values import write_duration
 from mtabounce.doctor._check import Check, Finding, Level, Patient
-from mtabounce.errors import MtabounceError
-from mtabounce.store.connection import connect_sync
 from mtabounce.store.inputs import Backlog, backlog
-from mtabounce.store.version import status
 
 _TITLE = "workers"
 _LATE = timedelta(minutes=5)  # an input that waits longer has no worker, or too few
 
 
 def _run(patient: Patient) -> Iterator[Finding]:
-    if patient.url is None:
+    found = patient.ask(backlog)
+    if found is None:
         return
-    try:
-        if not status(patient.url).is_current:
-            return
-        with connect_sync(patient.url, application_name="mtabounce doctor") as conn:
-            found = backlog(conn)
-    except MtabounceError:
-        return  # the check of the database tells it
     yield _waiting(found)
     if found.failed:
         yield Finding(

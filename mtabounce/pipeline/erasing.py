@@ -40,8 +40,10 @@ def erase(conn: Connection[Any], address: str, spool: Path, *, forget: bool) -> 
         done.rows += gone
         if not gone:
             break
-    done.rows["inputs"] += _empty_inputs(conn, traces)
-    refused = [number for number, body in store.refusals(conn) if traces.are_in(body)]
+    found = _naming(store.contents(conn), traces)
+    store.empty(conn, found)
+    done.rows["inputs"] += len(found)
+    refused = _naming(store.refusals(conn), traces)
     store.delete_refusals(conn, refused)
     done.rows["webhook_refusals"] += len(refused)
     done.redacted += store.redact(conn, traces.pattern, MARK)
@@ -51,14 +53,11 @@ def erase(conn: Connection[Any], address: str, spool: Path, *, forget: bool) -> 
 
 def named_in_inputs(conn: Connection[Any], address: str) -> list[int]:
     """Return the inputs whose bytes name *address*; all that are kept are looked through."""
-    traces = Traces(address)
-    return [number for number, content in store.contents(conn) if traces.are_in(content)]
+    return _naming(store.contents(conn), Traces(address))
 
 
-def _empty_inputs(conn: Connection[Any], traces: Traces) -> int:
-    found = [number for number, content in store.contents(conn) if traces.are_in(content)]
-    store.empty(conn, found)
-    return len(found)
+def _naming(contents: Iterable[tuple[int, bytes]], traces: Traces) -> list[int]:
+    return [number for number, content in contents if traces.are_in(content)]
 
 
 def _clean_spool(folder: Path, traces: Traces, done: Erased) -> None:

@@ -177,11 +177,13 @@ class Worker:
 
     async def _record_all(self, conn: Connection, work: Sequence[_Work]) -> list[Finished]:
         async with conn.transaction():  # a savepoint: the claim outlives an error
-            named = [one for one in work if owners.unnamed(*one[1:]) is None]
+            named: list[_Work] = []
+            unnamed: list[_Work] = []
+            for one in work:
+                (unnamed if owners.unnamed(*one[1:]) else named).append(one)
             await self._recorder.record(conn, [seen for one in named for seen in _observed(one)])
             found: list[_Work] = []
-            if len(named) < len(work):  # after what the others say
-                unnamed = [one for one in work if owners.unnamed(*one[1:])]
+            if unnamed:  # after what the others say
                 found = await owners.look_up(conn, unnamed)
                 seen = [seen for one in found for seen in _observed(one)]
                 await self._recorder.record(conn, seen)

@@ -17,6 +17,7 @@ from mtabounce.web.server import HttpSettings
 from mtabounce.web.spool import Spool
 from mtabounce.web.webhook_settings import WebhookSettings
 from mtabounce.web.webhooks import Webhooks
+from tests.web.test_listmonk import DOCUMENTED
 from tests.web.test_webhooks import CERTIFICATE, TOPIC, Fetched, certificate, message
 
 RECORD = r"""curl -u 'api_username:access_token' -X POST 'http://localhost:9000/webhooks/bounce' \
@@ -24,15 +25,6 @@ RECORD = r"""curl -u 'api_username:access_token' -X POST 'http://localhost:9000/
 	--data '{"email": "user1@mail.com", "campaign_uuid": "9f86b50d-5711-41c8-ab03-bc91c43d711b", "source": "api", "type": "hard", "meta": "{\"additional\": \"info\"}}'
 """  # noqa: E501 (as it stands there, without the quote that would end meta)
 EXPORT = "curl -u 'username:passsword' 'http://localhost:9000/api/bounces'"
-QUERY = """
-SELECT bounces.created_at,
-    bounces.subscriber_id,
-    subscribers.uuid AS subscriber_uuid,
-    subscribers.email AS email
-FROM bounces
-LEFT JOIN subscribers ON (subscribers.id = bounces.subscriber_id)
-ORDER BY bounces.created_at DESC LIMIT 1000;
-"""
 POLICY = PolicySettings(preset="listmonk")
 
 
@@ -76,7 +68,7 @@ async def test_its_commands_record_and_export_a_bounce(
     assert bounce["campaign"]["name"] == "9f86b50d-5711-41c8-ab03-bc91c43d711b"
     assert bounce["subscriber_status"] == "blocklisted"
     await conn.execute("SET search_path = listmonk")
-    cursor = await conn.execute(QUERY)
+    cursor = await conn.execute(DOCUMENTED)
     assert [column.name for column in cursor.description] == [
         "created_at", "subscriber_id", "subscriber_uuid", "email",
     ]  # fmt: skip

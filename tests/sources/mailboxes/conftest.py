@@ -76,7 +76,9 @@ async def judging():
 
 
 @pytest.fixture
-def settings(server, secret):
+def section(server, secret):
+    """What a configuration says of the mailbox at *server*."""
+
     def make(**changes):
         known = {
             "host": "localhost",
@@ -86,7 +88,15 @@ def settings(server, secret):
             "tls": "none",
             "timeout": "1s",
         }
-        known |= changes
+        return known | changes
+
+    return make
+
+
+@pytest.fixture
+def settings(section):
+    def make(**changes):
+        known = section(**changes)
         return Pop3Settings.model_validate(
             {name: value for name, value in known.items() if value is not None}
         )

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -53,19 +54,8 @@ def command(tmp_path, database_url):
 
 
 @pytest.fixture
-def mailbox(server, secret):
-    def make(**changes):
-        known = {
-            "host": "localhost",
-            "port": server.port,
-            "username": "bounces",
-            "password_file": secret(server.password),
-            "tls": "none",
-            "timeout": "5s",
-        }
-        return known | changes
-
-    return make
+def mailbox(section):
+    return partial(section, timeout="5s")
 
 
 def memory_of(pid):
