@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from psycopg import AsyncConnection
@@ -121,11 +121,6 @@ async def settle(conn: Connection, keys: Iterable[Waiting]) -> None:
     names = ("host", "instance", "queue_id", "final_recipient")
     rows = [dict(zip(names, key, strict=True)) for key in keys]
     await conn.execute(SQL["settle"], {"rows": as_json(rows)})
-
-
-async def forget_waiting(conn: Connection, age: timedelta) -> int:
-    """Forget those for whom nothing was attempted for *age*; return how many."""
-    return (await conn.execute(SQL["forget_waiting"], {"age": age})).rowcount
 
 
 async def refused_softly(conn: Connection, recipients: str) -> list[tuple[int, str, datetime]]:

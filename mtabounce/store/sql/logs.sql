@@ -67,11 +67,6 @@ DELETE FROM mtabounce.pending_deliveries AS p
  WHERE p.host = r.host AND p.queue_id = r.queue_id AND p.instance = r.instance
    AND p.final_recipient = r.final_recipient;
 
--- name: forget_waiting
--- No MTA tries for so long: the end of these was never logged, or not read.
-DELETE FROM mtabounce.pending_deliveries
- WHERE occurred_at < now() - %(age)s::interval;
-
 -- name: refused_softly
 -- Those of some recipients, one a line, whose soft bounces since the last proven delivery were all
 -- told by a log. Where one was told otherwise, the mail was taken first: that it is taken again
