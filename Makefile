@@ -2,6 +2,9 @@
 # make test  installs what the tests need, and runs every check
 # Another Python than the first one found: make run PYTHON=/usr/bin/python3.12
 
+# Tests wait for servers more than they work, so there are more processes than cores. A file stays
+# whole, for what its tests share, and the slow ones with real servers come early, as they are named.
+TESTS = $(RUN) pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 # Real servers miss a deadline of a test now and then: what failed is tried once more, alone.
 AGAIN = $(RUN) pytest --last-failed --last-failed-no-failures none
 
@@ -27,7 +30,7 @@ test: ## install what the tests need, then lint, types, documents, all tests
 	@scripts/install dev
 	@scripts/test-setup
 	@$(MAKE) --no-print-directory lint
-	@$(RUN) pytest || $(AGAIN)
+	@$(TESTS) || $(AGAIN)
 
 lint: ## ruff, its formatter, mypy
 	@scripts/install dev
