@@ -116,12 +116,16 @@ def _decoded(data: bytes, label: str) -> str:
                 return data.decode(codec)
             except UnicodeError:
                 continue
-    return data.decode(_fallback(label), "replace")
-
-
-def _fallback(label: str) -> str:
     codec = codec_of(label)
-    return "cp1252" if codec in ("", "utf-8") else codec
+    return _damaged(data) if codec in ("", "utf-8") else data.decode(codec, "replace")
+
+
+def _damaged(data: bytes) -> str:
+    """Decode what claims to be UTF-8 and is not: a cut or broken one, or Latin-1."""
+    text = data.decode("utf-8", "replace")
+    lost = text.count("\N{REPLACEMENT CHARACTER}")
+    read = len(text) - len(text.encode("ascii", "ignore")) - lost
+    return text if read > lost else data.decode("cp1252", "replace")
 
 
 def unfold(value: bytes) -> bytes:

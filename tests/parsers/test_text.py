@@ -77,6 +77,12 @@ def test_one_address_is_found_or_none(text, address):
         ("Grüße".encode(), "us-ascii", "Grüße"),
         ("Grüße".encode("cp1252"), "utf-8", "Grüße"),
         ("Grüße".encode("cp1252"), "no-such-charset", "Grüße"),
+        ("邮件地址不存在".encode()[:-1], "utf-8", "邮件地址不存\N{REPLACEMENT CHARACTER}"),
+        (
+            "Grüße,\xff Ann".encode().replace(b"\xc3\xbf", b"\xff"),
+            "",
+            "Grüße,\N{REPLACEMENT CHARACTER} Ann",
+        ),
         ("にゃーん".encode("iso2022_jp"), "iso-2022-jp", "にゃーん"),
         ("にゃーん".encode("iso2022_jp"), "us-ascii", "にゃーん"),
         ("にゃーん".encode("cp932"), "Shift_JIS", "にゃーん"),
