@@ -15,6 +15,7 @@ from hashlib import sha256
 from mtabounce.charset import from_transfer_encoding, header_text, html_text, to_text
 
 STRUCTURE_LIMIT = 256 * 1024  # bytes of a mail that are looked at
+REPORT_LIMIT = 2 * 1024 * 1024  # bytes, where a report on many recipients goes on behind those
 HEADER_LIMIT = 128 * 1024  # bytes of one header block
 VALUE_LIMIT = 8 * 1024  # bytes of one header value
 TEXT_LIMIT = 64 * 1024  # bytes of one part that are made text
@@ -117,8 +118,9 @@ def unify_text(text: str) -> str:
 class Message:
     """A mail: its headers, and its parts in order, embedded messages not entered."""
 
-    def __init__(self, content: bytes) -> None:
-        content = unify_line_ends(content[:STRUCTURE_LIMIT]).lstrip(b"\n")
+    def __init__(self, content: bytes, limit: int = STRUCTURE_LIMIT) -> None:
+        self.is_cut = len(content) > limit
+        content = unify_line_ends(content[:limit]).lstrip(b"\n")
         if envelope := _ENVELOPE_LINE.match(content):
             content = content[envelope.end() :]
         self.head, self.body = _split_head(content)
@@ -137,6 +139,12 @@ class Message:
     def parts(self) -> list[Part]:
         """The leaves in the order of the mail, at most PART_LIMIT."""
         return list(_walk(self.head, self.body))
+
+    @property
+    def is_unwalked(self) -> bool:
+        """Whether it may have more parts, or deeper ones, than are looked at."""
+        parts = self.parts
+        return len(parts) == PART_LIMIT or any(p.type.startswith("multipart/") for p in parts)
 
 
 def _split_head(content: bytes) -> tuple[bytes, bytes]:
@@ -164,10 +172,9 @@ def _walk(head: bytes, body: bytes) -> Iterator[Part]:
         head, body, depth = waiting.pop()
         value = _field(head, b"content-type")
         kind = _type_in(value)
-        if not kind.startswith("multipart/"):
-            pieces = []
-        else:
-            pieces, kind = _split(value, body) if depth < DEPTH_LIMIT else [], "text/plain"
+        pieces: list[bytes] = []
+        if kind.startswith("multipart/") and depth < DEPTH_LIMIT:
+            pieces, kind = _split(value, body), "text/plain"
         if not pieces:
             found += 1
             yield Part(head, body, kind)

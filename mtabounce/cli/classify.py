@@ -15,7 +15,10 @@ from mtabounce.errors import UsageError
 from mtabounce.model import Judged, Report, Verdict
 from mtabounce.pipeline.judge import Judge
 
-_FIELDS = ("reporting_mta", "original_message_id", "campaign", "subscriber")
+_FIELDS = (
+    "reporting_mta", "queue_id", "original_envelope_id", "original_message_id", "original_from",
+    "original_subject", "campaign", "subscriber", "list_id", "feedback_id", "feedback_type",
+)  # fmt: skip
 
 
 @click.command()
@@ -86,12 +89,13 @@ def _mails(mails: Iterator[Mail], judge: Judge, *, as_json: bool) -> bool:
 
 def _as_json(mail: Mail, judged: Judged | None) -> dict[str, object]:
     if judged is None:
-        return {"file": mail.name, "outcome": None, "reports": [], "error": mail.error}
+        return {"file": mail.name, "outcome": None, "reports": [], "note": "", "error": mail.error}
     pairs = zip(judged.reading.reports, judged.verdicts, strict=True)
     return {
         "file": mail.name,
         "outcome": judged.reading.outcome,
         "reports": [_report_as_json(report, verdict) for report, verdict in pairs],
+        "note": judged.reading.note,
         "error": None,
     }
 
@@ -109,11 +113,13 @@ def _report_as_json(report: Report, verdict: Verdict) -> dict[str, object]:
         "fault": verdict.fault,
         "rule": verdict.rule,
         "remote_mta": report.remote_mta,
+        "original_date": report.original_date.isoformat() if report.original_date else None,
     } | {name: getattr(report, name) for name in _FIELDS}
 
 
 def _show(mail: Mail, judged: Judged) -> None:
-    click.echo(f"{mail.name}: {str(judged.reading.outcome).replace('_', ' ')}")
+    note = f" ({judged.reading.note})" if judged.reading.note else ""
+    click.echo(f"{mail.name}: {str(judged.reading.outcome).replace('_', ' ')}{note}")
     for report, verdict in zip(judged.reading.reports, judged.verdicts, strict=True):
         who = report.final_recipient or report.original_recipient or "(no recipient named)"
         click.echo(f"  {_printable(who)}: {_headline(verdict)}")

@@ -6,57 +6,65 @@ decides. A parser names marks, words that its dialect cannot do without; all mar
 are looked for in one pass, so that most are never called.
 """
 
-from functools import cache
-
-from ahocorasick_rs import AhoCorasick, Implementation
-
-from mtabounce.mime import STRUCTURE_LIMIT, fingerprint, fingerprint_of
+from mtabounce.mime import (
+    DEPTH_LIMIT,
+    PART_LIMIT,
+    REPORT_LIMIT,
+    STRUCTURE_LIMIT,
+    TEXT_LIMIT,
+    fingerprint,
+    fingerprint_of,
+)
 from mtabounce.model import Outcome, Reading, Report
-from mtabounce.parsers._mail import Findings, HeaderNames, Mail, Parser, polish, weightiest
-from mtabounce.registry import discover
+from mtabounce.parsers._mail import (
+    RECIPIENT_LIMIT,
+    Findings,
+    HeaderNames,
+    Mail,
+    Parser,
+    polish,
+    weightiest,
+)
+from mtabounce.parsers._registry import recognize
 
 __all__ = ["HeaderNames", "Parser", "gist", "read"]
 
 _DEFAULT_NAMES = HeaderNames()
-
-
-class _Registry:
-    """All parsers in order, and the automaton that finds which of them may apply."""
-
-    def __init__(self) -> None:
-        found = discover(__name__, Parser)
-        self.parsers = sorted(found.items(), key=lambda item: (item[1].rank, item[0]))
-        self.always = {name for name, parser in self.parsers if not parser.marks}
-        marks = [(mark, name) for name, parser in self.parsers for mark in parser.marks]
-        self._owners = [name for _, name in marks]
-        self._automaton = AhoCorasick(
-            [mark for mark, _ in marks], implementation=Implementation.DFA
-        )
-
-    def marked(self, text: str) -> set[str]:
-        """Return the names of the parsers of which a mark stands in *text* (lower case)."""
-        hits = self._automaton.find_matches_as_indexes(text, overlapping=True)
-        return {self._owners[index] for index, _, _ in hits}
-
-
-@cache
-def _registry() -> _Registry:
-    return _Registry()
+_REPORT = "multipart/report"
+_FIELDS_ONLY = "dsn"  # the parser that finds recipients in fields, not in the text
+_FATES = (Outcome.BOUNCE, Outcome.DELAYED, Outcome.DELIVERED)
 
 
 def read(content: bytes, names: HeaderNames = _DEFAULT_NAMES) -> Reading:
     """Return what a mail says. Total: whatever the bytes are, there is a reading."""
     mail = Mail(content, names)
-    name, found = _recognize(mail)
+    name, found = recognize(mail)
+    if mail.is_unread and (found.reports or mail.type == _REPORT):
+        mail = Mail(content, names, REPORT_LIMIT)
+        name, found = recognize(mail)
     reports = tuple(polish(report) for report in found.reports if not _is_cut(mail, report))
     return Reading(
         outcome=weightiest(reports) or Outcome.UNRECOGNIZED,
         reports=reports,
         parser=name if reports else "",
+        note=_note(mail, name, found),
         fingerprint=_fingerprint(mail, content),
         relayed=mail.relayed,
         return_paths=mail.return_paths if reports else (),
     )
+
+
+def _note(mail: Mail, parser: str, found: Findings) -> str:
+    """Return what of *mail* was left out, where that may have named recipients; "" for nothing."""
+    if found.is_cut:
+        return f"more than {RECIPIENT_LIMIT} recipients: only the first {RECIPIENT_LIMIT} are read"
+    if mail.is_unread and (found.outcome in _FATES or mail.type == _REPORT):
+        return f"longer than {REPORT_LIMIT >> 20} MiB: recipients further on are not read"
+    if found.outcome in _FATES and parser != _FIELDS_ONLY and mail.is_text_cut:
+        return f"more than {TEXT_LIMIT >> 10} KiB of text: recipients further on are not read"
+    if found.outcome is Outcome.UNRECOGNIZED and mail.is_unwalked:
+        return f"more than {PART_LIMIT} parts, or deeper than {DEPTH_LIMIT}: not all are read"
+    return ""
 
 
 def _fingerprint(mail: Mail, content: bytes) -> bytes:
@@ -66,30 +74,15 @@ def _fingerprint(mail: Mail, content: bytes) -> bytes:
 
 def _is_cut(mail: Mail, report: Report) -> bool:
     """Whether the mail ends in the middle of the recipient: then it may be another's address."""
-    recipient = report.final_recipient
+    recipient = report.final_recipient.encode("utf-8", "replace").rstrip(b".")
     tail = mail.body[-400:].rstrip(b".")
-    return bool(recipient) and tail.endswith(recipient.encode("utf-8", "replace"))
+    if tail.endswith(recipient):
+        return bool(recipient)
+    local = recipient.partition(b"@")[0]  # where a parser added the domain
+    return bool(local) and tail.endswith(local) and recipient not in mail.body
 
 
 def gist(content: bytes) -> str:
     """Return what a person would look at first: the subject, and how the text begins."""
     mail = Mail(content, _DEFAULT_NAMES)
     return f"{mail.subject}: {mail.text[:400]}"
-
-
-def _recognize(mail: Mail) -> tuple[str, Findings]:
-    registry = _registry()
-    marked: set[str] | None = None
-    for name, parser in registry.parsers:
-        if name not in registry.always:
-            if marked is None:
-                marked = registry.marked(_searched(mail))
-            if name not in marked:
-                continue
-        if found := parser.read(mail):
-            return name, found
-    return "", Findings(outcome=Outcome.UNRECOGNIZED)
-
-
-def _searched(mail: Mail) -> str:
-    return f"{mail.sender}\n{mail.subject}\n\n{mail.prose[0]}".lower()

@@ -13,7 +13,7 @@ from mtabounce.charset import header_text
 from mtabounce.mime import VALUE_LIMIT
 from mtabounce.model import Action, Report
 from mtabounce.parsers._dates import parse_date
-from mtabounce.parsers._mail import RECIPIENT_LIMIT, Findings, Mail, Parser, findings, outcome_of
+from mtabounce.parsers._mail import LOOKED_FOR, Findings, Mail, Parser, findings, outcome_of
 from mtabounce.parsers._prose import command_in, host_in, reason_in
 
 # "<a@example.org>:" at the start of a line, as qmail and Postfix write it.
@@ -75,7 +75,7 @@ class Dialect:
         return begun.end() if begun else -1
 
     def _reports(self, mail: Mail, text: str, zone: str) -> Iterator[Report]:
-        hits = list(self._compiled["recipient"].finditer(zone))[:RECIPIENT_LIMIT]
+        hits = list(self._compiled["recipient"].finditer(zone))[:LOOKED_FOR]
         shared = self._compiled["reason"].search(text)
         action = Action.DELAYED if self._compiled["delayed"].search(text) else Action.FAILED
         reporter = self._compiled["reporter"].search(text)
@@ -143,8 +143,8 @@ def _candidates(mail: Mail, context: str) -> Iterator[str]:
 def failed_recipients(mail: Mail) -> list[str]:
     """Return the addresses of Exim's X-Failed-Recipients, which others write too."""
     found: list[str] = []
-    for value in mail.headers.all_raw(b"x-failed-recipients")[:RECIPIENT_LIMIT]:
-        found += map(parse, _ENTRIES.split(header_text(value[:VALUE_LIMIT]))[:RECIPIENT_LIMIT])
+    for value in mail.headers.all_raw(b"x-failed-recipients")[:LOOKED_FOR]:
+        found += map(parse, _ENTRIES.split(header_text(value[:VALUE_LIMIT]))[:LOOKED_FOR])
     return [address for address in found if address]
 
 

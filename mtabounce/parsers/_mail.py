@@ -8,12 +8,13 @@ from itertools import islice
 from typing import Any
 
 from mtabounce.address import parse
-from mtabounce.mime import Headers, Message, Part
+from mtabounce.mime import STRUCTURE_LIMIT, TEXT_LIMIT, Headers, Message, Part
 from mtabounce.model import Action, Outcome, Report
 from mtabounce.parsers._dates import parse_date
 from mtabounce.parsers._prose import split_returned
 
-RECIPIENT_LIMIT = 1000
+RECIPIENT_LIMIT = 1000  # recorded of one notice; Postfix takes no more for one mail either
+LOOKED_FOR = RECIPIENT_LIMIT + 1  # so that it is known that there are more
 
 _RETURNED = frozenset(
     {
@@ -85,6 +86,7 @@ class Findings:
 
     outcome: Outcome
     reports: tuple[Report, ...] = ()
+    is_cut: bool = False  # whether it named more than RECIPIENT_LIMIT recipients
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,9 +101,12 @@ class Parser:
 class Mail(Message):
     """A mail with what several parsers ask of it, found when asked, once."""
 
-    def __init__(self, content: bytes, names: HeaderNames) -> None:
-        super().__init__(content)
+    def __init__(
+        self, content: bytes, names: HeaderNames, limit: int = STRUCTURE_LIMIT, depth: int = 0
+    ) -> None:
+        super().__init__(content, limit)
         self.names = names
+        self.depth = depth  # mails that it is inside of
 
     @cached_property
     def subject(self) -> str:
@@ -166,6 +171,17 @@ class Mail(Message):
             or _NEWS_OF_FAILURE.search(self.subject) is not None
             or not self.sender.strip(" <>")
         )
+
+    @property
+    def is_unread(self) -> bool:
+        """Whether what tells of the recipients goes on behind the bytes that were read."""
+        return self.is_cut and self.returned is None and not self.prose[1]
+
+    @property
+    def is_text_cut(self) -> bool:
+        """Whether its text goes on behind what was read of it, and names recipients perhaps."""
+        texts = [part for part in self.parts if part.type in _READABLE]
+        return not self.prose[1] and any(len(part.body) > TEXT_LIMIT for part in texts)
 
     @property
     def is_robots(self) -> bool:
@@ -271,9 +287,10 @@ _WEIGHTS = (
 
 def findings(reports: Iterable[Report]) -> Findings | None:
     """Return *reports* with the weightiest of their outcomes; None where there are none."""
-    kept = tuple(islice(reports, RECIPIENT_LIMIT))
+    told = tuple(islice(reports, LOOKED_FOR))
+    kept = told[:RECIPIENT_LIMIT]
     outcome = weightiest(kept)
-    return Findings(outcome=outcome, reports=kept) if outcome else None
+    return Findings(outcome=outcome, reports=kept, is_cut=told != kept) if outcome else None
 
 
 def weightiest(reports: Collection[Report]) -> Outcome | None:

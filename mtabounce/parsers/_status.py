@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from mtabounce.mime import STRUCTURE_LIMIT
+from mtabounce.mime import REPORT_LIMIT
 from mtabounce.model import Action, EnhancedStatus, Report
 from mtabounce.parsers._dates import parse_date
 from mtabounce.parsers._fields import (
@@ -15,7 +15,7 @@ from mtabounce.parsers._fields import (
     recipient_of,
     without_type,
 )
-from mtabounce.parsers._mail import RECIPIENT_LIMIT, Findings, Mail, findings, outcome_of
+from mtabounce.parsers._mail import LOOKED_FOR, Findings, Mail, findings, outcome_of
 from mtabounce.parsers._prose import (
     command_in,
     has_reply,
@@ -40,7 +40,7 @@ def read(mail: Mail) -> Findings | None:
     reports: dict[str, Report] = {}
     for part in mail.parts:
         if part.type in _STATUS_TYPES:
-            for report in reports_in(mail, part.text_of(STRUCTURE_LIMIT), mail.text):
+            for report in reports_in(mail, part.text_of(REPORT_LIMIT), mail.text):
                 _add(reports, report)
     return findings(reports.values())
 
@@ -51,7 +51,7 @@ def reports_in(mail: Mail, text: str, prose: str) -> Iterator[Report]:
     shared = _of_message(mail, message)
     # The transcript of the only recipient stands anywhere; that of one of several, who knows.
     transcript = prose if len(recipients) == 1 else ""
-    for fields in recipients[:RECIPIENT_LIMIT]:
+    for fields in recipients[:LOOKED_FOR]:
         if report := _report(shared, fields, prose, transcript):
             yield report
 

@@ -8,7 +8,7 @@ from itertools import islice
 from mtabounce.address import is_address, parse
 from mtabounce.model import Action, Report
 from mtabounce.parsers._dialect import complete, failed_recipients, report_of
-from mtabounce.parsers._mail import RECIPIENT_LIMIT, Findings, Mail, Parser, findings
+from mtabounce.parsers._mail import LOOKED_FOR, Findings, Mail, Parser, findings
 
 _STARTS = re.compile(
     r"(?im)^[^\n]*(?:address(?:\(es\)|es)?\s+failed:|following address(?:\(es\)|es)?\s+failed"
@@ -46,7 +46,7 @@ def _read(mail: Mail) -> Findings | None:
     action = Action.DELAYED if _DELAYED.search(text) else Action.FAILED
     host = _REPORTER.search(text)
     reports = _reports(mail, text[begun.end() :], action, host[1] if host else "")
-    told = islice(reports, RECIPIENT_LIMIT)
+    told = islice(reports, LOOKED_FOR)
     return findings({report.final_recipient.lower(): report for report in told}.values())
 
 

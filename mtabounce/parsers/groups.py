@@ -15,14 +15,15 @@ _GROUP = re.compile(r"[(（「„«\"“]([A-Za-z0-9._+-]{1,64})[)）」“»\"�
 def _read(mail: Mail) -> Findings | None:
     if "googlemail.com" not in mail.sender and "google.com" not in mail.sender:
         return None
-    addresses = failed_recipients(mail) or _guessed(mail)
+    addresses = failed_recipients(mail) or _sent_to(mail)
     return findings(report_of(mail, address, Action.FAILED, _REASON) for address in addresses)
 
 
-def _guessed(mail: Mail) -> list[str]:
+def _sent_to(mail: Mail) -> list[str]:
+    """Return the group to which the returned mail was sent, where the text names it."""
     group = _GROUP.search(mail.prose[0])
     to = parse(mail.quoted_headers.get(b"to"))
-    return [to or f"{group[1]}@googlegroups.com"] if group else []
+    return [to] if group and to.partition("@")[0].lower() == group[1].lower() else []
 
 
 PARSER = Parser(rank=48, read=_read, marks=("groups.google.com/support", "google groups"))

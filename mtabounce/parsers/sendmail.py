@@ -7,7 +7,7 @@ from dataclasses import replace
 from mtabounce.address import is_address, parse
 from mtabounce.model import Action, Report
 from mtabounce.parsers._dialect import chunks, complete, report_of
-from mtabounce.parsers._mail import RECIPIENT_LIMIT, Findings, Mail, Parser, findings
+from mtabounce.parsers._mail import LOOKED_FOR, Findings, Mail, Parser, findings
 
 _LIST = re.compile(r"(?im)^[ \t>-]*The following address(?:es|\(es\))? had [^\n]*-*\s*$")
 _TRANSCRIPT = re.compile(r"(?im)^[ \t]*-{2,6} ?Transcript of session follows ?-{0,6}")
@@ -61,7 +61,7 @@ def _before_end(text: str) -> str:
 
 
 def _of_list(mail: Mail, zone: str, session: str, action: Action) -> Iterator[Report]:
-    hits = list(_LISTED.finditer(zone))[:RECIPIENT_LIMIT]
+    hits = list(_LISTED.finditer(zone))[:LOOKED_FOR]
     for hit, chunk in chunks(hits, zone):
         expanded = _EXPANDED.search(chunk)
         name = hit["a"] or hit["b"]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from mtabounce.mime import STRUCTURE_LIMIT
+from mtabounce.mime import REPORT_LIMIT
 
 MARK = "erased"  # what stands where the address stood
 _BASE64 = re.compile(rb"[A-Za-z0-9+/=_-]{16,}(?:\r?\n[A-Za-z0-9+/=_-]{4,})*")
@@ -61,7 +61,7 @@ def _spelled(domain: str) -> str:
 def _views(content: bytes) -> Iterator[bytes]:
     yield content
     yield content.replace(b"\\u0040", b"@")
-    head = content[:STRUCTURE_LIMIT]  # no parser reads on
+    head = content[:REPORT_LIMIT]  # no parser reads on
     if b"=" in head:
         yield quopri.decodestring(head)
     for run in _BASE64.findall(head):

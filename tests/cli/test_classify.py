@@ -16,12 +16,25 @@ Content-Type: multipart/report; report-type=delivery-status; boundary="b"
 Content-Type: message/delivery-status
 
 Reporting-MTA: dns; mail.example.net
+X-Postfix-Queue-ID: 80F8B2E6934
 
 Final-Recipient: rfc822; ann@example.org
 Action: failed
 Status: 5.1.1
 Remote-MTA: dns; mx.example.org
 Diagnostic-Code: smtp; 550 5.1.1 no such user
+
+--b
+Content-Type: text/rfc822-headers
+
+From: News <news@example.net>
+Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=
+Date: Mon, 23 Nov 2026 03:00:00 +0000
+Message-ID: <news.1@example.net>
+X-Campaign: spring
+X-Listmonk-Subscriber: 5ca1ab1e
+List-Id: <news.example.net>
+Feedback-ID: 42:news
 
 --b--
 """
@@ -45,7 +58,7 @@ def test_json_has_the_fields_that_are_promised():
     (row,) = lines(call("classify", "--json", "bounce.eml"))
 
     (report,) = row.pop("reports")
-    assert row == {"file": "bounce.eml", "outcome": "bounce", "error": None}
+    assert row == {"file": "bounce.eml", "outcome": "bounce", "note": "", "error": None}
     assert report == {
         "final_recipient": "ann@example.org",
         "original_recipient": "",
@@ -59,9 +72,17 @@ def test_json_has_the_fields_that_are_promised():
         "rule": "status-user-unknown",
         "remote_mta": "mx.example.org",
         "reporting_mta": "mail.example.net",
-        "original_message_id": "",
-        "campaign": "",
-        "subscriber": "",
+        "queue_id": "80F8B2E6934",
+        "original_envelope_id": "",
+        "original_message_id": "news.1@example.net",
+        "original_from": "News <news@example.net>",
+        "original_subject": "Grüße",
+        "original_date": "2026-11-23T03:00:00+00:00",
+        "campaign": "spring",
+        "subscriber": "5ca1ab1e",
+        "list_id": "<news.example.net>",
+        "feedback_id": "42:news",
+        "feedback_type": "",
     }
 
 
@@ -70,6 +91,17 @@ def test_people_are_told_the_reason_and_the_rule():
 
     assert "ann@example.org: hard, user_unknown, the recipient's fault" in result.stdout
     assert "rule   status-user-unknown" in result.stdout
+
+
+def test_mail_that_was_not_read_to_its_end_says_so():
+    block = "Final-Recipient: rfc822; u%d@example.org\nAction: failed\nStatus: 5.1.1\n\n"
+    many = BOUNCE.replace("Final-", "".join(block % n for n in range(1000)) + "Final-")
+
+    (row,) = lines(call("classify", "--json", given=many))
+
+    assert len(row["reports"]) == 1000
+    assert row["note"] == "more than 1000 recipients: only the first 1000 are read"
+    assert f"bounce ({row['note']})" in call("classify", given=many).stdout
 
 
 def test_standard_input_is_read_without_files():
@@ -93,6 +125,7 @@ def test_missing_file_is_one_error_and_the_others_go_on():
         "file": "missing.eml",
         "outcome": None,
         "reports": [],
+        "note": "",
         "error": "No such file or directory",
     }
     assert found["outcome"] == "bounce"

@@ -1,5 +1,6 @@
 """No bytes stop, stall or fool the parsers."""
 
+import os
 import random
 import time
 from base64 import encodebytes
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mtabounce.mime import DEPTH_LIMIT, PART_LIMIT, Message
+from mtabounce.mime import DEPTH_LIMIT, PART_LIMIT, STRUCTURE_LIMIT, Message
 from mtabounce.model import Outcome, Reading
 from mtabounce.parsers import read
 from mtabounce.parsers._mail import RECIPIENT_LIMIT
@@ -63,10 +64,22 @@ def test_damaged_mails_are_read(seed, data):
     checked(seed[:start] + data.draw(st.sampled_from(EVIL)) + seed[end:])
 
 
+# Every seventh prefix; all of them take a minute.
+STEP = int(os.environ.get("MTABOUNCE_TEST_PREFIX_STEP", "7"))
+
+
 @pytest.mark.parametrize("seed", SEEDS, ids=lambda seed: seed[5:30].decode(errors="replace"))
-def test_every_seventh_prefix_is_read(seed):
-    for end in range(0, len(seed), 7):
-        checked(seed[:end])
+def test_prefix_names_nobody_but_the_recipients(seed):
+    people = {report.final_recipient for report in read(seed).reports}
+
+    named = {
+        report.final_recipient
+        for end in range(0, len(seed), STEP)
+        for report in checked(seed[:end]).reports
+        if report.outcome is Outcome.BOUNCE
+    }
+
+    assert named <= people
 
 
 def test_flipped_bytes_make_no_new_failures():
@@ -142,6 +155,80 @@ def test_bomb_is_read_within_a_second(bomb):
 def test_walk_stops_at_its_limits():
     assert len(Message(BOMBS["parts"]).parts) <= PART_LIMIT
     assert len(Message(nested(DEPTH_LIMIT * 2)).parts) == 1
+
+
+def on_many(recipients: int, explanation: bytes = b"550 5.1.1 unknown") -> bytes:
+    """Return a DSN on many recipients, with a paragraph on each, as Postfix writes it."""
+    people = [b"u%d@example.org" % number for number in range(recipients)]
+    prose = b"".join(b"<%s>: host x said: %s\n\n" % (who, explanation) for who in people)
+    fields = b"".join(
+        b"Final-Recipient: rfc822; %s\nAction: failed\nStatus: 5.1.1\n"
+        b"Diagnostic-Code: smtp; %s\n\n" % (who, explanation)
+        for who in people
+    )
+    start, end = DSN.index(b"<gone@"), DSN.index(b"\n--80F8", DSN.index(b"<gone@"))
+    mail = DSN[:start] + prose + DSN[end:]
+    start = mail.index(b"Final-Recipient")
+    return mail[:start] + fields + mail[mail.index(b"\n--80F8", start) :]
+
+
+def test_all_of_many_recipients_are_read():
+    mail = on_many(RECIPIENT_LIMIT, b"550 5.1.1 unknown; " + b"see our pages " * 20)
+
+    reading = read(mail)
+
+    assert len(mail) > 2 * STRUCTURE_LIMIT
+    assert len(reading.reports) == RECIPIENT_LIMIT
+    assert reading.note == ""
+    assert reading.reports[-1].original_message_id == "news.1@example.net"
+
+
+@pytest.mark.parametrize(
+    ("mail", "said"),
+    [
+        (on_many(RECIPIENT_LIMIT + 1), "more than 1000 recipients"),
+        (on_many(900, b"550 5.1.1 unknown; " + b"see our pages " * 200), "longer than 2 MiB"),
+        (
+            b"From: MAILER-DAEMON@x.test\nSubject: failure notice\n\n"
+            b"Hi. This is the qmail-send program at x.test.\n\n"
+            + b"".join(
+                b"<u%d@example.org>:\n%s\n\n" % (n, b"no such user " * 9) for n in range(900)
+            ),
+            "more than 64 KiB of text",
+        ),
+        (nested(DEPTH_LIMIT * 2), "deeper than 100"),
+        (BOMBS["parts"], "more than 1000 parts"),
+    ],
+    ids=["recipients", "length", "text", "depth", "parts"],
+)
+def test_mail_that_is_not_read_to_its_end_says_so(mail, said):
+    assert said in read(mail).note
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        b"Action: delivered\nStatus: 2.1.5\nDiagnostic-Code: smtp; 250 ok, not 550 5.1.1",
+        b"Action: relayed\nStatus: 2.0.0\nDiagnostic-Code: smtp; 550 5.1.1 unknown user",
+        b"Action: expanded\nStatus: 2.1.5",
+        b"Status: 2.6.0\nDiagnostic-Code: smtp; 250 2.6.0 <5.1.1@example.org> Queued",
+    ],
+    ids=["delivered", "relayed", "expanded", "no action"],
+)
+def test_success_is_no_bounce_whatever_stands_beside_it(fields):
+    start, end = (
+        DSN.index(b"Action: failed"),
+        DSN.index(b"\n\n--80F8", DSN.index(b"Action: failed")),
+    )
+    inner = DSN.replace(b"\nMIME-Version", b"\nStatus: 5.1.1\nMIME-Version").replace(
+        b"80F8", b"90A9"
+    )
+    mail = (DSN[:start] + fields + DSN[end:]).replace(b"\nStatus: 5.7.1\n", inner)
+
+    reading = checked(mail)
+
+    assert reading.outcome is Outcome.DELIVERED
+    assert [report.final_recipient for report in reading.reports] == ["gone@example.org"]
 
 
 def test_missing_boundaries_and_terminators_lose_no_report():

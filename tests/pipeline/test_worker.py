@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime
+from itertools import product
 
 import psycopg
 import pytest
@@ -144,6 +145,63 @@ async def test_input_that_takes_too_much_memory_fails_alone(conn, connecting):
     found = await states(conn)
     assert [state for state, _, _ in found] == ["done", "failed", "done"]
     assert found[1][2]
+
+
+def nested(depth):
+    """Return a mail of so many multiparts inside each other."""
+    levels = (
+        b"Content-Type: multipart/mixed; boundary=b%d\n\n--b%d\n" % (level, level)
+        for level in range(depth)
+    )
+    return b"From: MAILER-DAEMON@x.test\n" + b"".join(levels) + b"\n" + dsn(1)
+
+
+@pytest.mark.parametrize("depth", [1_000, 5_000])
+async def test_input_nested_too_deep_is_done_and_says_so(conn, connecting, judges, depth):
+    await appended(conn, nested(depth), dsn(2))
+
+    await worked(connecting, judges)
+
+    deep, other = await states(conn)
+    assert deep[:2] == ("done", "unrecognized")
+    assert "deeper than 100" in deep[2]
+    assert other == ("done", "bounce", "")
+
+
+async def test_recipients_beyond_the_limit_are_said_to_be_left_out(conn, connecting, judges):
+    start, end = dsn(1).index(b"Final-"), dsn(1).index(b"\n--b\nContent-Type: text/rfc822")
+    block = dsn(1)[start:end]
+    many = b"".join(block.replace(b"user1@", b"u%d@" % number) for number in range(20_000))
+    await appended(conn, dsn(1)[:start] + many + dsn(1)[end:])
+
+    await worked(connecting, judges)
+
+    (found,) = await states(conn)
+    assert found[:2] == ("done", "bounce")
+    assert "only the first 1000 are read" in found[2]
+    assert len(await recipients(conn)) == 1000
+
+
+# A NUL, a lone surrogate in UTF-8, a byte of no character, half a character, a long word.
+POISONS = [b"\0", b"\xed\xa0\x80", b"\xff", b"\xf0\x9f", b"x" * 70_000, b"\x1b[2J\x9b\x07"]
+FIELDS = [b"From", b"Subject", b"Message-ID", b"Reporting-MTA", b"Final-Recipient", b"Action"]
+FIELDS += [b"Status", b"Diagnostic-Code", b"X-Campaign-Id"]
+
+
+async def test_what_the_database_would_not_take_is_stored_all_the_same(conn, connecting, judges):
+    poisoned = [
+        dsn(number).replace(field + b": ", field + b": " + poison, 1)
+        for number, (field, poison) in enumerate(product(FIELDS, POISONS))
+    ]
+    ends = [dsn(900).replace(b" User unknown\n", b" " + poison + b"\n") for poison in POISONS]
+    names = [dsn(901).replace(b"user901@", b"us" + poison + b"er@") for poison in POISONS]
+    await appended(conn, *poisoned, *ends, *names)
+
+    await worked(connecting, judges)
+
+    found = await states(conn)
+    assert {state for state, _, _ in found} == {"done"}
+    assert [outcome for _, outcome, _ in found].count("bounce") >= len(POISONS) * 8
 
 
 class Stumbling(Recorder):
