@@ -11,6 +11,7 @@ import click
 from mtabounce.cli._output import Since, print_json, print_table
 from mtabounce.errors import UsageError
 from mtabounce.model import Outcome
+from mtabounce.pipeline.decide import Recorder
 from mtabounce.pipeline.judging import Judging
 from mtabounce.pipeline.rewrite import Difference, judged_again
 from mtabounce.settings import Settings, load_settings
@@ -102,7 +103,8 @@ async def _run(
     )
     try:
         ring = settings.return_path.ring()
-        batches = judged_again(connecting, judging, ring, selection, settings.policy, write=write)
+        recorder = Recorder(settings.policy, settings.rules.folder)
+        batches = judged_again(connecting, judging, ring, selection, recorder, write=write)
         return [one async for batch in batches for one in batch]
     finally:
         await judging.close()

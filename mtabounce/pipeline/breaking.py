@@ -4,7 +4,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from prometheus_client import Counter as Metric
@@ -15,8 +15,8 @@ from mtabounce.classify.operators import Operators
 from mtabounce.correlate import domain_of
 from mtabounce.model import BounceType, Fault
 from mtabounce.policy import (
-    BreakerSettings,
     IncidentKind,
+    PolicySettings,
     Seen,
     blocked_by,
     is_jump,
@@ -41,22 +41,24 @@ class _Group(NamedTuple):
 class Breaker:
     """Counts bounces by who said them and why, and holds those that jump."""
 
-    def __init__(self, settings: BreakerSettings, operators: Operators) -> None:
-        self._settings = settings
+    def __init__(self, policy: PolicySettings, operators: Operators) -> None:
+        self._settings = policy.breaker
+        self._trusts = policy.trusts()  # what nobody is suppressed by, nobody is held for
         self._operators = operators
 
     async def watch(self, conn: AsyncConnection[Any], recipients: Mapping[str, int]) -> None:
-        """Count the bounces that this transaction made for *recipients*; hold those that jump."""
+        """Count the bounces of *recipients* that were not counted yet; hold those that jump."""
         if not recipients or not self._settings.enabled:
             return
-        counted = [
-            one
-            for one in await store.bounces_to_count(conn, list(recipients.values()))
-            if _kind(one)
-        ]
+        since = datetime.now(UTC) - self._settings.history
+        ids = list(recipients.values())
+        found = await store.bounces_to_count(conn, ids, self._trusts, since)
+        counted = [one for one in found if _kind(one)]
         if not counted:
             return
-        await store.add_counts(conn, [row for one in counted for row in self._rows(one)])
+        rows = [row for one in counted for row in self._rows(one)]
+        await store.add_counts(conn, rows)
+        await store.hold_new(conn, rows)
         spans = list(self._spans(counted, self._of_operator))
         await self._judge(conn, spans)
         await self._judge(conn, list(self._spans(counted, self._of_sender)))

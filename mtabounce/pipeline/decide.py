@@ -34,7 +34,7 @@ class Recorder:
     def __init__(self, policy: PolicySettings, rules: Path | None = None) -> None:
         """*rules* is the user's folder of rules, which may know operators."""
         self.policy = policy
-        self._breaker = Breaker(policy.breaker, load_operators(rules))
+        self._breaker = Breaker(policy, load_operators(rules))
 
     async def record(self, conn: AsyncConnection[Any], observations: Sequence[Observation]) -> None:
         """
@@ -44,13 +44,13 @@ class Recorder:
         """
         observations = await without_erased(conn, observations)
         touched = await record(conn, observations)
-        await self._breaker.watch(conn, touched)
         if touched:
             await outbox.add_bounces(conn, list(touched.values()))
-        await decide(conn, self.policy, touched, datetime.now(UTC))
+        await self.decide(conn, touched)
 
     async def decide(self, conn: AsyncConnection[Any], recipients: Mapping[str, int]) -> None:
-        """Decide on *recipients* (recipient → id, rows locked) again: something else is known."""
+        """Decide on *recipients* (recipient → id, rows locked): something is known of them."""
+        await self._breaker.watch(conn, recipients)
         await decide(conn, self.policy, recipients, datetime.now(UTC))
 
 

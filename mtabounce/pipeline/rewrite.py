@@ -8,7 +8,6 @@ evidence of theirs is left.
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from psycopg import AsyncConnection
@@ -16,7 +15,7 @@ from psycopg import AsyncConnection
 from mtabounce.correlate import Bounce, Observation, ReturnPath, domain_of, merge, observe
 from mtabounce.model import Judged
 from mtabounce.pipeline import owners
-from mtabounce.pipeline.decide import decide
+from mtabounce.pipeline.decide import Recorder
 from mtabounce.pipeline.judging import Judging
 from mtabounce.pipeline.record import (
     Change,
@@ -29,7 +28,6 @@ from mtabounce.pipeline.record import (
 )
 from mtabounce.pipeline.return_paths import look_up
 from mtabounce.pipeline.worker import finished
-from mtabounce.policy import PolicySettings
 from mtabounce.store import inputs
 from mtabounce.store import record as store
 from mtabounce.store import rewrite as before
@@ -79,7 +77,7 @@ def _numbered(rows: Iterable[tuple[int, str, bytes, T]]) -> dict[tuple[int, str,
     return found
 
 
-async def rewrite(conn: Connection, work: Work, policy: PolicySettings) -> list[Difference]:
+async def rewrite(conn: Connection, work: Work, recorder: Recorder) -> list[Difference]:
     """
     Write what *work* changes, inside the transaction of *conn*, and return it.
 
@@ -91,7 +89,7 @@ async def rewrite(conn: Connection, work: Work, policy: PolicySettings) -> list[
     said = [one.said for one in found if one.said]
     fresh = [one.observation for one in found if one.observation]
     ids = await _replace(conn, said, fresh)
-    await decide(conn, policy, ids, datetime.now(UTC))
+    await recorder.decide(conn, ids)
     return found
 
 
@@ -100,7 +98,7 @@ async def judged_again(
     judging: Judging,
     ring: Keyring,
     selection: Selection,
-    policy: PolicySettings,
+    recorder: Recorder,
     *,
     write: bool,
 ) -> AsyncIterator[list[Difference]]:
@@ -118,7 +116,7 @@ async def judged_again(
             work = await owners.look_up(conn, list(zip(batch, judged, paths, strict=True)))
             if write:
                 async with conn.transaction():
-                    found = await rewrite(conn, work, policy)
+                    found = await rewrite(conn, work, recorder)
             else:
                 found = await differences(conn, work)
             yield found

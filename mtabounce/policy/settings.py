@@ -4,6 +4,7 @@ import re
 from dataclasses import replace
 from datetime import timedelta
 from functools import cached_property
+from itertools import dropwhile
 from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -183,6 +184,11 @@ class PolicySettings(Section):
         """Return the policy for addresses in *domain*."""
         fitting = [one for given, one in self._overrides if given in {"", domain}]
         return Policy(rules=self._for_all, overrides=fitting)
+
+    def trusts(self) -> list[Trust]:
+        """Return the trust of evidence that counts for some mail, from weakest to strongest."""
+        asked = {self._for_all.min_trust, *(one.rules.min_trust for _, one in self._overrides)}
+        return list(dropwhile(lambda trust: trust not in asked, Trust))
 
     @cached_property
     def _for_all(self) -> Rules:

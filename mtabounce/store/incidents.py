@@ -1,6 +1,6 @@
 """What the circuit breaker counts, and the incidents that it makes; sql/incidents.sql."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 from psycopg import AsyncConnection, Connection
 from psycopg.rows import class_row
 
+from mtabounce.model import Trust
 from mtabounce.store.rows import Row, as_json
 from mtabounce.store.statements import statements
 
@@ -78,16 +79,28 @@ class Held:
     diagnostic_code: str
 
 
-async def bounces_to_count(conn: AsyncConnection[Any], ids: Sequence[int]) -> list[Counted]:
-    """Return the bounces of recipients *ids* that this transaction made, as far as they count."""
+async def bounces_to_count(
+    conn: AsyncConnection[Any], ids: Sequence[int], trusts: Iterable[Trust], since: datetime
+) -> list[Counted]:
+    """
+    Return the bounces of recipients *ids* that are to be counted and were not, of any of *trusts*.
+
+    Those before *since* are among them only where this transaction made them.
+    """
+    args = {"ids": list(ids), "trusts": list(trusts), "since": since}
     async with conn.cursor(row_factory=class_row(Counted)) as cursor:
-        await cursor.execute(SQL["bounces_to_count"], {"ids": list(ids)})
+        await cursor.execute(SQL["bounces_to_count"], args)
         return await cursor.fetchall()
 
 
 async def add_counts(conn: AsyncConnection[Any], rows: Sequence[Row]) -> None:
     """Note bounces for the breaker; one that is noted already stays as it is."""
     await conn.execute(SQL["add_counts"], {"rows": as_json(rows)})
+
+
+async def hold_new(conn: AsyncConnection[Any], rows: Sequence[Row]) -> None:
+    """Put bounces that were just counted into the open incidents of their groups."""
+    await conn.execute(SQL["hold_new"], {"rows": as_json(rows)})
 
 
 async def crowds(conn: AsyncConnection[Any], spans: Sequence[Span]) -> dict[int, int]:

@@ -32,7 +32,7 @@ BLOCK = Verdict(type=BounceType.SOFT, reason="ip_blocked", fault=Fault.SENDER, r
 SAID = "550-5.1.1 The email account that you tried to reach does not exist."
 
 
-def seen(name, at, verdict=UNKNOWN, domain="gmail.com", sender="", said=SAID):
+def seen(name, at, verdict=UNKNOWN, domain="gmail.com", sender="", said=SAID, trusted=True):
     report = Report(
         outcome=Outcome.BOUNCE,
         final_recipient=f"{name}@{domain}",
@@ -43,10 +43,9 @@ def seen(name, at, verdict=UNKNOWN, domain="gmail.com", sender="", said=SAID):
         remote_mta=f"mx.{domain}",
         occurred_at=at,
     )
-    reading = Reading(
-        outcome=Outcome.BOUNCE, reports=(report,), fingerprint=name.encode(), relayed=False
-    )
-    raw = RawInput(source="receiver", content=b"", received_at=at, trusted=True)
+    mark = f"{name}{trusted}".encode()
+    reading = Reading(outcome=Outcome.BOUNCE, reports=(report,), fingerprint=mark, relayed=False)
+    raw = RawInput(source="receiver", content=b"", received_at=at, trusted=trusted)
     return observe(raw, Judged(reading=reading, verdicts=(verdict,)))[0]
 
 
@@ -148,10 +147,49 @@ async def test_other_operators_and_reasons_go_on(night):
     assert await suppressed(night, "fay") == 1
 
 
-async def test_bounces_count_again_when_it_is_over(night):
+async def test_what_still_comes_belongs_to_the_open_incident(night):
+    await recorded(night, spread("tail", 30, 5, begin=NIGHT + timedelta(hours=6, minutes=10)), 2)
+
+    assert await suppressed(night, "tail") == 0
+    (incident,) = await rows(night, "SELECT * FROM incidents")
+    assert incident["last_at"] > NIGHT + timedelta(hours=10)
+    (held,) = await rows(night, "SELECT count(*) FROM incident_bounces WHERE recipient ~ '^tail'")
+    assert held["count"] == 30
+
+
+async def test_bounces_count_again_when_an_operator_closed_it(night, cli):
+    await cli("incidents", "revert", "1", "--yes")
+
     await recorded(night, spread("after", 4, 1, begin=NIGHT + timedelta(hours=10)))
 
     assert await suppressed(night, "after") == 4
+
+
+async def test_bounces_count_again_when_there_was_none_for_a_day(conn):
+    begin = NIGHT - timedelta(days=2)
+    await recorded(conn, spread("user", 60, 1, begin=begin))
+    await recorded(conn, spread("after", 4, 1, begin=begin + timedelta(hours=26)))
+
+    assert await suppressed(conn, "after") == 4
+
+
+async def test_forged_bounces_hold_nobody_back(conn):
+    await recorded(conn, spread("invented", 60, 1, trusted=False))
+    await recorded(conn, spread("gone", 5, 1, begin=NIGHT + timedelta(minutes=50)))
+
+    assert await rows(conn, "SELECT * FROM incidents") == []
+    assert await suppressed(conn, "gone") == 5
+
+
+async def test_bounces_are_counted_when_they_are_proven(conn):
+    await recorded(conn, spread("user", 60, 1, trusted=False))
+    await recorded(conn, spread("user", 60, 1))
+
+    (incident,) = await rows(conn, "SELECT * FROM incidents")
+    assert incident["operator"] == "google"
+    assert await suppressed(conn, "user") <= 20
+    (counted,) = await rows(conn, "SELECT count(*) FROM breaker_counts")
+    assert counted["count"] == 60
 
 
 async def test_what_logs_say_was_delivered_shows_that_few_bounced(conn):

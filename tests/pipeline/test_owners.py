@@ -209,7 +209,7 @@ async def test_evidence_that_comes_later_is_found_by_judging_again(
     await receive(relayed("ann@example.net"), trusted=True)
     judging = Judging(JudgeSettings(), deadline=10, memory=2**28)
 
-    again = judged_again(connecting, judging, RING, Selection(), POLICY, write=True)
+    again = judged_again(connecting, judging, RING, Selection(), Recorder(POLICY), write=True)
     found = [one async for batch in again for one in batch]
     await judging.close()
 

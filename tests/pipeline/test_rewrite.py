@@ -73,7 +73,7 @@ async def again(connecting, rules, *, write, **selection):
     judges = judging(rules)
     try:
         batches = judged_again(
-            connecting, judges, Keyring(), Selection(**selection), RECORDER.policy, write=write
+            connecting, judges, Keyring(), Selection(**selection), RECORDER, write=write
         )
         return [(one.was, one.now, one.rule) async for batch in batches for one in batch]
     finally:

@@ -1,13 +1,16 @@
 -- What the circuit breaker counts, and the incidents that it makes.
 
 -- name: bounces_to_count
--- Bounces of these recipients that the breaker looks at, and has not counted yet.
+-- Bounces of these recipients that policy would count, and the breaker has not counted yet: new
+-- ones, and those that became hard, or were proven, by what was said of them since.
 SELECT b.id AS bounce_id, b.recipient_id, b.recipient, b.type, b.fault, b.reason, b.rule, b.remote_mta,
        b.diagnostic_code, b.first_seen_at, coalesce(b.meta ->> 'from', '') AS mail_from
   FROM mtabounce.bounces AS b
  WHERE b.recipient_id = ANY (%(ids)s::bigint[])
    AND (b.type = 'hard' OR b.fault = 'sender')
-   AND b.created_at = now()
+   AND b.trust = ANY (%(trusts)s::text[])
+   AND (b.created_at = now() OR b.first_seen_at > %(since)s)
+   AND NOT EXISTS (SELECT 1 FROM mtabounce.breaker_counts AS c WHERE c.bounce_id = b.id)
  ORDER BY b.first_seen_at, b.id;
 
 -- name: add_counts
@@ -18,6 +21,28 @@ SELECT r.operator, r.sender, r.reason, r.occurred_at, r.bounce_id, r.recipient_i
        (operator text, sender text, reason text, occurred_at timestamptz, bounce_id bigint,
         recipient_id bigint, recipient text)
 ON CONFLICT DO NOTHING;
+
+-- name: hold_new
+-- What was counted now of a group with an open incident belongs to it, until there was none for a
+-- day. An operator's incident comes before a sender's: a bounce is in one only.
+WITH new AS (
+    SELECT i.id, i.kind, i.sender, r.bounce_id, r.recipient_id, r.recipient, r.occurred_at
+      FROM json_to_recordset(%(rows)s::json) AS r
+           (operator text, sender text, reason text, occurred_at timestamptz, bounce_id bigint,
+            recipient_id bigint, recipient text)
+      JOIN mtabounce.incidents AS i
+        ON i.operator = r.operator AND i.sender = r.sender AND i.reason = r.reason AND i.state = 'open'
+     WHERE r.occurred_at BETWEEN i.began_at AND i.last_at + interval '1 day'
+     ORDER BY i.sender, i.id
+       FOR UPDATE OF i),
+held AS (
+    INSERT INTO mtabounce.incident_bounces (bounce_id, incident_id, recipient_id, recipient, settled)
+    SELECT bounce_id, id, recipient_id, recipient, true FROM new ORDER BY sender
+    ON CONFLICT (bounce_id) DO NOTHING)
+UPDATE mtabounce.incidents AS i
+   SET last_at = greatest(i.last_at, n.last_at)
+  FROM (SELECT id, max(occurred_at) AS last_at FROM new GROUP BY id) AS n
+ WHERE i.id = n.id;
 
 -- name: crowds
 -- How many recipients of each group bounced in a span, where they are enough; without groups of

@@ -874,6 +874,8 @@ CREATE INDEX bounces_id ON ONLY mtabounce.bounces USING btree (id);
 
 CREATE INDEX bounces_default_id_idx ON mtabounce.bounces_default USING btree (id);
 
+CREATE INDEX breaker_counts_bounce_id ON mtabounce.breaker_counts USING btree (bounce_id);
+
 CREATE INDEX breaker_counts_occurred_at ON mtabounce.breaker_counts USING brin (occurred_at);
 
 CREATE INDEX decisions_created_at ON mtabounce.decisions USING brin (created_at);
