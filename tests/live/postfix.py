@@ -132,6 +132,10 @@ class Postfix:
         """Make a table of the file *name* in its folder."""
         run("postmap", "-c", self._config, f"hash:{self._config / name}")
 
+    def reload(self) -> None:
+        """Let its processes start anew, so that they know nothing of what was away."""
+        run("postfix", "-c", self._config, "reload")
+
     def queue(self) -> list[str]:
         """Return the mails in the queue, each as postqueue's JSON."""
         return run("postqueue", "-c", self._config, "-j").splitlines()

@@ -1,7 +1,16 @@
-"""Mail servers refuse whom mtabounce suppresses, and go on where it cannot be asked."""
+"""
+Mail servers refuse whom mtabounce suppresses, and go on where it cannot be asked.
+
+One mtabounce and one MX serve all tests, and each mail server all those that ask for it. Each test
+mails a domain of its own, and leaves mtabounce running.
+"""
 
 import smtplib
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -10,74 +19,93 @@ from tests.live.exim import Exim
 from tests.live.failures import RETURN_DOMAIN, Sent, send
 from tests.live.fake_mx import Answer, FakeMX
 from tests.live.postfix import Postfix
-from tests.live.processes import free_port, wait_until
-from tests.live.rows import wait_for_inputs
+from tests.live.processes import free_port, shared_folder, wait_until
 from tests.live.service import Service
 from tests.live.shipped import CONTRIB, add_reader, asking_postgres, shipped, socket_folder
 
-ANN = "ann@moody.example"
 UNKNOWN = Answer("550 5.1.1 <{to}>: Recipient address rejected: User unknown")
 AT_ONCE = 10.0  # seconds, on a busy machine
 NOT_OURS = "recipient is suppressed by mtabounce: user_unknown since 20"
+NUMBERS = count(1)
+SERVERS = ["postfix", "postfix-lookup", "exim", "exim-lookup"]
 
 
-@pytest.fixture
-def asked():
-    """The port that mail servers ask at."""
-    return free_port()
+@dataclass
+class World:
+    """What all tests share."""
+
+    folder: Path
+    service: Service
+    mx: FakeMX
+    asked: int  # the port that mail servers ask at
+
+    @contextmanager
+    def without_mtabounce(self) -> Iterator[None]:
+        """Stop it, and its PostgreSQL, for the time of the block."""
+        self.service.stop()
+        try:
+            yield
+        finally:
+            self.service.start()
+            socket_folder(self.service)
 
 
-@pytest.fixture
-def service(folder, asked):
+@pytest.fixture(scope="module")
+def world():
+    asked = free_port()
     more = f'[lookup]\nlisten = ["127.0.0.1:{asked}"]\n'
-    with Service(folder / "mtabounce", more=more) as service:
+    with (
+        shared_folder() as folder,
+        FakeMX({}) as mx,
+        Service(folder / "mtabounce", more=more) as service,
+    ):
         add_reader(service)
-        yield service
+        yield World(folder, service, mx, asked)
 
 
-@pytest.fixture
-def mx():
-    with FakeMX({"moody.example": UNKNOWN}) as mx:
-        yield mx
-
-
-def postfix(folder: Path, service: Service, mx: FakeMX, asks: str, transports: str = "") -> Postfix:
+def postfix(world: World, name: str, asks: str, transports: str = "") -> Postfix:
     names = ("mtabounce_suppressed_access.cf", "mtabounce_suppressed_transport.cf")
-    host = f"hosts = unix:{socket_folder(service)}"
+    host = f"hosts = unix:{socket_folder(world.service)}"
     files = {
         name: (CONTRIB / "postfix" / name).read_text().replace("hosts = unix:/run/postgresql", host)
         for name in names
     }
-    routes = f"moody.example smtp:[127.0.0.1]:{mx.port}\n"
+    routes = f".moody.example smtp:[127.0.0.1]:{world.mx.port}\n"
     restrictions = f"""
 {asks}
 transport_maps = texthash:/etc/postfix/mtabounce_transport {transports}
 """
     return Postfix(
-        folder / "postfix",
-        main=shipped("postfix/main.cf", service) + restrictions,
-        master=shipped("postfix/master.cf", service),
-        transport=shipped("postfix/mtabounce_transport", service) + routes,
+        world.folder / name,
+        main=shipped("postfix/main.cf", world.service) + restrictions,
+        master=shipped("postfix/master.cf", world.service),
+        transport=shipped("postfix/mtabounce_transport", world.service) + routes,
         lifetime="1h",
         files={**files, "suppressed_access": "", "suppressed_transport": ""},
     )
 
 
-def exim(folder: Path, service: Service, mx: FakeMX, asked: int | None = None) -> Exim:
+def exim(world: World, name: str, asked: int | None = None) -> Exim:
     """Exim that asks PostgreSQL, or mtabounce at the port *asked*."""
     acl = (CONTRIB / "exim" / "acl.suppressed").read_text()
     if asked:
         acl = at_port("exim/acl.suppressed.lookup", asked)
     _, _, rcpt = acl.partition("# In the ACL of acl_smtp_rcpt")
     sections = {
-        "main": asking_postgres(service),
+        "main": asking_postgres(world.service),
         "acl": acl,
         "rcpt": "\n".join(line[1:] for line in rcpt.splitlines()[2:]),
-        "routers": shipped("exim/router", service) + shipped("exim/router.suppressed", service),
-        "transports": shipped("exim/transport", service),
-        "retry": shipped("exim/retry", service),
+        "routers": shipped("exim/router", world.service)
+        + shipped("exim/router.suppressed", world.service),
+        "transports": shipped("exim/transport", world.service),
+        "retry": shipped("exim/retry", world.service),
     }
-    return Exim(folder / "exim", domains=["moody.example"], mx_port=mx.port, sections=sections)
+    return Exim(
+        world.folder / name,
+        domains=["*.moody.example"],
+        mx_port=world.mx.port,
+        sections=sections,
+    )
 
 
 def at_port(name: str, port: int) -> str:
@@ -92,144 +120,176 @@ def by_table(kind: str, access: str, transport: str) -> tuple[str, str]:
 
 
 PGSQL = by_table("pgsql", "mtabounce_suppressed_access.cf", "mtabounce_suppressed_transport.cf")
+HASH = by_table("hash", "suppressed_access", "suppressed_transport")
 
 
-@pytest.fixture
-def makers(folder, service, mx, asked):
-    """Each server with each way to ask."""
-    policy = at_port("postfix/suppressed_policy", asked)
-    return {
-        "postfix": lambda: postfix(folder, service, mx, *PGSQL),
-        "postfix-lookup": lambda: postfix(folder, service, mx, policy),
-        "exim": lambda: exim(folder, service, mx),
-        "exim-lookup": lambda: exim(folder, service, mx, asked),
-    }
+def make(name: str, world: World) -> Postfix | Exim:
+    """Return a server with one of the ways to ask."""
+    match name:
+        case "postfix":
+            return postfix(world, name, *PGSQL)
+        case "postfix-lookup":
+            return postfix(world, name, at_port("postfix/suppressed_policy", world.asked))
+        case "exim":
+            return exim(world, name)
+        case _:
+            return exim(world, name, world.asked)
 
 
-@pytest.fixture(params=["postfix", "postfix-lookup", "exim", "exim-lookup"])
-def server(request, makers):
-    with makers[request.param]() as server:
+@pytest.fixture(scope="module", params=SERVERS)
+def server(request, world):
+    with make(request.param, world) as server:
         yield server
 
 
-def mail(number: int) -> Sent:
-    return Sent(number, ANN)
+@dataclass
+class Story:
+    """Of one address at a domain of its own, whose MX does not know it at first."""
+
+    world: World
+    server: Postfix | Exim
+    ann: str
+
+    def mail(self) -> Sent:
+        return Sent(next(NUMBERS), self.ann)
+
+    def send(self) -> None:
+        """Hand a mail over by SMTP."""
+        send(self.server.address, [self.mail()])
+
+    def hand_over(self) -> None:
+        """Hand a mail over as a program on the machine does."""
+        self.server.sendmail(f"b@{RETURN_DOMAIN}", self.ann, self.mail().content)
+
+    def refusal(self) -> tuple[int, bytes]:
+        """Send a mail, which is refused; return how."""
+        with pytest.raises(smtplib.SMTPRecipientsRefused) as refused:
+            self.send()
+        return refused.value.recipients[self.ann]
+
+    def is_refused(self) -> bool:
+        try:
+            self.send()
+        except smtplib.SMTPRecipientsRefused:
+            return True
+        return False
+
+    def let_live(self) -> None:
+        """Let the MX know it from now on."""
+        del self.world.mx.answers[self.domain]
+
+    @property
+    def domain(self) -> str:
+        return self.ann.rpartition("@")[2]
+
+    @property
+    def arrived(self) -> int:
+        return sum(self.ann in mail.forward_paths for mail in self.world.mx.mails)
+
+    def reasons(self) -> list[str]:
+        """Return the reasons of what was observed of it, in order."""
+        found = self.world.service.query(
+            "SELECT reason, recipient FROM mtabounce.observations JOIN mtabounce.recipients"
+            " ON id = recipient_id ORDER BY observations.created_at"
+        )
+        return [row.reason for row in found if row.recipient == self.ann]
+
+    def wait(self, ready, what: str) -> None:
+        wait_until(ready, what, timeout=90, details=self.server.log)
 
 
-def bounce_once(server, service) -> None:
-    send(server.address, [mail(1)])
-    wait_for_inputs(service, 1, server.log)
-    assert len(service.query("SELECT recipient FROM mtabounce.active_suppressions")) == 1
+def story_of(world: World, server: Postfix | Exim) -> Story:
+    """Let an address bounce once, so that it is suppressed."""
+    story = Story(world, server, f"ann@n{next(NUMBERS)}.moody.example")
+    world.mx.answers[story.domain] = UNKNOWN
+    story.send()
+    story.wait(lambda: story.reasons() == ["user_unknown"], "its bounce is read")
+    return story
 
 
-def test_send_bounce_suppressed_refused_undone_and_sent(server, service, mx):
-    bounce_once(server, service)
+@pytest.fixture
+def story(world, server):
+    return story_of(world, server)
 
-    with pytest.raises(smtplib.SMTPRecipientsRefused) as refused:
-        send(server.address, [mail(2)])
-    ((code, text),) = refused.value.recipients.values()
+
+def test_send_bounce_suppressed_refused_undone_and_sent(story):
+    code, text = story.refusal()
     assert code == 550
     assert b"5.7.1" in text
     assert NOT_OURS.encode() in text
 
-    service.run("suppressions", "undo", ANN, "--yes")
-    mx.answers = {}
-    send(server.address, [mail(3)])
-    wait_until(lambda: len(mx.mails) == 1, "the mail goes out again", details=server.log)
+    story.world.service.run("suppressions", "undo", story.ann, "--yes")
+    story.let_live()
+    story.send()
+    story.wait(lambda: story.arrived == 1, "the mail goes out again")
 
 
-@pytest.mark.parametrize("server", ["postfix", "exim", "exim-lookup"], indirect=True)
-def test_mail_of_a_program_comes_back_to_its_sender_and_counts_for_nothing(server, service, mx):
-    bounce_once(server, service)
+@pytest.mark.parametrize(
+    "server", ["postfix", "exim", "exim-lookup"], indirect=True, scope="module"
+)
+def test_mail_of_a_program_comes_back_to_its_sender_and_counts_for_nothing(story):
+    story.hand_over()
+    story.wait(lambda: len(story.reasons()) == 2, "it comes back")
 
-    server.sendmail(f"b@{RETURN_DOMAIN}", ANN, mail(2).content)
-    wait_for_inputs(service, 2, server.log)
-
-    assert NOT_OURS in server.log()
-    assert mx.mails == []
-    reasons = service.query("SELECT reason FROM mtabounce.observations ORDER BY created_at")
-    assert [row.reason for row in reasons] == ["user_unknown", "suppressed"]
-
-
-@pytest.mark.parametrize("server", ["postfix-lookup", "exim", "exim-lookup"], indirect=True)
-def test_mail_goes_out_at_once_while_mtabounce_and_postgresql_are_away(server, service, mx):
-    bounce_once(server, service)
-    mx.answers = {}
-    service.stop()
-
-    begun = time.monotonic()
-    send(server.address, [mail(2)])
-    server.sendmail(f"b@{RETURN_DOMAIN}", ANN, mail(3).content)
-    wait_until(lambda: len(mx.mails) == 2, "both mails go out", details=server.log)
-    assert time.monotonic() - begun < AT_ONCE
+    assert NOT_OURS in story.server.log()
+    assert story.arrived == 0
+    assert story.reasons() == ["user_unknown", "suppressed"]
 
 
-@pytest.mark.parametrize("server", ["postfix-lookup", "exim-lookup"], indirect=True)
-def test_mail_goes_out_at_once_while_postgresql_hangs(server, service, mx):
-    bounce_once(server, service)
-    mx.answers = {}
-
-    with service.without_postgres():
+@pytest.mark.parametrize(
+    "server", ["postfix-lookup", "exim", "exim-lookup"], indirect=True, scope="module"
+)
+def test_mail_goes_out_at_once_while_mtabounce_and_postgresql_are_away(story):
+    story.let_live()
+    with story.world.without_mtabounce():
         begun = time.monotonic()
-        for number in range(2, 12):
-            send(server.address, [mail(number)])
+        story.send()
+        story.hand_over()
+        story.wait(lambda: story.arrived == 2, "both mails go out")
+        assert time.monotonic() - begun < AT_ONCE
+
+
+@pytest.mark.parametrize("server", ["postfix-lookup", "exim-lookup"], indirect=True, scope="module")
+def test_mail_goes_out_at_once_while_postgresql_hangs(story):
+    story.let_live()
+    with story.world.service.without_postgres():
+        begun = time.monotonic()
+        for _ in range(10):
+            story.send()
         taken = time.monotonic() - begun
-    wait_until(lambda: len(mx.mails) == 10, "all go out", details=server.log)
+    story.wait(lambda: story.arrived == 10, "all go out")
     assert taken < AT_ONCE  # the first may wait for its answer, others do not
 
-    wait_until(lambda: is_refused(server), "it is asked again", details=server.log)
+    story.wait(story.is_refused, "it is asked again")
 
 
-def is_refused(server) -> bool:
-    try:
-        send(server.address, [mail(20)])
-    except smtplib.SMTPRecipientsRefused:
-        return True
-    return False
-
-
-def test_postfix_asks_to_try_again_while_postgresql_is_away(folder, service, mx):
-    with postfix(folder, service, mx, *PGSQL) as server:
-        bounce_once(server, service)
-        mx.answers = {}
-        service.stop()
-
-        with pytest.raises(smtplib.SMTPRecipientsRefused) as refused:
-            send(server.address, [mail(2)])
-        ((code, _),) = refused.value.recipients.values()
+@pytest.mark.parametrize("server", ["postfix"], indirect=True, scope="module")
+def test_postfix_asks_to_try_again_while_postgresql_is_away(story):
+    story.let_live()
+    with story.world.without_mtabounce():
+        code, _ = story.refusal()
         assert code == 451
-        service.start()
-        service.run("suppressions", "undo", ANN, "--yes")
-        wait_until(lambda: is_taken(server), "it is asked again", timeout=90, details=server.log)
-        wait_until(lambda: len(mx.mails) == 1, "the mail goes out", details=server.log)
+
+    story.world.service.run("suppressions", "undo", story.ann, "--yes")
+    story.server.reload()  # or a minute later: so long Postfix leaves such a database alone
+    story.wait(lambda: not story.is_refused(), "it is asked again")
+    story.wait(lambda: story.arrived == 1, "the mail goes out")
 
 
-def is_taken(server: Postfix) -> bool:
-    try:
-        send(server.address, [mail(3)])
-    except smtplib.SMTPRecipientsRefused:
-        return False  # Postfix asks a database that was away again after a minute
-    return True
-
-
-def test_postfix_with_exported_tables_needs_no_database(folder, service, mx):
-    tables = by_table("hash", "suppressed_access", "suppressed_transport")
-    made = postfix(folder, service, mx, *tables)
+def test_postfix_with_exported_tables_needs_no_database(world):
+    tables = {"suppressed_access": "postfix", "suppressed_transport": "postfix-transport"}
+    made = postfix(world, "postfix-hash", *HASH)
     with made as server:
-        for name in ("suppressed_access", "suppressed_transport"):
+        for name in tables:
             server.postmap(name)
-        bounce_once(server, service)
-        for name, form in (
-            ("suppressed_access", "postfix"),
-            ("suppressed_transport", "postfix-transport"),
-        ):
-            path = str(folder / "postfix" / "etc" / name)
-            service.run("suppressions", "export", "--format", form, "--output", path)
+        story = story_of(world, server)
+        for name, form in tables.items():
+            path = str(world.folder / "postfix-hash" / "etc" / name)
+            world.service.run("suppressions", "export", "--format", form, "--output", path)
             server.postmap(name)
-        mx.answers = {}
-        service.stop()
-
-        with pytest.raises(smtplib.SMTPRecipientsRefused):
-            send(server.address, [mail(2)])
-        send(server.address, [Sent(3, "bob@moody.example")])
-        wait_until(lambda: len(mx.mails) == 1, "others get their mail", details=server.log)
+        story.let_live()
+        with world.without_mtabounce():
+            assert story.refusal()[0] == 550
+            bob = Story(world, server, f"bob@{story.domain}")
+            bob.send()
+            bob.wait(lambda: bob.arrived == 1, "others get their mail")
