@@ -94,7 +94,33 @@ def test_signed_return_path_proves_what_is_said_of_either_of_two_names():
 
         (one,) = observe(raw(), Judged(reading=reading, verdicts=(HARD,)), paths=[signed])
 
-        assert one.trust is Trust.PROVEN
+        assert (one.trust, one.recipient) == (Trust.PROVEN, recipient)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        {"final_recipient": "reader@evil.example", "original_recipient": "ann@example.org"},
+        {"final_recipient": "ann@example.org", "original_recipient": "reader@evil.example"},
+    ],
+)
+def test_return_path_of_a_reader_proves_nothing_of_others(names):
+    signed = ReturnPath("reader@evil.example", "", "17 100")
+    reading = Reading(outcome=Outcome.BOUNCE, reports=(report(**names),))
+
+    (one,) = observe(raw(), Judged(reading=reading, verdicts=(HARD,)), paths=[signed])
+
+    assert one.recipient == "reader@evil.example"
+
+
+def test_return_path_of_a_reader_does_not_prove_a_mail_that_is_on_others():
+    signed = ReturnPath("reader@evil.example", "", "17 100")
+    reports = (report(final_recipient="ann@example.org"), report(final_recipient="bob@example.org"))
+    reading = Reading(outcome=Outcome.BOUNCE, reports=reports)
+
+    seen = observe(raw(), Judged(reading=reading, verdicts=(HARD, HARD)), paths=[signed])
+
+    assert {one.trust for one in seen} == {Trust.CLAIMED}
 
 
 def test_graver_of_two_reports_on_one_recipient_counts():

@@ -102,10 +102,11 @@ def observe(
         recipient = recipient_of(report, paths)
         if not recipient:
             continue
+        if proof := proof_of(paths, report, recipient):
+            recipient = proof.recipient
         one = (recipient, report.mark)
         if one not in found or _graver(verdict, found[one].verdict):
             is_spoilt = any(path.is_spoilt for path in paths)
-            proof = proof_of(paths, report, recipient)
             context = _Context(raw, judged.reading, input_id, proof, is_spoilt)
             found[one] = _observation(context, report, verdict, recipient)
     return list(found.values())

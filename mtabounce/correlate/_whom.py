@@ -32,8 +32,13 @@ def recipient_of(report: Report, paths: Iterable[ReturnPath] = ()) -> str:
 
 
 def proof_of(paths: Iterable[ReturnPath], report: Report, recipient: str) -> ReturnPath | None:
-    """Return the signed one of *paths* that was made for *recipient*; None where none was."""
-    names = {recipient, key_of(report.final_recipient)} - {""}
+    """
+    Return the signed one of *paths* that was made for whom *report* names; None where none was.
+
+    *recipient* is who recipient_of() says. The proof is of its own recipient only, whoever else
+    the report names: each reader of a newsletter has a return path, and may write anything to it.
+    """
+    names = {recipient, key_of(report.original_recipient), key_of(report.final_recipient)} - {""}
     return next((path for path in paths if path.mark and path.recipient in names), None)
 
 

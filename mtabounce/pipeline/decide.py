@@ -64,6 +64,8 @@ async def decide(
     if not recipients:
         return
     histories = await store.histories(conn, list(recipients.values()))
+    known = (event.at for history in histories.values() for event in history)
+    now = max([now, *known])  # the clock of the database may be ahead of ours
     stored = await store.suppressions_of(conn, list(recipients))
     decisions, begun, over = [], [], []
     for recipient, number in recipients.items():

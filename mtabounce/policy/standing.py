@@ -52,6 +52,7 @@ class Event:
     campaign: str = ""
     list_id: str = ""
     sender: str = ""  # domain that the message was from
+    is_local: bool = False  # the recipient is a name without a domain
     incident: int | None = None  # that holds it back
     until: datetime | None = None  # of what an operator added; None: for good
     forgives: tuple[int, ...] = ()  # bounces that an operator named
@@ -348,6 +349,8 @@ def _not_counted(event: Event, rules: Rules) -> str:
         return "it is no bounce"
     if event.incident is not None:
         return f"held back by incident {event.incident}"
+    if event.is_local:  # "gmail.com" in a map of recipients stands for everybody there
+        return "not acted on: a name without a domain is no address"
     if _TRUST[event.trust] < _TRUST[rules.min_trust]:
         return f"not acted on: unproven ({event.trust}, {rules.min_trust} is asked for)"
     if event.fault not in _FAULTS[event.type]:

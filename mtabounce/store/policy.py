@@ -32,7 +32,7 @@ async def histories(conn: Connection, ids: Sequence[int]) -> dict[int, list[Even
 def _bounce(row: Mapping[str, Any]) -> Event:
     return Event(
         kind=EventKind.BOUNCE,
-        at=row["first_seen_at"],
+        at=row["at"],
         id=row["id"],
         message=row["original_message_id"],
         type=BounceType(row["type"]),
@@ -41,6 +41,7 @@ def _bounce(row: Mapping[str, Any]) -> Event:
         trust=Trust(row["trust"]),
         campaign=row["campaign"],
         list_id=_list_id(row["list_id"] or ""),
+        is_local="@" not in row["recipient"],
         incident=row["incident"],
         sender=sender_domain(row["sender"] or ""),
     )

@@ -27,10 +27,10 @@ SOFT = Verdict(type=BounceType.SOFT, reason="mailbox_full", fault=Fault.RECIPIEN
 BLOCK = Verdict(type=BounceType.SOFT, reason="ip_blocked", fault=Fault.SENDER, rule="r3")
 
 
-def observed(verdict, message="1@lists", days_ago=0, *, proven=True):
+def observed(verdict, message="1@lists", days_ago=0, *, proven=True, name="ann@example.org"):
     report = Report(
         outcome=Outcome.BOUNCE,
-        final_recipient="ann@example.org",
+        final_recipient=name,
         action=Action.FAILED,
         original_message_id=message,
     )
@@ -77,6 +77,24 @@ async def test_claim_suppresses_nobody_but_is_decided_on(conn):
     (decision,) = await rows(conn, "SELECT * FROM decisions")
     assert decision["why"].startswith("not acted on: unproven")
     assert not await suppressed(conn)
+
+
+@pytest.mark.parametrize("ahead", [timedelta(seconds=5), timedelta(minutes=9)])
+async def test_bounce_of_a_clock_that_is_ahead_counts_at_once(conn, ahead):
+    days = (NOW - datetime.now(UTC) - ahead) / timedelta(days=1)
+    await recorded(conn, *observed(HARD, days_ago=days))
+
+    (bounce,) = await rows(conn, "SELECT first_seen_at > now() AS is_ahead FROM bounces")
+    assert bounce["is_ahead"]
+    assert await suppressed(conn)
+
+
+async def test_name_without_a_domain_is_not_taken_for_a_domain(conn):
+    await recorded(conn, *observed(HARD, name="example.org"))
+
+    (decision,) = await rows(conn, "SELECT * FROM decisions")
+    assert decision["why"] == "not acted on: a name without a domain is no address"
+    assert await rows(conn, "SELECT mtabounce.refusal('example.org')") == []
 
 
 async def test_block_against_us_suppresses_nobody(conn):

@@ -87,10 +87,10 @@ SELECT r.id, r.recipient, b.first_at
 -- name: put_delivered
 -- Returns those for whom it is news. Sorted, so that two recorders never wait in a circle.
 WITH locked AS (
-    SELECT t.id, r.delivered_at
+    SELECT t.id, least(r.delivered_at, now()) AS delivered_at
       FROM json_to_recordset(%(rows)s::json) AS r (id bigint, delivered_at timestamptz)
       JOIN mtabounce.recipients AS t ON t.id = r.id
-     WHERE r.delivered_at > coalesce(t.last_delivered_at, '-infinity')
+     WHERE least(r.delivered_at, now()) > coalesce(t.last_delivered_at, '-infinity')
      ORDER BY t.recipient
        FOR UPDATE OF t)
 UPDATE mtabounce.recipients AS t

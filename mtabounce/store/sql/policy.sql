@@ -1,9 +1,10 @@
 -- What policy knows of addresses, and what it decided.
 
 -- name: bounces_of
--- The failures of these recipients, as policy counts them.
-SELECT b.recipient_id, b.id, b.type, b.reason, b.fault, b.trust, b.original_message_id,
-       b.first_seen_at, coalesce(c.campaign, '') AS campaign, b.meta ->> 'list_id' AS list_id,
+-- The failures of these recipients, as policy counts them. None is later than it was heard of: the
+-- clocks of others run ahead.
+SELECT b.recipient_id, b.recipient, b.id, b.type, b.reason, b.fault, b.trust, b.original_message_id,
+       least(b.first_seen_at, b.created_at) AS at, coalesce(c.campaign, '') AS campaign, b.meta ->> 'list_id' AS list_id,
        b.meta ->> 'from' AS sender,
        (SELECT h.incident_id
           FROM mtabounce.incident_bounces AS h
