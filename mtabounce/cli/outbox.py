@@ -7,6 +7,7 @@ import click
 
 from mtabounce.cli._database import connected
 from mtabounce.cli._output import print_json, print_table
+from mtabounce.errors import UsageError
 from mtabounce.store import outbox as store
 
 
@@ -61,10 +62,33 @@ def retry(config: Path | None, numbers: Sequence[int]) -> None:
     """
     Try dead messages again: those of the numbers, or all.
 
+    One stays dead where the other side was told something later of the same address.
+
     \b
     Example:
       mtabounce outbox retry
     """
     with connected(config) as conn:
-        count = store.retry(conn, list(numbers) or None)
-    click.echo(f"{count} are tried again.")
+        tried, left = store.retry(conn, list(numbers) or None)
+    click.echo(
+        f"{tried} are tried again." + (f" {left} stay: overtaken by later ones." * bool(left))
+    )
+
+
+@command.command()
+@click.argument("sink")
+@click.pass_obj
+def forget(config: Path | None, sink: str) -> None:
+    """
+    Drop what waits for a sink that no configuration has any more.
+
+    Take it out of the configuration first: a daemon that has it tells of it every hour.
+
+    \b
+    Example:
+      mtabounce outbox forget old-crm
+    """
+    with connected(config) as conn:
+        if not store.forget_sink(conn, sink):
+            raise UsageError(f"{sink}: there is no such sink; see mtabounce outbox list")
+    click.echo(f"{sink} is forgotten.")

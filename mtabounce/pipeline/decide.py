@@ -75,7 +75,10 @@ async def decide(
         before, after = stored.get(recipient, {}), standing.suppressions
         decisions += [_decision_row(who, decision) for decision in standing.decisions]
         begun += [_suppression_row(who, one) for s, one in after.items() if before.get(s) != one]
-        over += [{"recipient": recipient, "scope": scope} for scope in before.keys() - after.keys()]
+        over += [
+            {"recipient": recipient, "scope": scope, "still": sorted(after)}
+            for scope in before.keys() - after.keys()
+        ]
         _count(before, after)
     if decisions:
         await store.add_decisions(conn, decisions)
@@ -105,7 +108,7 @@ def _events(
         {
             "event": "lifted",
             "recipient": row["recipient"],
-            "payload": {"scope": row["scope"]},
+            "payload": {"scope": row["scope"], "still": row["still"]},
         }
         for row in over
     ]

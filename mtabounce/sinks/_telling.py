@@ -19,7 +19,7 @@ TOLD = Counter("mtabounce_outbox_total", "Attempts to tell others, by result.", 
 PAUSES = (5, 30, 120, 600, 1800, *[3600] * 24)  # seconds between attempts; then it is dead
 _BATCH = 20  # messages under way at once, to one sink
 _POLL = 1.0  # seconds
-_KEPT = timedelta(days=7)  # what was sent
+_KEPT = timedelta(days=7)  # what was sent, and a sink of which nothing is heard
 log = logging.getLogger(__name__)
 
 
@@ -65,6 +65,7 @@ class Telling:
         }
         async with conn.transaction():
             await store.put_sinks(conn, told)
+            await store.forget_lost_sinks(conn, datetime.now(UTC) - _KEPT)
             await store.forget_sent(conn, datetime.now(UTC) - _KEPT)
 
     async def _register(self) -> None:

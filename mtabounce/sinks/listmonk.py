@@ -1,9 +1,12 @@
 """
 listmonk: each suppression is a bounce at its /webhooks/bounce.
 
-Policy has counted already: let listmonk act at a count of 1, for soft ones too.
+Policy has counted already: let listmonk act at a count of 1, for soft ones too. What listmonk
+blocklists, only a person takes back there; so it is not told of holds, which end by themselves, and
+not of what concerns one list or campaign only.
 """
 
+from mtabounce.policy import EVERYWHERE
 from mtabounce.sinks import Kind
 from mtabounce.sinks._http import as_body, credentials, request
 from mtabounce.sinks._settings import SinkSettings
@@ -12,6 +15,8 @@ from mtabounce.store.outbox import Message
 
 async def _send(sink: SinkSettings, message: Message) -> None:
     payload = message.payload
+    if payload.get("scope", EVERYWHERE) != EVERYWHERE or payload.get("cause") == "hold":
+        return
     told = {
         "email": message.recipient,
         "source": "mtabounce",

@@ -42,10 +42,14 @@ class Waiting:
 
 
 async def put_sinks(conn: AsyncConnection[Any], sinks: Mapping[str, Sequence[str]]) -> None:
-    """Tell *sinks* (name → events) from now on, and no others."""
+    """Tell *sinks* (name → events) from now on, beside those of other daemons."""
     rows = [{"name": name, "events": list(events)} for name, events in sinks.items()]
-    await conn.execute(SQL["delete_other_sinks"], {"names": list(sinks)})
     await conn.execute(SQL["put_sinks"], {"rows": as_json(rows)})
+
+
+async def forget_lost_sinks(conn: AsyncConnection[Any], before: datetime) -> None:
+    """Write nothing more for sinks that no daemon said it tells since *before*."""
+    await conn.execute(SQL["forget_lost_sinks"], {"before": before})
 
 
 async def add_events(conn: AsyncConnection[Any], rows: Sequence[Row]) -> None:
@@ -89,6 +93,18 @@ def list_outbox(
         return cursor.execute(SQL["list_outbox"], args).fetchall()
 
 
-def retry(conn: Connection[Any], ids: Sequence[int] | None) -> int:
-    """Try dead messages *ids* again, or all; return how many there were."""
-    return conn.execute(SQL["retry"], {"ids": ids and list(ids)}).rowcount
+def forget_sink(conn: Connection[Any], name: str) -> bool:
+    """Write nothing more for a sink, and drop what it was to be told; return whether it was one."""
+    return conn.execute(SQL["forget_sink"], {"name": name}).rowcount > 0
+
+
+def retry(conn: Connection[Any], ids: Sequence[int] | None) -> tuple[int, int]:
+    """
+    Try dead messages *ids* again, None: all; return how many are, and how many stay dead.
+
+    Those stay whose address the sink was told something later of: it must not be undone.
+    """
+    args = {"ids": ids and list(ids)}
+    tried = conn.execute(SQL["retry"], args).rowcount
+    (left,) = conn.execute(SQL["count_dead"], args).fetchone() or (0,)
+    return tried, left

@@ -10,16 +10,16 @@ import threading
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import psycopg
 import pytest
-from psycopg.rows import dict_row
 from pydantic import ValidationError
 
 from mtabounce.errors import StoreUnavailable
-from mtabounce.pipeline.operators import Word, say
-from mtabounce.policy import PolicySettings
 from mtabounce.sinks import SinkSettings, kinds
 from mtabounce.sinks._telling import PAUSES, Telling
 from mtabounce.store.connection import connect
+from mtabounce.store.outbox import add_events, retry
+from tests.sinks.telling import rows, speak, telling
 
 KEY = b"0123456789abcdef0123456789abcdef"
 
@@ -60,43 +60,6 @@ def server():
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         yield server
         server.shutdown()
-
-
-@pytest.fixture
-async def conn(database_url):
-    async with await connect(database_url, application_name="mtabounce test") as conn:
-        yield conn
-
-
-@pytest.fixture
-def secret(tmp_path):
-    def write(text):
-        path = tmp_path / "secret"
-        path.write_text(text)
-        path.chmod(0o600)
-        return str(path)
-
-    return write
-
-
-async def telling(conn, **settings):
-    sink = SinkSettings.model_validate(settings)
-    told = Telling([sink], partial(connect, "", application_name=""))
-    await told.register(conn)
-    return partial(told.tell_once, conn, sink.title)
-
-
-async def speak(conn, action, *recipients, why=""):
-    words = [Word(recipient=one, action=action, why=why) for one in recipients]
-    async with conn.transaction():
-        from_database = await (await conn.execute("SELECT clock_timestamp()")).fetchone()
-        await say(conn, PolicySettings(), words, "olga", from_database[0])
-
-
-async def rows(conn):
-    async with conn.cursor(row_factory=dict_row) as cursor:
-        await cursor.execute("SELECT * FROM outbox ORDER BY id")
-        return await cursor.fetchall()
 
 
 async def due(conn):
@@ -226,6 +189,59 @@ async def test_command_that_fails_is_run_again(conn, command, why):
     assert one["error"].startswith(why)
 
 
+async def test_listmonk_is_not_told_what_it_could_not_take_back(conn, server, secret):
+    tell = await telling(
+        conn, kind="listmonk", url=server.url, username="api", password_file=secret("t0ken-x")
+    )
+    rows = [
+        {"scope": "list:news.example.org", "cause": "complaint", "type": "complaint"},
+        {"scope": "all", "cause": "hold", "type": "hard"},
+    ]
+    async with conn.transaction():
+        await add_events(
+            conn,
+            [{"event": "suppressed", "recipient": "ann@example.org", "payload": x} for x in rows],
+        )
+
+    assert await tell() == await tell() == 1
+    assert server.got == []
+
+
+async def test_daemon_without_sinks_ends_no_others(conn, server, secret):
+    await telling(conn, kind="webhook", url=server.url, secret_file=secret("s3cret!"))
+    await Telling([], partial(connect, "", application_name="")).register(conn)
+    await speak(conn, "add", "ann@example.org")
+
+    assert [one["sink"] for one in await rows(conn)] == ["webhook"]
+
+
+async def test_sink_that_nobody_tells_for_a_week_is_forgotten(conn, server, secret):
+    await telling(conn, kind="webhook", url=server.url, secret_file=secret("s3cret!"))
+    await conn.execute("UPDATE sinks SET seen_at = now() - interval '8 days'")
+    await Telling([], partial(connect, "", application_name="")).register(conn)
+    await speak(conn, "add", "ann@example.org")
+
+    assert await rows(conn) == []
+
+
+async def test_dead_message_does_not_undo_what_came_after_it(conn, database_url, server, secret):
+    tell = await telling(conn, kind="webhook", url=server.url, secret_file=secret("s3cret!"))
+    await speak(conn, "add", "ann@example.org", "bob@example.org")
+    await conn.execute("UPDATE outbox SET state = 'dead'")
+    await speak(conn, "remove", "ann@example.org")
+    await tell()
+
+    with psycopg.connect(database_url) as other:
+        assert retry(other, None) == (1, 1)
+    await tell()
+
+    told = [json.loads(body) for *_, body in server.got]
+    assert [(one["type"], one["data"]["recipient"]) for one in told] == [
+        ("lifted", "ann@example.org"),
+        ("suppressed", "bob@example.org"),
+    ]
+
+
 async def test_listmonk_gets_a_bounce_as_its_webhook_wants_it(conn, server, secret):
     tell = await telling(
         conn, kind="listmonk", url=server.url, username="api", password_file=secret("t0ken-x")
@@ -240,58 +256,6 @@ async def test_listmonk_gets_a_bounce_as_its_webhook_wants_it(conn, server, secr
     assert headers["Authorization"] == "Basic " + base64.b64encode(b"api:t0ken-x").decode()
     told = json.loads(body)
     assert (told["email"], told["source"], told["type"]) == ("ann@example.org", "mtabounce", "hard")
-
-
-async def test_mautic_contact_is_not_contacted_and_is_again(conn, server, secret):
-    find = "/api/contacts?search=email%3Aann%40example.org&minimal=1"
-    server.answers = {find: {"total": "1", "contacts": {"47": {"id": 47}}}}
-    tell = await telling(
-        conn, kind="mautic", url=server.url, username="api", password_file=secret("t0ken-x")
-    )
-    await speak(conn, "add", "ann@example.org")
-    await speak(conn, "remove", "ann@example.org")
-    await tell()
-    await tell()
-
-    posts = [path for method, path, *_ in server.got if method == "POST"]
-    assert posts == ["/api/contacts/47/dnc/email/add", "/api/contacts/47/dnc/email/remove"]
-
-
-async def test_contact_that_mautic_does_not_have_is_no_failure(conn, server, secret):
-    find = "/api/contacts?search=email%3Aann%40example.org&minimal=1"
-    server.answers = {find: {"total": "0", "contacts": []}}
-    tell = await telling(
-        conn, kind="mautic", url=server.url, username="api", password_file=secret("t0ken-x")
-    )
-    await speak(conn, "add", "ann@example.org")
-    await tell()
-
-    assert (await rows(conn))[0]["state"] == "sent"
-
-
-async def test_mailman_member_gets_no_mail_and_gets_it_again(conn, server, secret):
-    find = "/3.1/members/find?subscriber=ann%40example.org"
-    server.answers = {find: {"entries": [{"member_id": "8a"}, {"member_id": "9b"}]}}
-    tell = await telling(
-        conn,
-        kind="mailman3",
-        url=f"{server.url}/3.1",
-        username="restadmin",
-        password_file=secret("t0ken-x"),
-    )
-    await speak(conn, "add", "ann@example.org")
-    await speak(conn, "remove", "ann@example.org")
-    await tell()
-    await tell()
-
-    patches = [
-        (path, json.loads(body)) for method, path, _, body in server.got if method == "PATCH"
-    ]
-    assert [path for path, _ in patches[:2]] == [
-        "/3.1/members/8a/preferences",
-        "/3.1/members/9b/preferences",
-    ]
-    assert [told["delivery_status"] for _, told in patches[1:3]] == ["by_bounces", "enabled"]
 
 
 async def test_sink_runs_until_it_is_stopped(database_url, conn, server, secret):

@@ -5,11 +5,19 @@ INSERT INTO mtabounce.sinks (name, events)
 SELECT r.name, r.events
   FROM json_to_recordset(%(rows)s::json) AS r (name text, events text[])
 ON CONFLICT (name) DO UPDATE
-   SET events = excluded.events;
+   SET events = excluded.events, seen_at = now();
 
--- name: delete_other_sinks
+-- name: forget_lost_sinks
+-- Those that no daemon has told of since.
 DELETE FROM mtabounce.sinks
- WHERE name <> ALL (%(names)s::text[]);
+ WHERE seen_at < %(before)s;
+
+-- name: forget_sink
+-- With what it was to be told.
+WITH waiting AS (
+    DELETE FROM mtabounce.outbox WHERE sink = %(name)s AND state <> 'sent')
+DELETE FROM mtabounce.sinks
+ WHERE name = %(name)s;
 
 -- name: add_events
 -- A message for each sink that wants the event.
@@ -65,9 +73,20 @@ SELECT id, sink, event, recipient, state, attempts, next_at, error, created_at
  LIMIT %(limit)s;
 
 -- name: retry
--- Dead messages are tried again.
-UPDATE mtabounce.outbox
+-- Dead messages are tried again, unless the sink already knows something later of that address.
+UPDATE mtabounce.outbox AS o
    SET state = 'pending', attempts = 0, next_at = now()
+ WHERE state = 'dead'
+   AND (%(ids)s::bigint[] IS NULL OR id = ANY (%(ids)s))
+   AND (event = 'bounce'
+        OR NOT EXISTS (SELECT 1
+                         FROM mtabounce.outbox AS l
+                        WHERE l.sink = o.sink AND l.recipient = o.recipient AND l.state = 'sent'
+                          AND l.event <> 'bounce' AND l.id > o.id));
+
+-- name: count_dead
+SELECT count(*)
+  FROM mtabounce.outbox
  WHERE state = 'dead'
    AND (%(ids)s::bigint[] IS NULL OR id = ANY (%(ids)s));
 

@@ -718,7 +718,8 @@ ALTER TABLE mtabounce.return_paths ALTER COLUMN id ADD GENERATED ALWAYS AS IDENT
 
 CREATE TABLE mtabounce.sinks (
     name text NOT NULL,
-    events text[] NOT NULL
+    events text[] NOT NULL,
+    seen_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
 CREATE TABLE mtabounce.webhook_refusals (
