@@ -1,35 +1,30 @@
 """Rules, indexed: a report meets only the few of them that can fit."""
 
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import chain
-from operator import itemgetter
+from typing import NamedTuple
 
 from ahocorasick_rs import BytesAhoCorasick
 
 from mtabounce.classify.evidence import Evidence
 from mtabounce.classify.operators import Operators
-from mtabounce.classify.pattern import Needs, Pattern, Words
+from mtabounce.classify.pattern import Pattern
 from mtabounce.classify.rule import Rule
-from mtabounce.model import Outcome
+from mtabounce.model import EnhancedStatus, Outcome
 
 Found = tuple[Rule, str]  # a rule that fits, and the words that it matched
 
-# What may decide: the place of a rule, a number of its own (so that tuples sort), and the pattern
-# that the text must hold, None where the codes were enough. Tuples, as their loop is the hottest
-# of the program.
-_Try = tuple[int, int, Pattern | None]
+# What may decide: a rule, and one of its patterns that the text must hold; None: it asks for none.
+_Try = tuple[Rule, Pattern | None]
 
-# A try, and sets of words (by number) of each of which the text must hold one first: one set that
-# is always there, and more.
-_Entry = tuple[_Try, frozenset[int], tuple[frozenset[int], ...]]
+# Some of all tries: bit n is set where the try of place n is among them. The sets that belong to
+# the words of a text are joined by a few operations, where lists would be walked.
+_Places = int
 
-# What codes allow: tries that need no words, the first rule sure to fit, and rules that do not.
-_ByCodes = tuple[list[_Try], int, frozenset[int]]
-
-_NUMBER = itemgetter(0)
-_BY_CODES = frozenset({"text", "status", "reply_code"})
+_BY_INDEX = frozenset({"text", "status", "reply_code", "operator"})
+_CERTAIN = ({"status"}, {"reply_code"}, set[str]())  # allowed by their codes, these rules fit
 
 
 class Index:
@@ -44,35 +39,21 @@ class Index:
     def __init__(self, rules: Sequence[Rule], operators: Operators) -> None:
         self._rules = rules
         self._operators = operators
-        self._always: list[_Try] = []  # for each report
-        self._by_status: dict[str, list[_Try]] = defaultdict(list)
-        self._by_code: dict[int, list[_Try]] = defaultdict(list)
-        self._by_outcome: dict[Outcome, list[_Try]] = defaultdict(list)
-        for number, rule in enumerate(rules):
-            self._file(number, rule)
-        keys = [set(rule.conditions()) for rule in rules]
-        self._conditional = {number for number, found in enumerate(keys) if not found <= _BY_CODES}
-        self._certain = {  # what they are looked up by is all that they ask for
-            number
-            for number, found in enumerate(keys)
-            if found in ({"status"}, {"reply_code"}, set())
+        self._tries = [each for rule in rules for each in _tries_of(rule)]
+        self._codes = _CodeIndex(self._tries)
+        self._words = _WordIndex(self._tries)
+        self._by_outcome = {
+            outcome: _places(rule.outcome is outcome for rule, _ in self._tries)
+            for outcome in Outcome
         }
-        self._words = _WordIndex(rules)
-        self._named = {code for rule in rules for code in (*rule.status, *rule.reply_code)}
-        # Codes are the sender's to choose: the many that no rule names share what is found for one.
-        self._of_named_codes = lru_cache(1024)(self._find_by_named_codes)
-        self._of_codes = lru_cache(4096)(self._find_by_codes)
+        self._asking = {id(rule) for rule in rules if not _BY_INDEX.issuperset(rule.conditions())}
 
     def first(self, evidence: Evidence) -> Found | None:
         """Return the first rule that fits, and the words that it matched; None: none does."""
         text = evidence.text.lower().encode(errors="replace")
-        last = None
-        for number, _, pattern in self._tries(evidence, text):
-            if pattern is last and last is not None:
-                continue  # found by two of its alternatives
-            last = pattern
-            rule = self._rules[number]
-            if number in self._conditional and not rule.fits(evidence, self._operators):
+        for place in self._candidates(evidence, text):
+            rule, pattern = self._tries[place]
+            if id(rule) in self._asking and not rule.fits(evidence, self._operators):
                 continue
             if pattern is None:
                 return rule, ""
@@ -83,9 +64,8 @@ class Index:
     def all(self, evidence: Evidence) -> Iterator[Found]:
         """Yield every rule that fits, in order; slowly, one by one."""
         text = evidence.text.lower().encode(errors="replace")
-        every = [(number, 0, None) for number in range(len(self._rules))]
-        for number, _, _ in sorted(every, key=self._guessed_order) if evidence.guessed else every:
-            rule = self._rules[number]
+        rules = sorted(self._rules, key=_decides_last) if evidence.guessed else self._rules
+        for rule in rules:
             if not rule.fits(evidence, self._operators):
                 continue
             spans = (pattern.search(text) for pattern in rule.text)
@@ -93,112 +73,139 @@ class Index:
             if found or not rule.text:
                 yield rule, _words_at(evidence.text, text, *found) if found else ""
 
-    def _file(self, number: int, rule: Rule) -> None:
-        tries = _tries_of(number, rule)
-        if rule.outcome is not Outcome.BOUNCE:
-            self._by_outcome[rule.outcome] += tries
-        elif rule.text:
-            self._always += [each for each in tries if each[2] and not each[2].needs]
-        elif rule.status or rule.reply_code:
-            for status in rule.status:
-                self._by_status[status] += tries
-            for code in () if rule.status else rule.reply_code:
-                self._by_code[code] += tries
-        else:
-            self._always += tries
-
-    def _tries(self, evidence: Evidence, text: bytes) -> Sequence[_Try]:
-        """Return what may decide, in order."""
+    def _candidates(self, evidence: Evidence, text: bytes) -> Iterator[int]:
+        """Yield the places of what may decide, in order."""
         if evidence.outcome is not Outcome.BOUNCE:
-            return self._by_outcome[evidence.outcome]
-        by_code, decided, barred = self._of_codes(evidence.status_text, evidence.reply_code)
+            yield from _in_order(self._by_outcome[evidence.outcome])
+            return
+        operator = self._operators.of(evidence.host)
+        allowed, wordless, last = self._codes.of(evidence.status, evidence.reply_code, operator)
+        found = (self._words.places_in(text) | wordless) & allowed
         if evidence.guessed:
-            found = self._words.tries(text, len(self._rules), barred)
-            return sorted([*found, *by_code], key=self._guessed_order)
-        return sorted(self._words.tries(text, decided, barred) + by_code)
+            yield from _in_order(found & ~last)
+            found = last & allowed
+        yield from _in_order(found)
 
-    def _find_by_codes(self, status: str, code: int | None) -> _ByCodes:
-        """Return what these codes allow; all codes that no rule names are alike to the rules."""
-        if status and status not in self._named:
-            class_, subject, _ = status.split(".")
-            status = f"{class_}.{subject}."  # as a prefix of a rule has it
-        return self._of_named_codes(status, code if code in self._named else None)
 
-    def _find_by_named_codes(self, status: str, code: int | None) -> _ByCodes:
-        barred = frozenset(
-            number for number, rule in enumerate(self._rules) if not rule.fits_codes(status, code)
+class _Allowed(NamedTuple):
+    """What the codes of a reply, and who runs the server, allow."""
+
+    places: _Places  # where they do
+    wordless: _Places  # of them, those that need no words
+    last: _Places  # of them, those that come last where the status is a guess
+
+
+class _CodeIndex:
+    """Finds what the codes of a reply allow, and the operator of the server."""
+
+    def __init__(self, tries: Sequence[_Try]) -> None:
+        self._tries = tries
+        self._codes = {code for rule, _ in tries for code in (*rule.status, *rule.reply_code)}
+        self._operators = {name for rule, _ in tries for name in rule.operator}
+        # Codes are the sender's to choose: the many that no rule names share what is found for one.
+        self._of_named = lru_cache(1024)(self._find)
+        self.of = lru_cache(4096)(self._of)
+
+    def _of(self, status: EnhancedStatus | None, code: int | None, operator: str) -> _Allowed:
+        """Return what is allowed; all codes that no rule names are alike to the rules."""
+        key = str(status) if status else ""
+        if status and key not in self._codes:
+            key = f"{status.class_}.{status.subject}."  # as a prefix of a rule has it
+        return self._of_named(
+            key,
+            code if code in self._codes else None,
+            operator if operator in self._operators else "",
         )
-        found = [*self._always, *self._by_code.get(code or 0, ())]
-        class_, _, rest = status.partition(".")
-        for key in {status, f"{class_}.{rest.partition('.')[0]}.", f"{class_}."}:
-            found += self._by_status.get(key, ())
-        found = [each for each in found if each[0] not in barred]
-        certain = (number for number, _, _ in found if number in self._certain)
-        return found, min(certain, default=len(self._rules)), barred
 
-    def _guessed_order(self, found: _Try) -> tuple[bool, int, int]:
-        rule = self._rules[found[0]]
-        return not (rule.text or rule.reply_code), found[0], found[1]
+    def _find(self, status: str, code: int | None, operator: str) -> _Allowed:
+        found = [
+            (place, rule, pattern)
+            for place, (rule, pattern) in enumerate(self._tries)
+            if rule.outcome is Outcome.BOUNCE
+            and rule.fits_codes(status, code)
+            and (not rule.operator or operator in rule.operator)
+        ]
+        wordless = [
+            (place, rule) for place, rule, pattern in found if not (pattern and pattern.needs)
+        ]
+        return _Allowed(
+            places=_places_of(place for place, _, _ in found),
+            wordless=_places_of(place for place, _ in wordless),
+            last=_places_of(place for place, rule in wordless if _decides_last(rule)),
+        )
 
 
 class _WordIndex:
     """Finds the patterns whose words stand in a text, in one pass over it."""
 
-    def __init__(self, rules: Sequence[Rule]) -> None:
-        indexed = [
-            (found, needs)
-            for number, rule in enumerate(rules)
-            if rule.outcome is Outcome.BOUNCE
-            for found in _tries_of(number, rule)
-            for needs in (found[2].needs if found[2] else ())
-        ]
-        words = {word for _, needs in indexed for words in needs for word in words}
-        self._numbers = {word: number for number, word in enumerate(sorted(words))}
-        self._search = BytesAhoCorasick([word.encode() for word in self._numbers])
-        self._entries: list[list[_Entry]] = [[] for _ in self._numbers]
-        counts = self._counts(rules)
-        for found, needs in indexed:
-            self._add(found, needs, counts)
-        self._filed = frozenset(word for word, found in enumerate(self._entries) if found)
+    def __init__(self, tries: Sequence[_Try]) -> None:
+        needs = {
+            place: pattern.needs
+            for place, (rule, pattern) in enumerate(tries)
+            if pattern and pattern.needs and rule.outcome is Outcome.BOUNCE
+        }
+        words = sorted({word for sets in needs.values() for words in sets for word in words})
+        self._search = BytesAhoCorasick([word.encode() for word in words])
+        frequency = self._frequency(tries)
+        numbers = {word: number for number, word in enumerate(words)}
+        # For each word the places that need it, or one like it, and those that need it besides.
+        self._first = [0] * len(words)
+        self._second = [0] * len(words)
+        self._content = 0  # the places that need no second word
+        for place, sets in needs.items():
+            self._add(place, [[numbers[word] for word in words] for words in sets], frequency)
 
-    def tries(self, text: bytes, end: int, barred: frozenset[int]) -> list[_Try]:
-        """Return the patterns of rules before *end*, not *barred*, whose words stand in *text*."""
-        words = self._words_in(text)
-        return [
-            found
-            for word in words & self._filed
-            for found, other, more in self._entries[word]
-            if found[0] < end
-            and not other.isdisjoint(words)
-            and found[0] not in barred
-            and not (more and any(map(words.isdisjoint, more)))
-        ]
+    def places_in(self, text: bytes) -> _Places:
+        """Return the places of patterns of which two needed words stand in *text*."""
+        first, second = 0, self._content
+        for word, _, _ in self._search.find_matches_as_indexes(text, overlapping=True):
+            first |= self._first[word]
+            second |= self._second[word]
+        return first & second
 
-    def _words_in(self, text: bytes) -> set[int]:
-        return set(map(_NUMBER, self._search.find_matches_as_indexes(text, overlapping=True)))
-
-    def _counts(self, rules: Sequence[Rule]) -> Counter[int]:
-        """Count in how many examples each word stands: how often it will be met."""
-        examples = chain.from_iterable(rule.match for rule in rules)
-        texts = (example.lower().encode() for example in examples if isinstance(example, str))
-        return Counter(chain.from_iterable(map(self._words_in, texts)))
-
-    def _add(self, found: _Try, needs: Needs, counts: Counter[int]) -> None:
-        """File a pattern's alternative under those of its words that are met least often."""
-        sets = [self._numbered(words) for words in needs]
-        first, *others = sorted(sets, key=lambda words: sum(1 + counts[word] for word in words))
-        other, *more = others or [first]
+    def _add(self, place: int, needs: Iterable[Sequence[int]], frequency: Counter[int]) -> None:
+        """File a pattern under those of its words that will be met least often."""
+        first, *others = sorted(
+            needs, key=lambda words: (sum(frequency[word] for word in words), len(words))
+        )
         for word in first:
-            self._entries[word].append((found, other, tuple(more)))
+            self._first[word] |= 1 << place
+        for word in others[0] if others else ():
+            self._second[word] |= 1 << place
+        if not others:
+            self._content |= 1 << place
 
-    def _numbered(self, words: Words) -> frozenset[int]:
-        return frozenset(self._numbers[word] for word in words)
+    def _frequency(self, tries: Iterable[_Try]) -> Counter[int]:
+        """Count how often the words stand in the examples of rules."""
+        examples = {rule.id: rule.match for rule, _ in tries}
+        replies = (each for each in chain.from_iterable(examples.values()) if isinstance(each, str))
+        text = "\n".join(replies).lower().encode(errors="replace")
+        hits = self._search.find_matches_as_indexes(text, overlapping=True)
+        return Counter(word for word, _, _ in hits)
 
 
-def _tries_of(number: int, rule: Rule) -> list[_Try]:
-    return [(number, turn, pattern) for turn, pattern in enumerate(rule.text)] or [
-        (number, 0, None)
-    ]
+def _tries_of(rule: Rule) -> list[_Try]:
+    return [(rule, pattern) for pattern in rule.text] or [(rule, None)]
+
+
+def _decides_last(rule: Rule) -> bool:
+    """Whether *rule* looks at a status that may be a guess, and at nothing that was said."""
+    return not (rule.text or rule.reply_code)
+
+
+def _places(members: Iterable[bool]) -> _Places:
+    return _places_of(place for place, is_member in enumerate(members) if is_member)
+
+
+def _places_of(places: Iterable[int]) -> _Places:
+    return sum(1 << place for place in places)
+
+
+def _in_order(places: _Places) -> Iterator[int]:
+    while places:
+        lowest = places & -places
+        places ^= lowest
+        yield lowest.bit_length() - 1
 
 
 def _words_at(original: str, folded: bytes, start: int, end: int) -> str:
