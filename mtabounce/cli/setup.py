@@ -135,12 +135,14 @@ class _Plan:
         if self._does_apply and self._does_undo:
             raise UsageError("choose one of --apply and --undo")
         if self._does_undo:
-            for path in undo(edits):
+            for path in undo([*edits, self.script]):
                 click.echo(f"{path}: as it was")
         elif self._does_apply:
             apply(edits)
             for path in dict.fromkeys(edit.path for edit in edits):
                 click.echo(f"{path}: changed")
+            for path in undo([self.script]) if self.way != "pipe" else ():
+                click.echo(f"{path}: taken away")
         else:
             for edit in edits:
                 click.echo(edit.describe())

@@ -11,8 +11,9 @@ from _socket import AF_UNIX, SOCK_STREAM, socket  # socket.py costs 5 ms
 from collections.abc import Iterator
 
 NAME = "pipe.sock"  # in the state directory
-NOBODY = "nobody@pipe.invalid"  # stands for a recipient where none is known
+NOBODY = "nobody@pipe.invalid"  # stands for an address that is not known, or is odd
 LARGEST = 64 * 2**20  # bytes that are read; what is larger can be no bounce
+_ODD = -1  # no exit status
 PATIENCE = 45.0  # seconds for each step; the daemon itself gives up sooner
 _PLACES = ("mtabounce.toml", "/etc/mtabounce/mtabounce.toml")
 _FORBIDDEN = frozenset("<>\x7f").union(map(chr, range(33)))  # in a path within an LMTP command
@@ -98,20 +99,25 @@ def hand_over(task: Task) -> int | None:
     Returns EX_DATAERR where it is too large for ever. Raises OSError where it is not known
     whether it was committed, or the daemon asks to try again.
     """
-    if not _FORBIDDEN.isdisjoint("".join([task.sender or "", *task.recipients])):
-        return None  # no address; no command may be made of it
+    sender, recipients = _path(task.sender), [_path(one) for one in task.recipients] or [NOBODY]
+    status = _offer(task, sender, recipients)
+    return _offer(task, NOBODY, [NOBODY]) if status == _ODD else status
+
+
+def _offer(task: Task, sender: str, recipients: list[str]) -> int | None:
+    """Do as hand_over() with this envelope; return _ODD where no mail has such a one."""
     line = socket(AF_UNIX, SOCK_STREAM)
     line.settimeout(PATIENCE)
     try:
         line.connect(find_socket(task))
         replies = _replies(line)
-        recipients = task.recipients or [NOBODY]
-        line.sendall(_envelope(task.sender or "", recipients))
+        line.sendall(_envelope(sender, recipients))
         said = [next(replies) for _ in range(4 + len(recipients))]  # greeting, LHLO, MAIL, …, DATA
     except (OSError, StopIteration):
         return None
-    if [reply[:1] for reply in said] != ["2"] * (3 + len(recipients)) + ["3"]:
-        return None
+    digits = [reply[:1] for reply in said]
+    if digits != ["2"] * (3 + len(recipients)) + ["3"]:
+        return _ODD if "5" in digits[2:-1] else None
     line.sendall(_stuffed(task.content))
     return _verdict([next(replies, "") for _ in recipients])
 
@@ -123,6 +129,11 @@ def _verdict(said: list[str]) -> int:
         sys.stderr.write(f"mtabounce pipe: {said[0]}\n")
         return os.EX_DATAERR
     raise OSError(f"mtabounce said: {said[0]}" if said[0] else "mtabounce went away")
+
+
+def _path(address: str | None) -> str:
+    """Return *address* as it stands in a command; the mail counts, whatever its envelope was."""
+    return address if address is not None and _FORBIDDEN.isdisjoint(address) else NOBODY
 
 
 def _envelope(sender: str, recipients: list[str]) -> bytes:

@@ -44,7 +44,8 @@ class Pipe:
 
         async def accept_as_pipe(raw: RawInput) -> None:
             known = tuple(path for path in raw.forward_paths if path != NOBODY)
-            await accept(replace(raw, source="pipe", forward_paths=known))
+            sender = None if raw.reverse_path == NOBODY else raw.reverse_path
+            await accept(replace(raw, source="pipe", reverse_path=sender, forward_paths=known))
 
         self._receiver = Receiver(
             ReceiverSettings(

@@ -87,6 +87,22 @@ def test_changes_are_made_and_taken_back_to_the_byte(run, postfix, exim, server,
 
 
 @pytest.mark.parametrize("server", ["postfix", "exim"])
+def test_command_goes_with_its_way(run, postfix, exim, server):
+    folder = postfix if server == "postfix" else exim
+    before = contents(folder)
+    script = folder / "mtabounce-pipe"
+
+    assert run(server, folder, "--way", "pipe", "--apply").exit_code == 0
+    assert script.exists()
+    assert run(server, folder, "--way", "smtp", "--apply").exit_code == 0
+    assert not script.exists()
+
+    assert run(server, folder, "--way", "pipe", "--apply").exit_code == 0
+    assert run(server, folder, "--undo").exit_code == 0
+    assert contents(folder) == before
+
+
+@pytest.mark.parametrize("server", ["postfix", "exim"])
 def test_refusing_is_set_up_with_the_rest_and_taken_back(run, postfix, exim, server):
     folder = postfix if server == "postfix" else exim
     before = contents(folder)

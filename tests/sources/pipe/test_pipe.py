@@ -49,8 +49,11 @@ async def test_mail_arrives_as_it_was(daemon, run):
         ([], {"SENDER": "", "RECIPIENT": TO}, "", (TO,)),
         ([], {"SENDER": "mailer-daemon", "RECIPIENT": TO}, "", (TO,)),
         (["-f", "a@b.c"], {"SENDER": "x@y.z"}, "a@b.c", ()),
-        ([], {}, "", ()),
-        (["pipe", "--", "-x@b.c"], {}, "", ("-x@b.c",)),
+        ([], {}, None, ()),
+        (["--", "-x@b.c"], {}, None, ("-x@b.c",)),
+        (["-f", "a b@x.example", "--", TO], {}, None, (TO,)),
+        (["-f", '"a b"@x.example', "--", TO, "<a>b@c.d"], {}, None, (TO,)),
+        (["-f", "a@x.example", "--", "somebody"], {}, None, ()),
     ],
 )
 async def test_envelope_comes_from_arguments_or_environment(
@@ -60,9 +63,6 @@ async def test_envelope_comes_from_arguments_or_environment(
 
     status, said = await run(*words, **environ)
 
-    if words[:1] == ["pipe"]:  # not an address: only the database itself would take that
-        assert (status, "no configuration" in said or "try again" in said) == (75, True)
-        return
     assert (status, said) == (0, "")
     assert (daemon.kept[0].reverse_path, daemon.kept[0].forward_paths) == (sender, recipients)
 
@@ -119,7 +119,7 @@ async def test_envelope_cannot_say_commands(daemon, run, path):
 
     status, _ = await run("-f", path.replace("\0", ""), "--", path.replace("\0", ""))
 
-    assert (status, len(daemon.kept)) in [(75, 0), (0, 1)]
+    assert (status, len(daemon.kept)) == (0, 1)
     assert all("evil@x.org" not in raw.forward_paths for raw in daemon.kept)
 
 
