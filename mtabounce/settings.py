@@ -3,12 +3,14 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
+from mtabounce.classify import load as load_rules
+from mtabounce.classify.reasons import known_reason
 from mtabounce.config import Loaded, Section, find, load
 from mtabounce.lookup import LookupSettings
-from mtabounce.model import BounceType
 from mtabounce.parsers import HeaderNames
 from mtabounce.pipeline.judge_process import JudgeSettings
 from mtabounce.pipeline.retention import RetentionSettings
@@ -43,16 +45,25 @@ class HeaderSettings(Section):
         return HeaderNames(campaign=self.campaign, subscriber=self.subscriber)
 
 
+_Type = Literal["hard", "soft", "complaint", "none"]
+
+
 class RuleSettings(Section):
     """The rules that say what a reply means, beside those that come with the program."""
 
     folder: Path | None = Field(
         default=None, description="A folder of your own rule files (*.toml), which are tried first."
     )
-    types: dict[str, BounceType] = Field(
+    types: dict[Annotated[str, AfterValidator(known_reason)], _Type] = Field(
         default_factory=dict,
-        description='Other types for reasons, such as { mailbox_full = "hard" }.',
+        description='Other types for reasons, such as { mailbox_full = "hard" }; "none" is no'
+        " failure.",
     )
+
+    def check(self) -> None:
+        """Raise ConfigError where one of the user's own rules is wrong."""
+        if self.folder is not None:
+            load_rules(self.folder)
 
 
 class Settings(Section):

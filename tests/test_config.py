@@ -177,13 +177,31 @@ def test_check_names_what_is_set_and_where(run, tmp_path):
 
 def test_check_looks_at_the_rules_too(run, tmp_path):
     path = tmp_path / "mtabounce.toml"
-    path.write_text('[rules]\ntypes = { mailbox_ful = "hard" }\n')
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "a.toml").write_text('[[rule]]\nid = "a"\nreason = "unknown_user"\n')
+    path.write_text('[rules]\nfolder = "own"\n')
 
     ran = run("check", path)
 
     assert isinstance(ran.exception, ConfigError)
-    fault = "[rules] types: there is no reason 'mailbox_ful'; did you mean 'mailbox_full'?"
-    assert str(ran.exception) == f"{path}:2: {fault}"
+    assert "a.toml:1: rule 'a': reason: there is no reason 'unknown_user'" in str(ran.exception)
+
+
+@pytest.mark.parametrize("command", ["serve", "worker"])
+def test_service_with_a_wrong_rule_does_not_start(tmp_path, command):
+    path = tmp_path / "mtabounce.toml"
+    (tmp_path / "a.toml").write_text('[[rule]]\nid = "a"\nreason = "unknown_user"\n')
+    path.write_text(f'[rules]\nfolder = "{tmp_path}"\n[state]\ndirectory = "{tmp_path}/state"\n')
+
+    ran = subprocess.run(
+        [sys.executable, "-m", "mtabounce", "--config", path, command],
+        capture_output=True,
+        text=True,
+    )
+
+    assert ran.returncode == os.EX_CONFIG
+    assert "there is no reason 'unknown_user'" in ran.stderr
+    assert len(ran.stderr.splitlines()) == 1
 
 
 def test_program_exits_78_with_a_line_a_fault(tmp_path):

@@ -9,6 +9,7 @@ from pathlib import Path
 from mtabounce.errors import ConfigError
 from mtabounce.model import BounceType, Fault
 
+SHIPPED = Path(__file__).parent.parent / "rules" / "reasons.toml"
 NO_TYPE = "none"  # as the type of a reason: delays, auto-replies, successes
 
 
@@ -29,8 +30,7 @@ def load_reasons(path: Path, types: Mapping[str, str] | None = None) -> dict[str
 
     Raises ConfigError where *types* names a reason or a type that does not exist.
     """
-    table = tomllib.loads(path.read_text(encoding="utf-8"))
-    reasons = {name: _reason(name, row) for name, row in table.items()}
+    reasons = {name: _reason(name, row) for name, row in _rows(path).items()}
     for name, kind in (types or {}).items():
         if name not in reasons:
             raise ConfigError(f"there is no reason '{name}'{did_you_mean(name, reasons)}")
@@ -38,10 +38,21 @@ def load_reasons(path: Path, types: Mapping[str, str] | None = None) -> dict[str
     return reasons
 
 
+def known_reason(name: str) -> str:
+    """Return *name*. Raises ValueError where the program has no reason of that name."""
+    if name not in (known := _rows(SHIPPED)):
+        raise ValueError(f"there is no reason '{name}'{did_you_mean(name, known)}")
+    return name
+
+
 def did_you_mean(word: str, known: Mapping[str, object]) -> str:
     """Return "; did you mean 'x'?" where one of the *known* words is close, or ""."""
     close = get_close_matches(word, list(known), n=1)
     return f"; did you mean '{close[0]}'?" if close else ""
+
+
+def _rows(path: Path) -> dict[str, dict[str, str]]:
+    return tomllib.loads(path.read_text(encoding="utf-8"))
 
 
 def _reason(name: str, row: Mapping[str, str]) -> Reason:

@@ -9,14 +9,11 @@ from typing import NamedTuple
 
 import click
 
-from mtabounce.classify import load as load_rules
-from mtabounce.classify.classifier import SHIPPED
-from mtabounce.classify.reasons import load_reasons
 from mtabounce.config import Loaded
 from mtabounce.config.describe import commented
 from mtabounce.config.messages import label_of
 from mtabounce.config.shape import Place, values
-from mtabounce.errors import ConfigError, UsageError
+from mtabounce.errors import UsageError
 from mtabounce.settings import Settings, load_with_origins
 from mtabounce.web.webhook_settings import check as check_webhooks
 
@@ -81,7 +78,8 @@ def check(config: Path | None, path: Path | None) -> None:
       mtabounce config check /etc/mtabounce/mtabounce.toml
     """
     loaded = load_with_origins(path or config)
-    _check_rules(loaded)
+    loaded.settings.rules.check()
+    check_webhooks(loaded.settings.webhooks)
     said = [value for value in _effective(loaded) if value.origin != "default"]
     keys = "1 key" if len(said) == 1 else f"{len(said)} keys"
     click.echo(f"{loaded.path or 'No configuration file'}: no fault found, {keys} set.")
@@ -114,18 +112,6 @@ def show(config: Path | None, as_json: bool) -> None:
         for value in inside:
             click.echo(f"{_line(value):{width}}  # {value.origin}")
         click.echo()
-
-
-def _check_rules(loaded: Loaded[Settings]) -> None:
-    """Raise ConfigError where the user's own rules or types are wrong: no class can tell."""
-    rules = loaded.settings.rules
-    try:
-        load_reasons(SHIPPED / "reasons.toml", rules.types)
-    except ConfigError as error:
-        raise ConfigError(f"{loaded.origin(('rules', 'types'))}: [rules] types: {error}") from error
-    if rules.folder is not None:
-        load_rules(rules.folder)
-    check_webhooks(loaded.settings.webhooks)
 
 
 def _effective(loaded: Loaded[Settings]) -> Iterator[_Value]:

@@ -140,6 +140,8 @@ def lint_rules(config: Path | None, folder: Path | None, as_json: bool) -> None:
     """
     classifier = classifier_for(config, folder)
     own = [rule for rule in classifier.rules if rule.own]
+    if folder and not own:
+        raise UsageError(f"{folder}: there are no rules in it; they are in files *.toml")
     findings = list(lint(classifier, own or classifier.rules))
     if as_json:
         _print_lines(asdict(finding) for finding in findings)

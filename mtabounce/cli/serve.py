@@ -32,7 +32,9 @@ def command(ctx: click.Context, verbose: bool) -> None:
     """
     log_to_stderr(verbose=verbose)
     config: Path | None = ctx.obj
-    daemon.serve(load_settings(config), config, lambda where: _announce(where, config))
+    settings = load_settings(config)
+    settings.rules.check()  # else each judging process would stumble, again and again
+    daemon.serve(settings, config, lambda where: _announce(where, config))
 
 
 def log_to_stderr(*, verbose: bool) -> None:

@@ -25,6 +25,7 @@ def command(ctx: click.Context, drain: bool, verbose: bool) -> None:
     """
     log_to_stderr(verbose=verbose)
     settings = load_settings(ctx.obj)
+    settings.rules.check()
     with database(settings.database, settings.state) as url:
         prepare(url)
         daemon.work(settings, url, until_idle=drain)
