@@ -1,9 +1,12 @@
 """A user's own rules, and types of reasons: what is taken, and how what is wrong is said."""
 
+import re
+
 import pytest
 
 from mtabounce.classify import load
-from mtabounce.classify.lint import lint
+from mtabounce.classify.lint import is_linear, lint
+from mtabounce.classify.pattern import Pattern
 from mtabounce.errors import ConfigError
 
 GOOD = """
@@ -132,3 +135,16 @@ def test_lint_finds_a_pattern_without_words(tmp_path):
     text = GOOD.replace("'come back when the kettle boils'", "'[0-9]+ c'")
 
     assert any("tried on every text" in message for message in messages(tmp_path, text))
+
+
+class Backtracking(Pattern):
+    """What a pattern would be without RE2: it starts anew at each "a", and reads to the end."""
+
+    def search(self, text):
+        found = re.search(rb"a[^9]*9", text[::4])
+        return found and found.span()
+
+
+def test_pattern_that_is_not_linear_is_found():
+    assert is_linear(Pattern("address [0-9]+"))
+    assert not is_linear(Backtracking("address [0-9]+"))
