@@ -11,6 +11,7 @@ import click
 from mtabounce.classify import Classifier
 from mtabounce.cli._mails import Mail, mails_of
 from mtabounce.cli._rules import judge_for
+from mtabounce.cli._verdict import headline, printable, who
 from mtabounce.errors import UsageError
 from mtabounce.model import Judged, Report, Verdict
 from mtabounce.pipeline.judge import Judge
@@ -121,29 +122,18 @@ def _show(mail: Mail, judged: Judged) -> None:
     note = f" ({judged.reading.note})" if judged.reading.note else ""
     click.echo(f"{mail.name}: {str(judged.reading.outcome).replace('_', ' ')}{note}")
     for report, verdict in zip(judged.reading.reports, judged.verdicts, strict=True):
-        who = report.final_recipient or report.original_recipient or "(no recipient named)"
-        click.echo(f"  {_printable(who)}: {_headline(verdict)}")
+        click.echo(f"  {who(report)}: {headline(verdict)}")
         _show_evidence(verdict, report.diagnostic_code)
 
 
-def _headline(verdict: Verdict) -> str:
-    fault = f", the {verdict.fault}'s fault" if verdict.fault and verdict.fault != "unknown" else ""
-    return f"{verdict.type or 'no failure'}, {verdict.reason}{fault}"
-
-
 def _show_evidence(verdict: Verdict, said: str) -> None:
-    words = f', by the words "{_printable(verdict.matched)}"' if verdict.matched else ""
+    words = f', by the words "{printable(verdict.matched)}"' if verdict.matched else ""
     click.echo(f"    rule   {verdict.rule}{words}")
     codes = [str(code) for code in (verdict.reply_code, verdict.status) if code]
     if codes:
         click.echo(f"    codes  {' '.join(codes)}")
     if said:
-        click.echo(f"    reply  {_printable(' '.join(said.split())[:400])}")
-
-
-def _printable(text: str) -> str:
-    """Return *text* without what a stranger's mail could do to a terminal."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
+        click.echo(f"    reply  {printable(' '.join(said.split())[:400])}")
 
 
 def _replies(lines: BinaryIO, classifier: Classifier, *, as_json: bool) -> None:
@@ -154,7 +144,7 @@ def _replies(lines: BinaryIO, classifier: Classifier, *, as_json: bool) -> None:
         if as_json:
             _write_json(_verdict_as_json(verdict))
         else:
-            click.echo(_headline(verdict))
+            click.echo(headline(verdict))
             _show_evidence(verdict, "")
 
 

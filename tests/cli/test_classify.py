@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from mtabounce.cli import mtabounce
+from mtabounce.errors import UsageError
 
 BOUNCE = """From: MAILER-DAEMON@mail.example.net
 To: news@example.com
@@ -210,6 +211,30 @@ def test_rules_of_a_folder_come_first(tmp_path):
     assert row["reports"][0]["rule"] == "mine"
 
 
+def test_explain_shows_what_the_rules_see_and_which_of_them_fit():
+    result = call("explain", "bounce.eml")
+
+    assert "read by  the parser dsn" in result.stdout
+    assert "text        550 5.1.1 no such user" in result.stdout
+    assert "decided by status-user-unknown" in result.stdout
+    assert 'fits too:  phrase-user-unknown (user_unknown)  "no such user"' in result.stdout
+
+
+def test_explain_takes_standard_input_and_gives_json():
+    (row,) = lines(call("explain", "--json", given=BOUNCE))
+
+    assert (row["final_recipient"], row["rule"]) == ("ann@example.org", "status-user-unknown")
+    assert row["seen"]["host"] == "mx.example.org"
+    assert "phrase-user-unknown" in {other["rule"] for other in row["others"]}
+
+
+def test_explain_of_a_missing_file_is_one_line():
+    result = call("explain", "missing.eml")
+
+    assert result.stderr == "mtabounce: missing.eml: No such file or directory\n"
+    assert result.exit_code == 66
+
+
 def test_rule_can_be_shown_with_what_it_means():
     result = call("rules", "show", "google-account-disabled")
 
@@ -240,3 +265,10 @@ def test_lint_says_what_is_wrong_with_own_rules(tmp_path):
 
     assert "a.toml: rule 'mine': its example '550 pot' is decided by" in result.stdout
     assert result.exit_code == 65  # EX_DATAERR
+
+
+def test_lint_of_a_folder_without_rules_says_so(tmp_path):
+    (tmp_path / "own").mkdir()
+
+    with pytest.raises(UsageError, match="own: there are no rules in it"):
+        call("rules", "lint", "own")

@@ -1,0 +1,20 @@
+"""A verdict in words, safe for a terminal."""
+
+from mtabounce.model import Report, Verdict
+
+
+def headline(verdict: Verdict) -> str:
+    """Return type, reason and fault of *verdict*."""
+    fault = f", the {verdict.fault}'s fault" if verdict.fault and verdict.fault != "unknown" else ""
+    return f"{verdict.type or 'no failure'}, {verdict.reason}{fault}"
+
+
+def who(report: Report) -> str:
+    """Return whom *report* is about."""
+    name = report.final_recipient or report.original_recipient or "(no recipient named)"
+    return printable(name)
+
+
+def printable(text: str) -> str:
+    """Return *text* without what a stranger's mail could do to a terminal."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
