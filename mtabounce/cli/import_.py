@@ -1,6 +1,8 @@
 """``mtabounce import``: what was there before mtabounce was."""
 
 import asyncio
+import os
+import sys
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import islice
@@ -75,7 +77,10 @@ def logs(
     Read the logs PATH, or all files of a folder: rotated ones, and compressed ones.
 
     Stop it with Ctrl-C and start it again: it goes on where it was. Files that serve or tail have
-    read, or follow now, are left out, also under another name.
+    read, or follow now, are left out, also under another name. Name logs of one server together:
+    a message may begin in one and fail in the next.
+
+    Exits 65 where a file was damaged, or no line of any was understood; all that can be read is.
 
     \b
     Example:
@@ -87,7 +92,9 @@ def logs(
     log = LogSettings.model_validate(wanted)
     with database(settings.database, settings.state) as url:
         prepare(url)
-        asyncio.run(_logs(settings, url, log, list(_files(paths))))
+        whole = asyncio.run(_logs(settings, url, log, list(_files(paths))))
+    if not whole:
+        sys.exit(os.EX_DATAERR)
 
 
 def _files(paths: Iterable[Path]) -> Iterator[Path]:
@@ -98,22 +105,22 @@ def _files(paths: Iterable[Path]) -> Iterator[Path]:
             yield path.absolute()
 
 
-async def _logs(settings: Settings, url: str, log: LogSettings, paths: list[Path]) -> None:
+async def _logs(settings: Settings, url: str, log: LogSettings, paths: list[Path]) -> bool:
+    """Import *paths*; return whether all could be read, and some of it was of a log."""
     classifier = settings.judging().judge().classifier
     recorder = LogRecorder(
         classifier, Recorder(settings.policy, settings.rules.folder), "import", log.own_host
     )
     with _bar() as bar:
         shown = _Shown(bar, paths)
-        reader = Archive(log, recorder, shown.tell, shown.skip)
+        reader = Archive(log, recorder, shown.tell, shown.skip, shown.fault)
         async with await connect(url, application_name="mtabounce import") as conn:
             await reader.read(conn, paths)
     click.echo(
         f"{shown.lines} lines read, {recorder.failures} failed deliveries found,"
         f" {shown.skipped} of {len(paths)} files left out"
     )
-    if shown.lines and not recorder.failures:
-        click.echo("Nothing failed in them. Are these logs of Postfix or Exim?", err=True)
+    return not shown.faults and (reader.recognized > 0 or not shown.lines)
 
 
 class _Shown:
@@ -128,6 +135,7 @@ class _Shown:
         self._task: TaskID = bar.add_task("", total=sum(self._sizes.values()), told="")
         self.lines = 0
         self.skipped = 0
+        self.faults = 0
 
     def tell(self, now: archive.Progress) -> None:
         """Show how far the import is."""
@@ -143,7 +151,13 @@ class _Shown:
         """Say why nothing of *path* is read."""
         self._turn_to(path)
         self.skipped += 1
-        self._bar.console.print(f"{path}: left out: {why}", highlight=False)
+        self._bar.console.print(f"{path}: left out: {why}", highlight=False, soft_wrap=True)
+
+    def fault(self, path: Path, why: str) -> None:
+        """Say that *path* could not be read, or not whole, and why."""
+        self._turn_to(path)
+        self.faults += 1
+        self._bar.console.print(f"mtabounce: {path}: {why}", highlight=False, soft_wrap=True)
 
     def _turn_to(self, path: Path) -> None:
         if self._current is not None and self._current != path:

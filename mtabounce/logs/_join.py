@@ -111,6 +111,11 @@ class Join:
         """How many delivery lines were fed since the last `take`; how many were not understood."""
         return self._out.attempts, self._out.unreadable
 
+    @property
+    def failures(self) -> int:
+        """How many deliveries failed, or were put off, since the last `take`."""
+        return len(self._out.deliveries)
+
     def take(self) -> Joined:
         """Return what came of all that was fed since the last time."""
         out, self._out = self._out, Joined(clock=self.clock.at)

@@ -36,7 +36,8 @@ LEFT_OUT = Counter(
 SKIPPED = Counter("mtabounce_log_skipped_lines_total", "Lines that were too long.", ["log"])
 
 BLOCK = 128 * 1024  # bytes that are read and parsed at a time: what fits the processor's cache
-BATCH = 16 << 20  # bytes that one transaction may hold
+BATCH = 16 << 20  # bytes that one transaction may hold …
+FAILURES = 2000  # … and deliveries that failed: about a second of work, and who stops us waits
 STRANGE = 1000  # lines of which none is understood: that is no log of ours
 _STATE = 64 * 1024  # bytes that are read before the state is kept again …
 _SHARE = 8  # … and at least so many times its size
@@ -62,10 +63,12 @@ class Readable(Protocol):
 class LogRun:
     """One reader of one log, and what it did not commit yet."""
 
-    def __init__(self, settings: LogSettings, recorder: LogRecorder) -> None:
+    def __init__(self, settings: LogSettings, recorder: LogRecorder, *, batch: int = BATCH) -> None:
         self._settings = settings
         self._recorder = recorder
         self._label = str(settings.path)
+        self._most = batch
+        self._stopping = False
         self._strange = False
         self.careful = False  # one line of the next ones may be more than this program can take
         self.reset()
@@ -73,8 +76,19 @@ class LogRun:
     def reset(self) -> None:
         """Forget all that was read."""
         self._reader = self._settings.reader()
+        self._batch = 0  # bytes that were read and not committed
         self._since_kept = 0  # bytes
         self._state_size = 0
+
+    def stop(self) -> None:
+        """Read no further: what was read can be committed."""
+        self._stopping = True
+
+    @property
+    def is_full(self) -> bool:
+        """Whether nothing more may be read before the next commit."""
+        most = BLOCK if self.careful else self._most
+        return self._stopping or self._batch >= most or self._reader.join.failures >= FAILURES
 
     def restore(self, rows: Iterable[LogFile], opened: Iterable[Readable]) -> None:
         """Bring back the messages that were under way. Raises OSError and DAMAGED."""
@@ -110,19 +124,17 @@ class LogRun:
         """Note when the log was last written to (aware)."""
         self._reader.join.clock.move(latest)
 
-    async def read(
-        self, conn: Connection, one: Readable, limit: int = BATCH, *, to_end: bool = False
-    ) -> int:
-        """Read and join lines of *one*, about *limit* bytes at most; return how many."""
+    async def read(self, conn: Connection, one: Readable, *, to_end: bool = False) -> int:
+        """Read and join lines of *one* until there is none, or `is_full`; return how many bytes."""
         used = 0
-        limit = min(limit, BLOCK) if self.careful else limit
-        while used < limit and (chunk := one.read(BLOCK, to_end=to_end)):
+        while not self.is_full and (chunk := one.read(BLOCK, to_end=to_end)):
             await asyncio.sleep(0)  # a block takes milliseconds: let others in between
             if self.careful:
                 await self._each(conn, one, chunk)
             else:
                 await self._read(conn, one, chunk)
             used += len(chunk)
+            self._batch += len(chunk)
         self._since_kept += used
         return used
 
@@ -170,6 +182,7 @@ class LogRun:
         keep = keep or self._since_kept >= max(_STATE, _SHARE * self._state_size)
         steps = self._steps(opened, keep=keep)
         joined = self._reader.join.take()
+        self._batch = 0
         if not steps:
             return
         await self._write(conn, joined, steps)

@@ -4,6 +4,7 @@ import bz2
 import gzip
 import io
 import lzma
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -73,7 +74,8 @@ _MAGIC: dict[bytes, Callable[[Path], object]] = {
     b"BZh": bz2.open,
     b"\x28\xb5\x2f\xfd": lambda path: io.BufferedReader(_Zstandard(path)),
 }
-DAMAGED = (EOFError, lzma.LZMAError, zstandard.ZstdError, gzip.BadGzipFile)
+DAMAGED = (EOFError, zlib.error, lzma.LZMAError, zstandard.ZstdError, gzip.BadGzipFile)
+COMPRESSED = (".gz", ".xz", ".bz2", ".zst")
 
 
 def open_log(path: Path) -> BinaryIO:
@@ -84,6 +86,27 @@ def open_log(path: Path) -> BinaryIO:
         if head.startswith(magic):
             return cast("BinaryIO", opened(path))
     return path.open("rb")
+
+
+def read_on(file: BinaryIO, count: int) -> tuple[bytes, str]:
+    """
+    Return the next *count* bytes of *file*, and why there are fewer where it is not its end.
+
+    What stands before the damage of a compressed file is whole, and the rest cannot be had. Raises
+    OSError where the disk says so.
+    """
+    if is_plain(file):
+        return file.read(count), ""
+    pieces = bytearray()
+    try:
+        # read() would lose what it had when it met the damage
+        while len(pieces) < count and (piece := file.read1(count - len(pieces))):  # type: ignore[attr-defined]
+            pieces += piece
+    except (OSError, *DAMAGED) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        return bytes(pieces), f"{type(error).__name__}: {error}"
+    return bytes(pieces), ""
 
 
 class Lines:
@@ -129,10 +152,19 @@ class Lines:
 
 
 def chunks(file: BinaryIO, size: int = CHUNK) -> Iterator[bytes]:
-    """Yield the lines of *file* in chunks of about *size* bytes. Raises OSError and DAMAGED."""
-    lines = Lines()
-    while block := file.read(size):
+    """
+    Yield the lines of *file* in chunks of about *size* bytes.
+
+    Raises OSError, and EOFError behind the last line that can be read of a damaged file.
+    """
+    lines, damage = Lines(), ""
+    while not damage:
+        block, damage = read_on(file, size)
+        if not block:
+            break
         if whole := lines.feed(block):
             yield whole
     if last := lines.end():
         yield last
+    if damage:
+        raise EOFError(f"it is damaged: {damage}")

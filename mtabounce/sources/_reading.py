@@ -6,19 +6,33 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
-from mtabounce.sources._logfile import CHUNK, LONGEST_LINE, is_plain, open_log
+from mtabounce.sources._holding import inode_of
+from mtabounce.sources._logfile import CHUNK, LONGEST_LINE, is_plain, open_log, read_on
 from mtabounce.sources._rotation import BEFORE, HEAD, head_of
 from mtabounce.store.logs import LogFile
 
 
-def begin(name: str, path: Path, reader: str) -> "OpenLog":
-    """Open *path*, of which nothing was read yet, as a part of the log *name*. Raises OSError."""
-    file = open_log(path)
-    seen = os.fstat(file.fileno())
-    return OpenLog(
-        LogFile(name=name, path=str(path), reader=reader, device=seen.st_dev, inode=seen.st_ino),
-        file,
+def begin(name: str, path: Path, reader: str, file: BinaryIO | None = None) -> "OpenLog":
+    """
+    Open *path*, of which nothing was read yet, as a part of the log *name*; or take it as *file*.
+
+    What it begins with is noted at once: it may be rotated and compressed before it is read.
+    Raises OSError.
+    """
+    file = file or open_log(path)
+    device, inode = inode_of(file)
+    head, _ = read_on(file, HEAD)
+    file.seek(0)
+    known = LogFile(
+        name=name,
+        path=str(path),
+        reader=reader,
+        device=device,
+        inode=inode,
+        head=head_of(head) if head else b"",
+        head_length=len(head),
     )
+    return OpenLog(known, file)
 
 
 class OpenLog:
@@ -35,6 +49,7 @@ class OpenLog:
         self.is_plain = is_plain(file)
         # On the monotonic clock; a file that was not written to for long is quiet from the start.
         self.quiet_since = time.monotonic() - max(0.0, time.time() - self.modified_at / 1e9)
+        self.damage = ""  # why a compressed file cannot be read any further
         self._rest = b""  # of a compressed file: the start of a line, already read
         if not self.is_plain:
             file.seek(known.position)
@@ -42,8 +57,7 @@ class OpenLog:
     @property
     def inode(self) -> tuple[int, int]:
         """Device and inode of the file itself."""
-        seen = os.fstat(self._file.fileno())
-        return seen.st_dev, seen.st_ino
+        return inode_of(self._file)
 
     @property
     def size(self) -> int:
@@ -76,7 +90,7 @@ class OpenLog:
         self.known = self.reached = known
         if not self.is_plain:
             self._file.seek(known.position)
-            self._rest = b""
+            self._rest, self.damage = b"", ""
 
     def skip_to_end(self) -> None:
         """Pass over the whole lines that are there now."""
@@ -90,7 +104,10 @@ class OpenLog:
         before, position = self.known.before, self.known.position
         if self.size < self.reached.position:
             return True
-        return os.pread(self._file.fileno(), len(before), position - len(before)) != before
+        if not position:
+            head = self.at(0, self.known.head_length)
+            return bool(self.known.head_length) and head_of(head) != self.known.head
+        return self.at(position - len(before), len(before)) != before
 
     def at(self, position: int, limit: int) -> bytes:
         """Return what stands at *position*, at most *limit* bytes, without moving on."""
@@ -98,7 +115,7 @@ class OpenLog:
             return os.pread(self._file.fileno(), limit, position)
         here = self._file.tell()
         self._file.seek(position)
-        data = self._file.read(limit)
+        data, _ = read_on(self._file, limit)
         self._file.seek(here)
         return data
 
@@ -106,7 +123,8 @@ class OpenLog:
         """
         Return the whole lines that come next, and move on; b"" where there is none now.
 
-        With *to_end*, also the last line that lacks its end. Raises OSError and DAMAGED.
+        With *to_end*, also the last line that lacks its end. Raises OSError. A damaged file ends
+        where its *damage* is.
         """
         while data := self._data(limit):
             lines, used = self._lines(data, to_end=to_end and len(data) < limit)
@@ -119,7 +137,9 @@ class OpenLog:
     def _data(self, limit: int) -> bytes:
         if self.is_plain:
             return os.pread(self._file.fileno(), limit, self.reached.position)
-        self._rest += self._file.read(limit - len(self._rest))
+        if not self.damage:
+            data, self.damage = read_on(self._file, limit - len(self._rest))
+            self._rest += data
         return self._rest
 
     def _lines(self, data: bytes, *, to_end: bool) -> tuple[bytes, int]:
@@ -153,7 +173,7 @@ class OpenLog:
         old = self.reached
         position = old.position + count
         head, length = old.head, old.head_length
-        if length < HEAD:
+        if length < min(HEAD, position):
             length = min(HEAD, position)
             head = head_of(self.at(0, length))
         before = (old.before + data[max(0, count - BEFORE) : count])[-BEFORE:]

@@ -2,15 +2,18 @@
 
 import hashlib
 import os
+import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from mtabounce.sources._logfile import CHUNK, DAMAGED, is_plain, open_log
+from mtabounce.sources._holding import Found, inode_of
+from mtabounce.sources._logfile import CHUNK, COMPRESSED, DAMAGED, is_plain, open_log, read_on
 from mtabounce.store.logs import LogFile
 
 HEAD = 1024  # bytes at the start of a file that tell it from others
+_SKEW = 60.0  # seconds between the clock of the database and that of the files
 BEFORE = 256  # bytes in front of the position that must still be there
 
 
@@ -52,9 +55,9 @@ def is_same(file: BinaryIO, known: LogFile) -> bool:
 
     Raises OSError and DAMAGED.
     """
-    if not known.position:
-        return True
-    head = file.read(known.head_length)
+    if not known.head_length:  # it was empty: nothing else tells it from others
+        return is_plain(file) and inode_of(file) == (known.device, known.inode)
+    head, _ = read_on(file, known.head_length)
     if len(head) < known.head_length or head_of(head) != known.head:
         return False
     return _before(file, known, len(head)) == known.before
@@ -68,8 +71,8 @@ def _before(file: BinaryIO, known: LogFile, at: int) -> bytes:
     if at > start:
         file.seek(start)
     while at < start:
-        at += len(file.read(min(CHUNK, start - at))) or start
-    return file.read(len(known.before))
+        at += len(read_on(file, min(CHUNK, start - at))[0]) or start
+    return read_on(file, len(known.before))[0]
 
 
 def find(known: LogFile, places: Iterable[Path]) -> tuple[Path, BinaryIO] | None:
@@ -88,6 +91,50 @@ def find(known: LogFile, places: Iterable[Path]) -> tuple[Path, BinaryIO] | None
     return None
 
 
+def missed(
+    path: Path,
+    rows: Sequence[LogFile],
+    inodes: Collection[tuple[int, int]],
+    newest: int | None,
+) -> list[Found]:
+    """
+    Return what *path* was renamed to that is unknown, and newer than what was read.
+
+    *rows* are the files that are known, *inodes* those that are open; *newest* (nanoseconds) is
+    when the last of these was written to, None where none is open.
+    """
+    since = _written_at(path, rows[-1]) if newest is None else newest
+    return [
+        Found(seen.st_mtime_ns, place)
+        for place in siblings(path)
+        if not is_in_the_making(place)
+        and (seen := place.stat()).st_mtime_ns >= since
+        and seen.st_size
+        and (seen.st_dev, seen.st_ino) not in inodes
+        and known_as(place, rows) is None
+    ]
+
+
+def is_in_the_making(place: Path) -> bool:
+    """Tell whether *place* is being compressed: what it is made from is deleted after that."""
+    return place.suffix in COMPRESSED and place.with_suffix("").exists()
+
+
+def _written_at(path: Path, row: LogFile) -> int:
+    """Return when *row* was last written to, in nanoseconds, or read where it is gone."""
+    found = find(row, [path, *siblings(path)])
+    if found is not None:
+        with found[1] as file:
+            return os.fstat(file.fileno()).st_mtime_ns
+    return read_at(row)
+
+
+def read_at(row: LogFile) -> int:
+    """Return when *row* was last moved, in nanoseconds, at the earliest: clocks differ."""
+    moved_at = row.updated_at.timestamp() if row.updated_at else time.time()
+    return int((moved_at - _SKEW) * 1e9)
+
+
 def _has_inode(place: Path, known: LogFile) -> bool:
     try:
         seen = place.stat()
@@ -100,7 +147,7 @@ def known_as(place: Path, rows: Iterable[LogFile]) -> LogFile | None:
     """Return which of *rows* the file *place* is, read in part or whole; None: it is unknown."""
     by_length: defaultdict[int, list[LogFile]] = defaultdict(list)
     for row in rows:
-        if row.position:
+        if row.head_length:
             by_length[row.head_length].append(row)
     for row in _alike(place, by_length):
         if found := find(row, [place]):
@@ -113,7 +160,7 @@ def _alike(place: Path, by_length: Mapping[int, Iterable[LogFile]]) -> list[LogF
     """Return those that begin as *place* does."""
     try:
         with open_log(place) as file:
-            head = file.read(HEAD)
+            head, _ = read_on(file, HEAD)
     except (OSError, *DAMAGED):
         return []
     return [

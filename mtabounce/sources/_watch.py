@@ -8,7 +8,10 @@ overflowed its queue: whoever waits here must also look from time to time.
 import asyncio
 import logging
 import os
-from collections.abc import Iterable
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from watchdog.events import (
@@ -23,6 +26,7 @@ from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver, ObservedWatch
 
 log = logging.getLogger(__name__)
+_PATIENCE = 1.0  # seconds that its threads have to end
 # Not those that our own opening and closing makes.
 _EVENTS: list[type[FileSystemEvent]] = [
     FileCreatedEvent, FileDeletedEvent, FileModifiedEvent, FileMovedEvent,
@@ -56,10 +60,9 @@ class Watch(FileSystemEventHandler):
             self._complained = True
 
     def close(self) -> None:
-        """Watch no more."""
+        """Watch no more; return soon, whatever watchdog's threads do."""
         if self._observer is not None:
-            self._observer.stop()
-            self._observer.join(1.0)
+            _in_the_background(self._observer.stop).join(_PATIENCE)
 
     def _refresh(self) -> None:
         if self._observer is None:
@@ -79,6 +82,18 @@ class Watch(FileSystemEventHandler):
         if self._observer is None or (known and known[0] == inode):
             return
         if known:
-            self._observer.unschedule(known[1])
+            _in_the_background(partial(self._observer.unschedule, known[1])).join(_PATIENCE)
         watch = self._observer.schedule(self, str(folder), event_filter=_EVENTS)
         self._watched[folder] = (inode, watch)
+
+
+def _in_the_background(work: Callable[[], None]) -> threading.Thread:
+    """Begin *work*, which joins threads of watchdog without a limit of time."""
+
+    def _work() -> None:
+        with suppress(Exception):  # it is told to let go: what it thinks of that is nobody's news
+            work()
+
+    thread = threading.Thread(target=_work, daemon=True)
+    thread.start()
+    return thread

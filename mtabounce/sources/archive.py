@@ -1,5 +1,6 @@
 """Reads logs that are over: rotated, compressed, brought from elsewhere. Each line counts once."""
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -8,17 +9,15 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
-from mtabounce.errors import UsageError
 from mtabounce.pipeline.log_record import AnotherReader, LogRecorder
 from mtabounce.sources._log_run import LogRun
 from mtabounce.sources._log_settings import LogSettings
-from mtabounce.sources._logfile import DAMAGED
 from mtabounce.sources._reading import OpenLog, begin
-from mtabounce.sources._rotation import find, known_as
+from mtabounce.sources._rotation import find, is_in_the_making, known_as
 from mtabounce.store import logs as store
-from mtabounce.store.logs import LogFile
 
 BATCH = 4 << 20  # bytes of one transaction: so much is read again after a stop
+SETTLED = 60.0  # seconds without a line after which a file counts as over
 _LOCK = "import"
 
 Connection = AsyncConnection[Any]
@@ -39,7 +38,7 @@ class Archive:
     Imports files into the database as *settings* say, which name no file.
 
     *tell* is called after each transaction; *skip* with each file of which nothing is left to be
-    read, and why.
+    read, and why; *fault* with each that could not be read, or not whole, and why.
     """
 
     def __init__(
@@ -48,64 +47,91 @@ class Archive:
         recorder: LogRecorder,
         tell: Callable[[Progress], None],
         skip: Callable[[Path, str], None],
+        fault: Callable[[Path, str], None],
     ) -> None:
         self._settings = settings
         self._recorder = recorder
-        self._run = LogRun(settings, recorder)
+        self._run = LogRun(settings, recorder, batch=BATCH)
         self._tell = tell
         self._skip = skip
+        self._fault = fault
         self._lines = 0
+        self.recognized = 0  # lines that say something of a message, in all files
 
     async def read(self, conn: Connection, paths: Iterable[Path]) -> None:
         """
         Read *paths*, the oldest first, each from where it was read before.
 
-        Raises AnotherReader where another import runs, UsageError where a file cannot be read.
+        What is damaged, or no log, keeps no other file from being read. Raises AnotherReader where
+        another import runs.
         """
         if not await store.own(conn, _LOCK):
             raise AnotherReader("another import is running: wait for it, or stop it")
         for path in sorted(paths, key=_written_at):
             try:
                 await self._read(conn, path)
-            except (OSError, *DAMAGED) as error:
-                raise UsageError(f"{path}: {error}") from error
+            except OSError as error:
+                self._fault(path, error.strerror or str(error))
 
     async def _read(self, conn: Connection, path: Path) -> None:
-        rows = await store.log_files(conn)
-        known = known_as(path, rows)
-        if known is not None and known.reader == "tail" and not known.finished:
-            self._skip(path, "it is being followed")
+        if is_in_the_making(path):
+            self._skip(path, "it is being compressed")
             return
-        one = await self._opened(conn, path, known)
+        one = await self._opened(conn, path)
+        if one is None:
+            return
         try:
             self._run.move_clock(datetime.fromtimestamp(_written_at(path), tz=UTC))
-            if known is not None and not known.finished:
-                self._run.restore([known], [one])
-            if not await self._all_of(conn, path, one):
+            if one.known.position and not one.known.finished:
+                self._run.restore([one.known], [one])
+            read = await self._all_of(conn, path, one)
+            self.recognized += one.reached.recognized
+            if one.damage:
+                self._fault(path, f"it is damaged, what follows line {one.reached.lines} is lost")
+            elif not read:
                 self._skip(path, "it was read before")
+            elif not one.reached.recognized:
+                await store.forget_log_file(conn, one.known)
+                self._skip(path, "no line was understood: is it the log of Postfix or Exim?")
+        except AnotherReader:
+            self._skip(path, "it is being followed now")
         finally:
             one.close()
 
-    async def _opened(self, conn: Connection, path: Path, known: LogFile | None) -> OpenLog:
-        found = find(known, [path]) if known is not None else None
-        if known is not None and found is not None:
-            return OpenLog(known, found[1])
-        one = begin(f"{self._settings.own_host}:{path}", path, "import")
-        one.return_to(await store.add_log_file(conn, one.reached))
-        return one
+    async def _opened(self, conn: Connection, path: Path) -> OpenLog | None:
+        """Open *path* where it was read up to; None where it is not to be read."""
+        async with conn.transaction():
+            await store.lock_log_files(conn)
+            known = known_as(path, await store.log_files(conn))
+            if known is not None and known.reader == "tail" and not known.finished:
+                self._skip(path, "it is being followed")
+                return None
+            found = find(known, [path]) if known is not None else None
+            if known is not None and found is not None:
+                return OpenLog(known, found[1])
+            one = begin(f"{self._settings.own_host}:{path}", path, "import")
+            if not one.known.head_length:
+                self._skip(path, "it is empty")
+                one.close()
+                return None
+            one.return_to(await store.add_log_file(conn, one.reached))
+            return one
 
     async def _all_of(self, conn: Connection, path: Path, one: OpenLog) -> bool:
         read = False
         while await self._batch(conn, path, [one]):
             read = True
         one.reached = replace(one.reached, finished=True)
-        await self._run.commit(conn, [one], keep=True)
+        await self._run.commit(conn, [one])
+        await store.keep_state(conn, replace(one.known, state=b""))  # nobody asks for it again
         return read
 
     async def _batch(self, conn: Connection, path: Path, opened: Sequence[OpenLog]) -> bool:
         (one,) = opened
         before = one.reached.lines
-        used = await self._run.read(conn, one, BATCH, to_end=True)
+        # What is still being written may end within a line.
+        is_over = not one.is_plain or time.monotonic() - one.quiet_since > SETTLED
+        used = await self._run.read(conn, one, to_end=is_over)
         if used:
             await self._run.commit(conn, opened)
             self._lines += one.reached.lines - before
@@ -116,5 +142,5 @@ class Archive:
 def _written_at(path: Path) -> float:
     try:
         return path.stat().st_mtime
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from error
+    except OSError:
+        return 0.0  # to open it says why

@@ -8,13 +8,12 @@ that a rotation does not take them away.
 
 import asyncio
 import logging
-import os
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import psycopg
 from prometheus_client import Counter, Gauge
@@ -22,11 +21,13 @@ from psycopg import AsyncConnection
 
 from mtabounce.errors import TryAgainLater
 from mtabounce.pipeline.log_record import AnotherReader, LogRecorder
-from mtabounce.sources._log_run import BATCH, LogRun
+from mtabounce.sources._holding import Waiting, inode_of
+from mtabounce.sources._log_run import LogRun
 from mtabounce.sources._log_settings import LogSettings
 from mtabounce.sources._logfile import DAMAGED
+from mtabounce.sources._pace import Pace
 from mtabounce.sources._reading import OpenLog, begin
-from mtabounce.sources._rotation import find, known_as, siblings
+from mtabounce.sources._rotation import find, known_as, missed, read_at, siblings
 from mtabounce.sources._watch import Watch
 from mtabounce.store import logs as store
 from mtabounce.store.logs import LogFile
@@ -43,7 +44,6 @@ BEHIND = Gauge("mtabounce_log_behind_bytes", "Bytes that are written and not rea
 LINGER = 60.0  # seconds that a writer may keep a renamed file open and silent
 QUICK, SLOW = 0.05, 1.0  # seconds between two looks at a log that is busy, and that is not
 BUSY = 30.0  # seconds after its last line that a log counts as busy
-_SKEW = 60.0  # seconds between the clock of the database and that of the files
 PAUSE = 1.0  # seconds before the next try where something is away
 
 Connection = AsyncConnection[Any]
@@ -74,8 +74,10 @@ class Tailer:
         self._wake = asyncio.Event()
         self._stopping = False
         self._open: list[OpenLog] = []  # the oldest first
+        self._waiting = Waiting()
         self._busy_at = time.monotonic()
         self._complaint = ""
+        self._pace = Pace(self._label)
 
     @property
     def name(self) -> str:
@@ -85,6 +87,7 @@ class Tailer:
     def stop(self) -> None:
         """Read no further; run() returns when what was read is committed."""
         self._stopping = True
+        self._run.stop()
         self._wake.set()
 
     async def run(self, *, until_idle: bool = False) -> None:
@@ -98,7 +101,7 @@ class Tailer:
                         return
                 except (psycopg.Error, TryAgainLater, OSError, *DAMAGED) as error:
                     self._complain(str(error).partition("\n")[0] or type(error).__name__)
-                    await self._wait(PAUSE)
+                    await self._pause()
         except Exception:
             self._run.careful = True
             raise
@@ -107,6 +110,14 @@ class Tailer:
             for one in self._open:
                 one.close()
             self._open = []
+            self._waiting.close()
+
+    async def _pause(self) -> None:
+        """Let some time pass, and hold what comes: it may be rotated away before it is read."""
+        until = time.monotonic() + PAUSE
+        while not self._stopping and (left := until - time.monotonic()) > 0:
+            self._waiting.hold(self._path, {one.inode for one in self._open})
+            await self._wait(left)
 
     async def _follow(self, conn: Connection, watch: Watch, *, until_idle: bool) -> None:
         if not await store.own(conn, self._settings.name):
@@ -143,26 +154,41 @@ class Tailer:
         if await self._lose_others(conn):
             return True
         begun = [one.reached for one in self._open]
-        used = 0
         for one in self._open:
-            read = await self._run.read(conn, one, BATCH - used)
-            if read:
+            if await self._run.read(conn, one):
                 one.quiet_since = time.monotonic()
-            used += read
-        if [one.reached for one in self._open] != begun:
+            if self._run.is_full:  # what follows in another file comes after the rest of this one
+                break
+        progress = [one.reached for one in self._open] != begun
+        if progress:
             if any(one.is_other() for one in self._open):
                 raise TryAgainLater("it was truncated while it was read")
             await self._run.commit(conn, self._open)
             self._busy_at, self._complaint = time.monotonic(), ""
-        BEHIND.labels(self._label).set(sum(one.behind for one in self._open))
-        return await self._look_around(conn) or bool(used)
+        behind = sum(one.behind for one in self._open)
+        BEHIND.labels(self._label).set(behind)
+        self._pace.note(behind)
+        return await self._look_around(conn) or progress
 
     async def _find(self, conn: Connection) -> None:
         """Open what the database says was being read, wherever it is now, and what came since."""
         self._run.reset()
-        held = {one.known.id: one for one in self._open}
         rows = await store.log_files(conn, self._settings.name)
+        held = {one.known.id: one for one in self._open}
         self._open = []
+        try:
+            await self._find_known(conn, rows, held)
+        except BaseException:
+            self._open += held.values()  # not to be closed: their names may be gone
+            raise
+        for left in held.values():
+            left.close()
+        self._run.restore(rows, self._open)
+        await self._begin_new(conn, rows)
+
+    async def _find_known(
+        self, conn: Connection, rows: Iterable[LogFile], held: dict[int, OpenLog]
+    ) -> None:
         places = [self._path, *siblings(self._path)]
         for row in rows:
             if row.finished:
@@ -176,11 +202,6 @@ class Tailer:
                 await self._lose(conn, row)
             else:
                 self._open.append(one)
-        for left in held.values():
-            left.close()
-        self._run.restore(rows, self._open)
-        for place in self._missed(rows):
-            await self._begin(conn, place)
 
     def _located(self, row: LogFile, places: Iterable[Path]) -> OpenLog | None:
         found = find(row, places)
@@ -192,39 +213,52 @@ class Tailer:
         one.reached = replace(row, path=str(place), device=device, inode=inode)
         return one
 
-    def _missed(self, rows: Iterable[LogFile]) -> list[Path]:
-        """Return the rotated files that are newer than what was read, and unknown."""
-        rows = list(rows)
-        if not rows:
-            return []
-        newest = max((one.modified_at for one in self._open), default=None)
-        if newest is None:
-            newest = self._written_at(rows[-1])
+    async def _begin_new(self, conn: Connection, rows: Sequence[LogFile]) -> None:
+        """Open what came while nobody looked: what was held, and rotated files that are unknown."""
         inodes = {one.inode for one in self._open}
-        return [
-            place
-            for place in siblings(self._path)
-            if (seen := place.stat()).st_mtime_ns >= newest
-            and seen.st_size
-            and (seen.st_dev, seen.st_ino) not in inodes
-            and known_as(place, rows) is None
-        ]
+        if not rows and self._settings.start == "end":
+            self._waiting.close()
+        found = self._waiting.take(inodes)
+        inodes |= {inode_of(one.file) for one in found if one.file}
+        if rows:
+            newest = max(map(_as_of, self._open), default=None)
+            found += missed(self._path, rows, inodes, newest)
+        for new in sorted(found, key=lambda one: one.modified_at):
+            await self._begin(conn, new.path, new.file)
 
-    def _written_at(self, row: LogFile) -> int:
-        """Return when *row* was last written to, in nanoseconds, or read where it is gone."""
-        found = find(row, [self._path, *siblings(self._path)])
-        if found is not None:
-            with found[1] as file:
-                return os.fstat(file.fileno()).st_mtime_ns
-        read_at = row.updated_at.timestamp() if row.updated_at else time.time()
-        return int((read_at - _SKEW) * 1e9)
-
-    async def _begin(self, conn: Connection, place: Path, *, at_end: bool = False) -> None:
-        one = begin(self._settings.name, place, "tail")
-        if at_end:
-            one.skip_to_end()
-        one.return_to(await store.add_log_file(conn, one.reached))
+    async def _begin(
+        self, conn: Connection, place: Path, file: BinaryIO | None = None, *, at_end: bool = False
+    ) -> None:
+        async with conn.transaction():
+            await store.lock_log_files(conn)
+            one = begin(self._settings.name, place, "tail", file)
+            one = await self._taken_over(conn, place, one) or one
+            if at_end and not one.reached.position:
+                one.skip_to_end()
+            one.return_to(await store.add_log_file(conn, one.reached))
         self._open.append(one)
+
+    async def _taken_over(self, conn: Connection, place: Path, fresh: OpenLog) -> OpenLog | None:
+        """Go on where an import was in the same file, and let it read no further there."""
+        imported = [one for one in await store.log_files(conn) if one.reader == "import"]
+        known = known_as(place, imported)
+        found = find(known, [place]) if known is not None else None
+        if known is None or found is None or inode_of(found[1]) != fresh.inode:
+            return None
+        fresh.close()
+        await store.forget_log_file(conn, known)
+        return OpenLog(
+            replace(
+                fresh.known,
+                position=known.position,
+                before=known.before,
+                head=known.head,
+                head_length=known.head_length,
+                skipping=known.skipping,
+                state_position=known.position,
+            ),
+            found[1],
+        )
 
     async def _look_around(self, conn: Connection) -> bool:
         """Open what has taken the path, and be done with what has not been written to for long."""
@@ -241,8 +275,7 @@ class Tailer:
 
     async def _open_new(self, conn: Connection) -> None:
         rows = await store.log_files(conn, self._settings.name)
-        for place in self._missed(rows):  # it was rotated more than once since the last look
-            await self._begin(conn, place)
+        await self._begin_new(conn, rows)  # it was rotated more than once since the last look
         await self._begin(conn, self._path, at_end=not rows and self._settings.start == "end")
 
     async def _end_old(self, conn: Connection, inode: tuple[int, int] | None) -> bool:
@@ -256,10 +289,16 @@ class Tailer:
         ]
         for one in over:
             await self._run.read(conn, one, to_end=True)
+            if self._run.is_full:
+                await self._run.commit(conn, self._open)
+                return True
             one.reached = replace(one.reached, finished=True)
             await self._run.commit(conn, self._open, keep=True)
             self._open.remove(one)
             one.close()
+            if one.damage:
+                LOST.labels(self._label).inc()
+                log.error("%s: what follows its last line is lost: %s", one.known.path, one.damage)
         return bool(over)
 
     async def _lose_others(self, conn: Connection) -> bool:
@@ -277,6 +316,9 @@ class Tailer:
         return False
 
     async def _lose(self, conn: Connection, row: LogFile) -> None:
+        if not row.head_length:  # it was empty when it was last seen: what came is found as new
+            await store.move(conn, row, replace(row, finished=True))
+            return
         LOST.labels(self._label).inc()
         log.error(
             "log %s: what was read up to byte %d is gone or was cut off:"
@@ -285,3 +327,8 @@ class Tailer:
             row.position,
         )
         await store.move(conn, row, replace(row, finished=True))
+
+
+def _as_of(one: OpenLog) -> int:
+    """Return since when, in nanoseconds, others may be newer; an empty file has no identity."""
+    return one.modified_at if one.known.head_length else read_at(one.known)

@@ -88,6 +88,16 @@ async def move(conn: Connection, old: LogFile, new: LogFile) -> bool:
     return cursor.rowcount == 1
 
 
+async def lock_log_files(conn: Connection) -> None:
+    """Let nobody else begin with a file before the transaction ends."""
+    await conn.execute(SQL["lock_log_files"])
+
+
+async def forget_log_file(conn: Connection, file: LogFile) -> None:
+    """Keep no more how far *file* was read."""
+    await conn.execute(SQL["forget_log_file"], {"id": file.id})
+
+
 async def keep_state(conn: Connection, file: LogFile) -> None:
     """Keep the state of *file*, and where it was noted."""
     await conn.execute(SQL["keep_state"], asdict(file))

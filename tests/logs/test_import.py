@@ -17,6 +17,7 @@ from mtabounce.cli import mtabounce
 from .conftest import LOGS
 
 SHORT = LOGS / "postfix" / "3.7-short-ids.log"
+LONG = LOGS / "postfix" / "3.7-long-ids.log"
 EXIM = LOGS / "exim" / "4.96-default.log"
 
 
@@ -142,14 +143,59 @@ def test_import_that_was_killed_goes_on(config, run, state, tmp_path):
     assert state()[1] == [(sent, deferred, bounced)]
 
 
-def test_damaged_archive_is_named(config, tmp_path):
-    path = tmp_path / "cut.gz"
-    path.write_bytes(gzip.compress(SHORT.read_bytes())[:5000])
+def test_damaged_archive_is_read_as_far_as_it_can_be(config, state, tmp_path):
+    packed = gzip.compress(SHORT.read_bytes())
+    (tmp_path / "a.gz").write_bytes(packed[: len(packed) // 2])
+    spoilt = bytearray(gzip.compress(LONG.read_bytes()))
+    spoilt[len(spoilt) // 2] ^= 255
+    (tmp_path / "b.gz").write_bytes(spoilt)
+    (tmp_path / "c.gz").write_bytes(gzip.compress(EXIM.read_bytes()))
+    paths = [str(tmp_path / f"{name}.gz") for name in "abc"]
 
-    result = CliRunner().invoke(mtabounce, ["--config", str(config), "import", "logs", str(path)])
+    command = ["--config", str(config), "import", "logs", *paths]
+    first = CliRunner().invoke(mtabounce, command)
+    before = state()
+    second = CliRunner().invoke(mtabounce, command)
 
-    assert result.exit_code != 0
-    assert "cut.gz" in str(result.exception)
+    assert (first.exit_code, second.exit_code) == (65, 65)
+    assert first.output.count("is damaged, what follows line") == 2
+    assert "c.gz:" not in first.output
+    assert before[0][0][0] > 60
+    assert state() == before
+
+
+@pytest.mark.parametrize("name", ["cut", "spoilt"])
+def test_readable_part_of_a_damaged_log_is_parsed(config, tmp_path, name):
+    packed = bytearray(gzip.compress(SHORT.read_bytes()))
+    half = len(packed) // 2
+    path = tmp_path / "mail.log.1.gz"
+    if name == "cut":
+        path.write_bytes(packed[:half])
+    else:
+        packed[half] ^= 255
+        path.write_bytes(packed)
+
+    result = CliRunner().invoke(mtabounce, ["logs", "parse", "--json", str(path)])
+
+    assert result.exit_code == 66
+    assert f"{path}: it is damaged" in result.output
+    assert result.stdout.count('"status": "5.') > 5
+
+
+def test_file_that_is_no_log_is_left_out_and_not_remembered(config, query, tmp_path):
+    log, other, empty = (tmp_path / name for name in ("mail.log.1", "other", "empty"))
+    log.write_bytes(SHORT.read_bytes())
+    other.write_text("This is a letter\n" * 50)
+    empty.touch()
+    command = ["--config", str(config), "import", "logs"]
+
+    folder = CliRunner().invoke(mtabounce, [*command, str(tmp_path)])
+    alone = CliRunner().invoke(mtabounce, [*command, str(other)])
+
+    assert (folder.exit_code, alone.exit_code) == (0, 65)
+    assert "other: left out: no line was understood" in alone.output
+    assert "empty: left out: it is empty" in folder.output
+    assert len(query("SELECT id FROM mtabounce.log_files")) == 1
 
 
 def test_mails_of_an_mbox_are_rows(run, query, tmp_path):

@@ -8,9 +8,10 @@ SELECT id, name, path, reader, device, inode, head, head_length, position, befor
  ORDER BY id;
 
 -- name: add_log_file
-INSERT INTO mtabounce.log_files (name, path, reader, device, inode, head, head_length, position, before, journal)
+INSERT INTO mtabounce.log_files (name, path, reader, device, inode, head, head_length, position, before, skipping,
+                                 state_position, journal)
 VALUES (%(name)s, %(path)s, %(reader)s, %(device)s, %(inode)s, %(head)s, %(head_length)s, %(position)s,
-        %(before)s, %(journal)s)
+        %(before)s, %(skipping)s, %(state_position)s, %(journal)s)
 RETURNING id;
 
 -- name: move
@@ -27,6 +28,13 @@ UPDATE mtabounce.log_files
 UPDATE mtabounce.log_files
    SET state = %(state)s, state_position = %(state_position)s
  WHERE id = %(id)s;
+
+-- name: lock_log_files
+-- Who begins with a file looks first whether another one did; the lock ends with the transaction.
+SELECT pg_advisory_xact_lock(hashtextextended('mtabounce log files', 0));
+
+-- name: forget_log_file
+DELETE FROM mtabounce.log_files WHERE id = %(id)s;
 
 -- name: own
 -- One reader a log; the lock ends with the connection.
