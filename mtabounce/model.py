@@ -149,6 +149,7 @@ class Reading:
     fingerprint: bytes = b""  # 16 bytes; the same for two copies that took different ways
     note: str = ""  # what of it could not be used, and why; one line
     relayed: bool = True  # whether some other host handed it to the MTA that we had it from
+    arrived_at: datetime | None = None  # when its last server took it; None: it does not say
     return_paths: tuple[str, ...] = ()  # of the mail that it is about, as it says itself
 
 

@@ -153,6 +153,27 @@ def test_time_that_cannot_be_is_not_believed(days):
     assert one.occurred_at == NOW
 
 
+@pytest.mark.parametrize("source", ["import", "pop3:bounces", "imap:bounces"])
+def test_mail_that_lay_somewhere_is_of_when_it_arrived_there(source):
+    arrived = NOW - timedelta(days=600)
+    reports = (report(occurred_at=arrived - timedelta(hours=1)), report(final_recipient="b@x.y"))
+    reading = Reading(outcome=Outcome.BOUNCE, reports=reports, arrived_at=arrived)
+    judged = Judged(reading=reading, verdicts=(HARD, HARD))
+
+    ann, bob = observe(raw(source=source), judged)
+    late, _ = observe(raw(source="receiver"), judged)
+
+    assert (ann.occurred_at, bob.occurred_at) == (arrived - timedelta(hours=1), arrived)
+    assert late.occurred_at == NOW
+
+
+@pytest.mark.parametrize(("trusted", "days"), [(True, -600), (False, 0)])
+def test_who_has_a_token_may_tell_of_years_ago(trusted, days):
+    (one,) = observed(report(occurred_at=NOW - timedelta(days=600)), source="api", trusted=trusted)
+
+    assert one.occurred_at == NOW + timedelta(days=days)
+
+
 def test_own_time_of_an_event_is_kept():
     (one,) = observed(report(occurred_at=NOW - timedelta(days=4)))
 

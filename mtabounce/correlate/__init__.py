@@ -43,6 +43,7 @@ __all__ = [
 QUEUE_ID_LIFE = timedelta(days=10)  # MTAs use their queue ids again
 OLDEST = timedelta(days=45)  # an event's own time is believed so far back …
 LATEST = timedelta(minutes=10)  # … and so far ahead of its arrival
+_KEPT = {"import", "pop3", "imap"}  # kinds of sources with mail that came long before we had it
 _UNKNOWN = datetime.fromtimestamp(0, tz=UTC)
 _TRUST = {trust: rank for rank, trust in enumerate(Trust)}
 _TYPES = {BounceType.SOFT: 0, BounceType.HARD: 1, BounceType.COMPLAINT: 2}
@@ -169,7 +170,7 @@ def _observation(
     return Observation(
         recipient=recipient,
         domain=domain_of(recipient),
-        occurred_at=_believable(report.occurred_at, raw.received_at),
+        occurred_at=_time_of(report, raw, reading),
         key=_key_of(raw, report.mark or reading.fingerprint, recipient),
         source=raw.source,
         parser=reading.parser,
@@ -193,10 +194,15 @@ def _trust(raw: RawInput, reading: Reading) -> Trust:
     return Trust.PROVEN if raw.trusted and not reading.relayed else Trust.CLAIMED
 
 
-def _believable(occurred_at: datetime | None, received_at: datetime) -> datetime:
-    if occurred_at is None or not -OLDEST <= occurred_at - received_at <= LATEST:
-        return received_at
-    return occurred_at
+def _time_of(report: Report, raw: RawInput, reading: Reading) -> datetime:
+    """Return when it was: what it says, as far as that fits when it came to us."""
+    kind, came, told = raw.source.partition(":")[0], raw.received_at, report.occurred_at
+    if kind in _KEPT and reading.arrived_at is not None:
+        came = min(came, reading.arrived_at)
+    if told is None or told - came > LATEST:
+        return came
+    is_known = kind == "api" and raw.trusted  # whoever has a token may tell of years ago
+    return told if is_known or came - told <= OLDEST else came
 
 
 def _refs(context: _Context, report: Report, recipient: str) -> Iterator[Ref]:

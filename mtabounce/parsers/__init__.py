@@ -50,6 +50,7 @@ def read(content: bytes, names: HeaderNames = _DEFAULT_NAMES) -> Reading:
         note=_note(mail, name, found),
         fingerprint=_fingerprint(mail, content),
         relayed=mail.relayed,
+        arrived_at=mail.arrived_at,
         return_paths=mail.return_paths if reports else (),
     )
 

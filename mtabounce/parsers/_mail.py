@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import cached_property
 from itertools import islice
 from typing import Any
@@ -198,6 +199,12 @@ class Mail(Message):
         """Whether some other host handed it to the MTA that we had it from, or might have."""
         received = self.headers.all_raw(b"received")
         return not received or not all(map(_OWN_RECEIVED.match, received))
+
+    @property
+    def arrived_at(self) -> datetime | None:
+        """When the last server that had it took it, as the topmost Received says."""
+        received = self.headers.raw(b"received") or b""
+        return parse_date(received.rpartition(b";")[2].decode("ascii", "replace"))
 
     @cached_property
     def returned_headers(self) -> Headers | None:
