@@ -7,6 +7,8 @@ from email.message import Message
 from typing import Any
 from urllib.parse import parse_qsl
 
+from mtabounce.providers._values import number
+
 MAX_FIELDS = 1_000  # of a form
 _URLENCODED = "application/x-www-form-urlencoded"
 _MULTIPART = "multipart/form-data"
@@ -24,7 +26,7 @@ def decode(kind: str, content: bytes, headers: Mapping[str, str]) -> Any:
         if kind == "sns":
             return _sns(content)
         if kind.startswith("form:"):
-            return _json(_form(content, headers)[kind.removeprefix("form:")])
+            return read_json(_form(content, headers)[kind.removeprefix("form:")])
         return _auto(content, headers)
     except KeyError as error:
         raise ValueError(f"the form has no field {error}") from None
@@ -38,11 +40,11 @@ def _auto(content: bytes, headers: Mapping[str, str]) -> Any:
     if not is_json and kind.startswith((_URLENCODED, _MULTIPART)):
         return _form(content, headers)
     try:
-        return _json(content)
+        return read_json(content)
     except ValueError:
         lines = [line for line in content.splitlines() if line.strip()]
         if len(lines) > 1 and lines[0].lstrip().startswith(b"{"):
-            return [_json(line) for line in lines]
+            return [read_json(line) for line in lines]
         if _looks_like_a_form(content):
             return _form(content, headers)
         raise
@@ -65,7 +67,7 @@ def _sns(content: bytes) -> Any:
 def _or_text(content: bytes | str) -> Any:
     """SES announces itself in plain text, which is nobody's error."""
     text = content.decode(errors="replace") if isinstance(content, bytes) else content
-    return _json(text) if text.lstrip()[:1] in ("{", "[") else {"eventType": f"text:{text[:60]}"}
+    return read_json(text) if text.lstrip()[:1] in ("{", "[") else {"eventType": f"text:{text[:60]}"}
 
 
 def _form(content: bytes, headers: Mapping[str, str]) -> dict[str, str]:
@@ -90,8 +92,9 @@ def _multipart(content: bytes, kind: str) -> dict[str, str]:
     return fields
 
 
-def _json(text: bytes | str) -> Any:
-    return json.loads(text, parse_constant=_refuse)
+def read_json(text: bytes | str) -> Any:
+    """Return the value in *text*. Raises ValueError where it is no JSON, RecursionError likewise."""
+    return json.loads(text, parse_constant=_refuse, parse_float=number)
 
 
 def _refuse(word: str) -> None:

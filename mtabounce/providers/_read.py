@@ -135,8 +135,11 @@ class _Facts:
         self.scope = scope
 
     def get(self, name: str) -> Any:
-        found = self.provider.paths[name].search(self.scope)
+        found = self.whole(name)
         return found[0] if isinstance(found, list) and found else found
+
+    def whole(self, name: str) -> Any:
+        return self.provider.paths[name].search(self.scope)
 
     def attached(self) -> dict[str, str]:
         """Return what the sender attached to the mail, names in lower case without marks."""
@@ -169,7 +172,7 @@ def _report(facts: _Facts, key: str, word: str, names: Names) -> Report:
         subscriber=_named(attached, names.subscriber) or values.text(facts.get("subscriber")),
         feedback_type=values.text(facts.get("feedback_type")),
         source=values.text(facts.get("source"))[:200],
-        meta=values.as_json(facts.get("attached")),
+        meta=values.as_json(facts.whole("attached")),
         native_code=key.rstrip("/"),
         occurred_at=values.moment(facts.get("at")),
         hint=HINTS.get(word, word) if outcome is Outcome.BOUNCE else "",

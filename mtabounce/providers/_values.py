@@ -9,6 +9,7 @@ from typing import Any
 
 _LONG_FRACTION = re.compile(r"(\.\d{6})\d+")  # Go and .NET write seven to nine digits
 _DIGITS = re.compile(r"-?\d{1,20}(?:\.\d{1,20})?")
+_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")  # an escaped backslash before u0000 is none
 _MILLISECONDS = 1e11  # seconds since 1970 are below it until the year 5138
 MAX_TEXT = 20_000  # characters of one value
 
@@ -49,11 +50,21 @@ def reply_code(value: Any) -> int | None:
 
 
 def as_json(value: Any) -> str:
-    """Return *value* as JSON that PostgreSQL takes: without NUL and half characters."""
+    """
+    Return *value* as JSON that PostgreSQL takes: without NUL and half characters.
+
+    Raises ValueError for a number that is none.
+    """
     if value is None:
         return ""
-    found = json.dumps(value, ensure_ascii=False).encode(errors="replace").decode()
-    return found.replace("\\u0000", "")
+    found = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    return _NUL.sub(r"\1", found).encode(errors="replace").decode()
+
+
+def number(digits: str) -> float | str:
+    """Return the number that JSON writes with *digits*; as it stands there where it is too large."""
+    found = float(digits)
+    return found if math.isfinite(found) else digits
 
 
 def moment(value: Any) -> datetime | None:

@@ -7,6 +7,7 @@ which lacks a quote, is taken.
 """
 
 import json
+import logging
 import re
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -26,6 +27,7 @@ from mtabounce.pipeline.judge import API
 from mtabounce.pipeline.operators import Word, in_batches, say
 from mtabounce.pipeline.record import delete_bounces
 from mtabounce.policy import PolicySettings
+from mtabounce.providers import read_json
 from mtabounce.providers.request import pack
 from mtabounce.store import listmonk as store
 from mtabounce.store import record, rewrite
@@ -40,10 +42,13 @@ _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
 _TRUE = {"1", "t", "T", "true", "True", "TRUE"}  # Go's ParseBool
 _ORDERS = {"email", "source", "created_at", "type", "campaign_name"}
+_MAX_DEPTH = 100  # levels of what is kept in meta
 _TEXTS = ("subscriber_uuid", "email", "campaign_uuid", "source", "type", "created_at")
 _SCOPES = {"webhooks:post_bounce": "ingest", "bounces:get": "read", "bounces:manage": "admin"}
 _COLUMNS = ("id", "type", "source", "meta", "created_at", "email", "subscriber_uuid",
             "subscriber_id", "subscriber_status", "campaign")  # fmt: skip
+
+log = logging.getLogger(__name__)
 
 Accept = Callable[[RawInput], Awaitable[None]]
 Handler = Callable[[Request], Awaitable[Any]]
@@ -83,6 +88,9 @@ class ListmonkApi:
                 return _json({"message": str(error)}, error.status, error.headers())
             except (TryAgainLater, psycopg.OperationalError):
                 return _json({"message": "try again later"}, 503, RETRY_AFTER)
+            except Exception:
+                log.exception("%s %s", method, path)
+                return _json({"message": "Internal server error"}, 500)
 
         return Route(path, answer, methods=[method])
 
@@ -222,7 +230,7 @@ def read_bounce(body: bytes) -> dict[str, Any]:
 
 def _fields(body: bytes) -> dict[str, Any]:
     try:
-        given = _json_of(body)
+        given = read_json(body)
     except (ValueError, RecursionError) as error:
         given = _mended(body)
         if given is None:
@@ -235,11 +243,10 @@ def _fields(body: bytes) -> dict[str, Any]:
             raise Refused(400, f"Invalid data:{name} is no text")
     if bounce["created_at"] and not _RFC3339.fullmatch(bounce["created_at"]):
         raise Refused(400, "Invalid data:created_at is no time of RFC 3339")
-    return bounce | {"meta": {} if given.get("meta") is None else given["meta"]}
-
-
-def _json_of(body: bytes) -> Any:
-    return json.loads(body, parse_constant=_refuse_constant)
+    meta = {} if given.get("meta") is None else given["meta"]
+    if _is_deep(meta):
+        raise Refused(400, f"Invalid data:meta has more than {_MAX_DEPTH} levels")
+    return bounce | {"meta": meta}
 
 
 def _mended(body: bytes) -> dict[str, Any] | None:
@@ -253,15 +260,26 @@ def _mended(body: bytes) -> dict[str, Any] | None:
     if not brace or rest.strip():
         return None
     try:
-        given = _json_of(head + b'"}')
+        given = read_json(head + b'"}')
     except (ValueError, RecursionError):
         return None
     last = list(given)[-1:] if isinstance(given, dict) else []
     return given if last == ["meta"] and isinstance(given["meta"], str) else None
 
 
-def _refuse_constant(word: str) -> None:
-    raise ValueError(f"{word} is no JSON")
+def _is_deep(value: Any) -> bool:
+    """Tell whether *value* has more levels than those who read it later can be sure to take."""
+    level = [value]
+    for _ in range(_MAX_DEPTH):
+        level = [
+            inner
+            for one in level
+            if isinstance(one, dict | list)
+            for inner in (one.values() if isinstance(one, dict) else one)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _email(text: str) -> str:

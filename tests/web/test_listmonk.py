@@ -191,6 +191,28 @@ async def test_good_bounces_are_stored_and_given_back(calling, connecting, conn)
     assert len(rows) == 7
 
 
+async def test_whatever_meta_holds_is_stored_and_given_back(calling, connecting, conn):
+    metas = {
+        r'{"a": "\\u0000x"}': {"a": r"\u0000x"},
+        r'{"a": "\u0000x"}': {"a": "x"},
+        r'{"a": "\\\u0000\u0000\\\\u0000"}': {"a": r"\\\u0000"},
+        r'{"a\u0000": "\ud800"}': {"a": "?"},
+        '{"n": 1e999, "m": -1e-999}': {"n": "1e999", "m": 0.0},
+        "[1, [2], {}]": [1, [2], {}],
+        "[" * 100 + "]" * 100: json.loads("[" * 100 + "]" * 100),
+    }
+    async with calling() as call:
+        for number, meta in enumerate(metas):
+            body = f'{{"email": "u{number}@mail.com", "type": "soft", "meta": {meta}}}'
+            assert await call("POST", "/webhooks/bounce", body) == (200, {"data": True}), meta
+        deep = '{"email": "deep@mail.com", "type": "soft", "meta": ' + "[" * 101 + "]" * 101 + "}"
+        assert (await call("POST", "/webhooks/bounce", deep))[0] == 400
+        await worked(connecting)
+        status, said = await call("GET", "/api/bounces?order_by=email&order=asc")
+        assert status == 200
+        assert [one["meta"] for one in said["data"]["results"]] == list(metas.values())
+
+
 async def test_repeated_post_with_one_key_is_one_bounce(calling, connecting):
     async with calling() as call:
         for _ in range(3):
