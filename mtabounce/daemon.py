@@ -171,7 +171,7 @@ class _Daemon:
             try:
                 for part in (receiver, pipe, http, lookup):
                     await part.start()
-                take = partial(self._take, workers, polling, http)
+                take = partial(self._take, workers, polling, http, webhooks)
                 upkeep.append(tasks.create_task(self._reloading(receiver, take).run()))
                 announce(Listening(receiver.addresses, http.address, self._url))
                 await self._stop.wait()
@@ -355,9 +355,15 @@ class _Daemon:
         return reloading
 
     def _take(
-        self, workers: Iterable[Worker], polling: Polling, http: HttpServer, fresh: Fresh
+        self,
+        workers: Iterable[Worker],
+        polling: Polling,
+        http: HttpServer,
+        webhooks: Webhooks,
+        fresh: Fresh,
     ) -> None:
         http.reload()
+        webhooks.reload(fresh.settings.webhooks)
         for worker in workers:
             worker.reload(fresh.judging, fresh.settings.return_path.ring())
         polling.reload(fresh.judging)

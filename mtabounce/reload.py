@@ -1,4 +1,4 @@
-"""SIGHUP: new rules, header names, keys and certificates, while mail goes on coming in."""
+"""SIGHUP: new rules, header names, keys, webhooks and certificates, while mail comes in."""
 
 import asyncio
 import logging

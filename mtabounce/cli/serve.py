@@ -22,8 +22,8 @@ def command(ctx: click.Context, verbose: bool) -> None:
     Receive bounces, read them and serve HTTP, until SIGTERM or Ctrl-C.
 
     Without a configuration it starts its own PostgreSQL, takes mail on 127.0.0.1:2525 and HTTP
-    on 127.0.0.1:9000. SIGHUP reads rules, header names, keys and certificates
-    again.
+    on 127.0.0.1:9000. SIGHUP reads rules, header names, keys, webhooks and
+    certificates again.
 
     \b
     Example:

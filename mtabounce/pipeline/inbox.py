@@ -74,9 +74,8 @@ class Inbox:
         done = asyncio.get_running_loop().create_future()
         self._queue.append((raw, done))
         self._waiting += len(raw.content)
-        WAITING.set(self._waiting)
         self._arrived.set()
-        await asyncio.shield(done)  # the commit goes on where the sender goes away
+        await done  # where the sender goes away, it is cancelled, and the commit goes on
 
     async def run(self) -> None:
         """Commit what is appended, until close() has been called and the queue is empty."""
@@ -102,6 +101,7 @@ class Inbox:
             count += 1
             size += len(raw.content)
         batch, self._queue = self._queue[:count], self._queue[count:]
+        WAITING.set(self._waiting)
         return batch
 
     async def _commit(self, batch: list[tuple[RawInput, asyncio.Future[None]]]) -> None:
@@ -133,13 +133,15 @@ class Inbox:
             sources = Tally(raw.source.partition(":")[0] for raw, _ in batch)
             for source, count in sources.items():
                 INPUTS.labels(source).inc(count)
+        else:
+            REFUSED.inc(len(batch))
         for _, done in batch:
+            if done.done():  # the sender has gone away
+                continue
             if error is None:
                 done.set_result(None)
             else:
-                REFUSED.inc()
                 done.set_exception(error)
-                done.exception()  # seen, even where the sender has gone away
 
     async def _disconnect(self) -> None:
         conn, self._conn = self._conn, None

@@ -67,7 +67,9 @@ def _sns(content: bytes) -> Any:
 def _or_text(content: bytes | str) -> Any:
     """SES announces itself in plain text, which is nobody's error."""
     text = content.decode(errors="replace") if isinstance(content, bytes) else content
-    return read_json(text) if text.lstrip()[:1] in ("{", "[") else {"eventType": f"text:{text[:60]}"}
+    return (
+        read_json(text) if text.lstrip()[:1] in ("{", "[") else {"eventType": f"text:{text[:60]}"}
+    )
 
 
 def _form(content: bytes, headers: Mapping[str, str]) -> dict[str, str]:
@@ -93,7 +95,7 @@ def _multipart(content: bytes, kind: str) -> dict[str, str]:
 
 
 def read_json(text: bytes | str) -> Any:
-    """Return the value in *text*. Raises ValueError where it is no JSON, RecursionError likewise."""
+    """Return the value in *text*. Raises ValueError or RecursionError where it is no JSON."""
     return json.loads(text, parse_constant=_refuse, parse_float=number)
 
 

@@ -62,7 +62,7 @@ def as_json(value: Any) -> str:
 
 
 def number(digits: str) -> float | str:
-    """Return the number that JSON writes with *digits*; as it stands there where it is too large."""
+    """Return the number that *digits* write; as they stand where it is too large."""
     found = float(digits)
     return found if math.isfinite(found) else digits
 

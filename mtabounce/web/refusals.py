@@ -53,7 +53,13 @@ class Refusals:
     """Remembers it for the webhooks *names*: what is asked for by other names is no webhook."""
 
     def __init__(self, names: Iterable[str]) -> None:
-        self._seen = {name: Seen() for name in names}
+        self._seen: dict[str, Seen] = {}
+        self.watch(names)
+
+    def watch(self, names: Iterable[str]) -> None:
+        """Remember it for *names*, too."""
+        for name in names:
+            self._seen.setdefault(name, Seen())
 
     def seen(self, name: str) -> Seen:
         """Return what the webhook *name* took and refused."""

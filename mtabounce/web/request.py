@@ -1,6 +1,5 @@
 """One request, read within its limits, as authentication and providers take it."""
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +7,8 @@ from urllib.parse import parse_qsl
 
 from starlette.requests import Request as HttpRequest
 from starlette.types import Receive, Scope
+
+from mtabounce.web.patience import Patience
 
 BODY_TIME = 10.0  # seconds that a client gets for its body
 RETRY_AFTER = {"Retry-After": "30"}  # where the trouble is ours
@@ -43,32 +44,36 @@ async def read_request(request: HttpRequest, limit: int) -> Posted:
 
     Raises Refused where it is too large, too slow, or packed.
     """
-    return await read(request.scope, request.receive, limit)
+    return await read(request.scope, request.receive, limit, Patience(BODY_TIME))
 
 
-async def read(scope: Scope, receive: Receive, limit: int) -> Posted:
+async def read(scope: Scope, receive: Receive, limit: int, patience: Patience) -> Posted:
     """
     Do the same with what ASGI gives, without a framework's objects: for what must be quick.
 
-    Raises Refused likewise.
+    *patience* is how long the body may take. Raises Refused likewise.
     """
     headers = headers_of(scope)
-    if headers.get("content-encoding", "identity").strip().lower() != "identity":
+    if "content-encoding" in headers and not _is_plain(headers["content-encoding"]):
         raise Refused(415, "send the body as it is, not packed")
     length = headers.get("content-length", "0")
     if not length.isascii() or not length.isdecimal() or int(length[:20]) > limit:
         raise Refused(413, "the body is too large")
     try:
-        async with asyncio.timeout(BODY_TIME):
+        with patience():
             body = await _body(receive, limit)
     except TimeoutError:
         raise Refused(408, "the body came too slowly") from None
     return Posted(
         headers=headers,
-        query=_query(scope),
+        query=_query(scope) if scope["query_string"] else {},
         body=body,
         peer=peer_of(scope),
     )
+
+
+def _is_plain(encoding: str) -> bool:
+    return encoding.strip().lower() == "identity"
 
 
 def peer_of(scope: Mapping[str, Any]) -> str:
@@ -88,8 +93,9 @@ async def _body(receive: Receive, limit: int) -> bytes:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise Refused(400, "the client went away")
-        chunks.append(message.get("body", b""))
-        size, more = size + len(chunks[-1]), message.get("more_body", False)
+        chunk, more = message.get("body", b""), message.get("more_body", False)
+        chunks.append(chunk)
+        size += len(chunk)
         if size > limit:
             raise Refused(413, "the body is too large")
     return b"".join(chunks)
@@ -98,6 +104,6 @@ async def _body(receive: Receive, limit: int) -> bytes:
 def _query(scope: Scope) -> dict[str, str]:
     try:
         text = scope["query_string"].decode("latin-1")
-        return dict(parse_qsl(text, True, max_num_fields=MAX_QUERY)) if text else {}
+        return dict(parse_qsl(text, True, max_num_fields=MAX_QUERY))
     except ValueError:
         raise Refused(400, "the query has too many fields") from None

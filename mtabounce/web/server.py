@@ -4,7 +4,7 @@ import asyncio
 import logging
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from ipaddress import ip_network
@@ -14,7 +14,8 @@ from typing import Any, Self, cast
 
 import uvicorn
 from pydantic import Field, model_validator
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from mtabounce.config import ListenAddress, Section
 from mtabounce.errors import ConfigError
@@ -112,8 +113,10 @@ class HttpServer:
         door = Door(slots, settings.trusted_proxies)
         tls = self._tls
         local = ["unix"] if settings.listen.path else []  # as Protocol names such a client
+        proxies = [*map(str, settings.trusted_proxies), *local]
         return uvicorn.Config(
-            self._application,
+            _forwarded(self._application, proxies),
+            interface="asgi3",
             http=cast(Any, partial(Protocol, door=door)),
             ws="none",
             lifespan="off",
@@ -121,11 +124,23 @@ class HttpServer:
             log_level="error",  # what strangers send is counted, not logged
             access_log=False,
             server_header=False,
-            proxy_headers=True,
-            forwarded_allow_ips=[*map(str, settings.trusted_proxies), *local],
+            proxy_headers=False,
             ssl_context_factory=(lambda _, __: tls) if tls else None,
             timeout_graceful_shutdown=_GRACE,
         )
+
+
+def _forwarded(application: ASGIApp, proxies: list[str]) -> ASGIApp:
+    """Return an application that believes what *proxies* say of their clients."""
+    believing = cast(ASGIApp, ProxyHeadersMiddleware(cast(Any, application), proxies))
+
+    def choose(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        for name, _ in scope["headers"]:
+            if name.startswith(b"x-forwarded-"):
+                return believing(scope, receive, send)
+        return application(scope, receive, send)
+
+    return choose
 
 
 class _Server(uvicorn.Server):

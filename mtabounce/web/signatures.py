@@ -13,12 +13,11 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from functools import lru_cache
 from typing import Any, NoReturn
 from urllib.parse import parse_qsl, unquote
 
 import jmespath
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import load_der_public_key
@@ -32,7 +31,8 @@ _NUMBER = re.compile(r"\d{1,16}(?:\.\d{1,9})?", re.ASCII)
 _MILLISECONDS = 1e11
 
 Table = Mapping[str, Any]
-Verify = Callable[[Table, Sequence[str], Posted, datetime], None]
+Check = Callable[[Posted, datetime], None]  # raises Refused(401)
+Maker = Callable[[Table, Sequence[str]], Check]
 
 
 def refuse(why: str) -> NoReturn:
@@ -47,7 +47,7 @@ def same(one: bytes | str, other: bytes | str) -> bool:
 
 def any_same(given: Iterable[str], wanted: Sequence[str]) -> bool:
     """Compare each of *given* with each of *wanted*, all of them, whichever fits."""
-    return sum(same(one, other) for one in given for other in wanted) > 0
+    return sum([same(one, other) for one in given for other in wanted]) > 0
 
 
 def _octets(value: bytes | str) -> bytes:
@@ -80,23 +80,26 @@ def token(table: Table, tokens: Sequence[str], posted: Posted) -> None:
         refuse("wrong token" if any(given) else "no token")
 
 
-def _hmac(table: Table, secrets: Sequence[str], posted: Posted, now: datetime) -> None:
-    values = _parts(table, posted)
-    over = str(table["over"])
-    if "{ts}" in over:
-        fresh(values["ts"], table, now)
-    signed = b"".join(_filled(part, values, posted.body) for part in _pieces(over))
-    digest = str(table.get("digest", "sha256"))
-    encode = _encoder(str(table.get("encoding", "hex")))
-    made = [encode(hmac.digest(secret.encode(), signed, digest)) for secret in secrets]
-    given = _candidates(values["signature"])
-    if not given:
-        refuse("no signature")
-    if not any_same(given, made):
-        refuse("wrong signature")
+def _hmac(table: Table, secrets: Sequence[str]) -> Check:
+    keys = [secret.encode() for secret in secrets]
+    digest, encode = str(table.get("digest", "sha256")), _encoder(str(table.get("encoding", "hex")))
+    pieces, has_time = _pieces(str(table["over"])), "{ts}" in str(table["over"])
+    parts_of = _reader(table)
+
+    def check(posted: Posted, now: datetime) -> None:
+        parts = parts_of(posted)
+        if has_time:
+            fresh(parts["ts"], table, now)
+        signed = b"".join([_filled(part, parts, posted.body) for part in pieces])
+        given = _candidates(parts["signature"])
+        if not given:
+            refuse("no signature")
+        if not any_same(given, [encode(hmac.digest(key, signed, digest)) for key in keys]):
+            refuse("wrong signature")
+
+    return check
 
 
-@lru_cache(256)
 def _pieces(over: str) -> tuple[str, ...]:
     return tuple(part for part in re.split(r"(\{\w+\})", over) if part)
 
@@ -113,24 +116,39 @@ def _encoder(kind: str) -> Callable[[bytes], str]:
 
 def _candidates(signature: str) -> list[str]:
     """Return each signature of a header that may hold several: ``v1=a,v1=b``, ``sha256=a``."""
+    if signature.isalnum():
+        return [signature]
     found = (part.strip() for part in re.split(r"[ ,;]", signature))
     return [re.sub(r"^(?:v1|sha256|s)=", "", part) for part in found if part][:10]
 
 
-def _parts(table: Table, posted: Posted) -> dict[str, str]:
+def _reader(table: Table) -> Callable[[Posted], dict[str, str]]:
+    """Return what finds the parts of a signature in a request: signature, ts, id, event, token."""
     if "header" not in table:
-        return _parts_of_body(table, posted)
-    value = posted.headers.get(str(table["header"]).lower(), "")
-    names = {"ts": "timestamp", "id": "id", "event": "event"}
-    parts = {
-        name: posted.headers.get(str(table.get(key, "-")).lower(), "")
-        for name, key in names.items()
+        return lambda posted: _parts_of_body(table, posted)
+    header = str(table["header"]).lower()
+    named = [("ts", "timestamp"), ("id", "id"), ("event", "event")]
+    others = [(name, str(table[key]).lower()) for name, key in named if key in table]
+    has_fields = bool(table.get("fields"))
+
+    def parts_of(posted: Posted) -> dict[str, str]:
+        get = posted.headers.get
+        value = get(header, "")
+        parts = _fields(value) if has_fields else {"signature": value}
+        for name, key in others:
+            parts.setdefault(name, get(key, ""))
+        return parts
+
+    return parts_of
+
+
+def _fields(value: str) -> dict[str, str]:
+    """Return the parts of a header that has them all: ``t=1,v1=a``."""
+    pairs = [part.strip().partition("=") for part in re.split(r"[,;]", value)]
+    return {
+        "ts": next((text for key, _, text in pairs if key in ("t", "ts")), ""),
+        "signature": ",".join(text for key, _, text in pairs if key in ("v1", "s")),
     }
-    if table.get("fields"):
-        pairs = [part.strip().partition("=") for part in re.split(r"[,;]", value)]
-        parts["ts"] = next((text for key, _, text in pairs if key in ("t", "ts")), "")
-        value = ",".join(text for key, _, text in pairs if key in ("v1", "s"))
-    return parts | {"signature": value}
 
 
 def _parts_of_body(table: Table, posted: Posted) -> dict[str, str]:
@@ -168,18 +186,23 @@ def fresh(value: str, table: Table, now: datetime) -> None:
         refuse("the signature is stale")
 
 
-def _standard(table: Table, secrets: Sequence[str], posted: Posted, now: datetime) -> None:
+def _standard(table: Table, secrets: Sequence[str]) -> Check:
     """Check what Standard Webhooks prescribes, and Svix, which it was made from."""
-    get = posted.headers.get
-    prefix = next((one for one in (table["prefix"], "webhook-", "svix-") if get(f"{one}id")), "-")
-    number, ts = get(f"{prefix}id", ""), get(f"{prefix}timestamp", "")
-    given = [part.removeprefix("v1,") for part in get(f"{prefix}signature", "").split()[:10]]
-    fresh(ts, table, now)
-    signed = f"{number}.{ts}.".encode() + posted.body
     keys = [key_of(secret, raw=table.get("secret") == "raw") for secret in secrets]
-    made = [base64.b64encode(hmac.digest(key, signed, "sha256")).decode() for key in keys]
-    if not any_same(given, made):
-        refuse("wrong signature")
+    prefixes = (table["prefix"], "webhook-", "svix-")
+
+    def check(posted: Posted, now: datetime) -> None:
+        get = posted.headers.get
+        prefix = next((one for one in prefixes if get(f"{one}id")), "-")
+        number, ts = get(f"{prefix}id", ""), get(f"{prefix}timestamp", "")
+        given = [part.removeprefix("v1,") for part in get(f"{prefix}signature", "").split()[:10]]
+        fresh(ts, table, now)
+        signed = f"{number}.{ts}.".encode() + posted.body
+        made = [base64.b64encode(hmac.digest(key, signed, "sha256")).decode() for key in keys]
+        if not any_same(given, made):
+            refuse("wrong signature")
+
+    return check
 
 
 def key_of(secret: str, *, raw: bool) -> bytes:
@@ -192,39 +215,50 @@ def key_of(secret: str, *, raw: bool) -> bytes:
         return secret.encode()
 
 
-def _public_key(text: str) -> Any:
-    """Read a key as people paste it: PEM, or bare base64 with quotes or blanks."""
-    bare = re.sub(r"-----[A-Z ]+-----|[\s\"']|\\n|^p=", "", text)
-    try:
-        return load_der_public_key(base64.b64decode(bare, validate=True))
-    except (ValueError, TypeError) as error:
-        raise ConfigError(f"a webhook's public key cannot be read: {error}") from None
+def _public_keys(secrets: Sequence[str], kind: type[Any]) -> list[Any]:
+    """Read keys as people paste them: PEM, or bare base64 with quotes or blanks."""
+    keys = []
+    for text in secrets:
+        bare = re.sub(r"-----[A-Z ]+-----|[\s\"']|\\n|^p=", "", text)
+        try:
+            keys.append(load_der_public_key(base64.b64decode(bare, validate=True)))
+        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+            raise ConfigError(f"the public key cannot be read: {error}") from None
+        if not isinstance(keys[-1], kind):
+            raise ConfigError(f"the public key is of the wrong kind: {type(keys[-1]).__name__}")
+    return keys
 
 
-def _ecdsa(table: Table, secrets: Sequence[str], posted: Posted, now: datetime) -> None:
-    signature = _decoded(posted.headers.get(str(table["header"]).lower(), ""))
-    ts = posted.headers.get(str(table["timestamp"]).lower(), "")
-    fresh(ts, table, now)
-    signed = ts.encode() + posted.body
-    for key in map(_public_key, secrets):
-        if isinstance(key, ec.EllipticCurvePublicKey) and _verifies(
-            key, signature, signed, ec.ECDSA(hashes.SHA256())
-        ):
-            return
-    refuse("wrong signature")
+def _ecdsa(table: Table, secrets: Sequence[str]) -> Check:
+    keys = _public_keys(secrets, ec.EllipticCurvePublicKey)
+    header, timestamp = str(table["header"]).lower(), str(table["timestamp"]).lower()
+    algorithm = ec.ECDSA(hashes.SHA256())
+
+    def check(posted: Posted, now: datetime) -> None:
+        signature = _decoded(posted.headers.get(header, ""))
+        ts = posted.headers.get(timestamp, "")
+        fresh(ts, table, now)
+        signed = ts.encode() + posted.body
+        if not any(_verifies(key, signature, signed, algorithm) for key in keys):
+            refuse("wrong signature")
+
+    return check
 
 
-def _rsa(table: Table, secrets: Sequence[str], posted: Posted, now: datetime) -> None:
-    del now  # Postal signs no time; a repeated event is the same observation
-    modern = posted.headers.get(str(table["header"]).lower(), "")
-    given = modern or posted.headers.get(str(table["header_sha1"]).lower(), "")
-    digest = hashes.SHA256() if modern else hashes.SHA1()  # noqa: S303 (what Postal has)
-    for key in map(_public_key, secrets):
-        if isinstance(key, rsa.RSAPublicKey) and _verifies(
-            key, _decoded(given), posted.body, padding.PKCS1v15(), digest
-        ):
-            return
-    refuse("wrong signature")
+def _rsa(table: Table, secrets: Sequence[str]) -> Check:
+    keys = _public_keys(secrets, rsa.RSAPublicKey)
+    header, older = str(table["header"]).lower(), str(table["header_sha1"]).lower()
+
+    def check(posted: Posted, now: datetime) -> None:
+        del now  # Postal signs no time; a repeated event is the same observation
+        modern = posted.headers.get(header, "")
+        signature = _decoded(modern or posted.headers.get(older, ""))
+        digest = hashes.SHA256() if modern else hashes.SHA1()  # noqa: S303 (what Postal has)
+        proof = (signature, posted.body, padding.PKCS1v15(), digest)
+        if not any(_verifies(key, *proof) for key in keys):
+            refuse("wrong signature")
+
+    return check
 
 
 def _decoded(text: str) -> bytes:
@@ -242,32 +276,45 @@ def _verifies(key: Any, *args: Any) -> bool:
     return True
 
 
-def _mandrill(table: Table, secrets: Sequence[str], posted: Posted, now: datetime) -> None:
-    del now
-    form = document_of(posted)
-    fields = form if isinstance(form, dict) else {}
-    signed = str(table["url"]) + "".join(f"{key}{fields[key]}" for key in sorted(fields))
-    given = posted.headers.get(str(table["header"]).lower(), "")
-    digests = [hmac.digest(secret.encode(), signed.encode(), "sha1") for secret in secrets]
-    if not any_same([given], [base64.b64encode(digest).decode() for digest in digests]):
-        refuse("wrong signature; is url the URL as it stands at the provider?")
+def _mandrill(table: Table, secrets: Sequence[str]) -> Check:
+    keys = [secret.encode() for secret in secrets]
+    header, url = str(table["header"]).lower(), str(table["url"])
+
+    def check(posted: Posted, now: datetime) -> None:
+        del now
+        form = document_of(posted)
+        fields = form if isinstance(form, dict) else {}
+        signed = (url + "".join(f"{key}{fields[key]}" for key in sorted(fields))).encode()
+        made = [base64.b64encode(hmac.digest(key, signed, "sha1")).decode() for key in keys]
+        if not any_same([posted.headers.get(header, "")], made):
+            refuse("wrong signature; is url the URL as it stands at the provider?")
+
+    return check
 
 
-def _md5(table: Table, secrets: Sequence[str], posted: Posted, now: datetime) -> None:
+def _md5(table: Table, secrets: Sequence[str]) -> Check:
     """Unisender Go: the MD5 of the body with the API key in the place of the MD5."""
-    del now
-    document = document_of(posted)
-    given = document.get(table["field"]) if isinstance(document, dict) else None
-    if not isinstance(given, str) or not re.fullmatch(r"[0-9a-f]{32}", given):
-        refuse("no signature")
-    for secret in secrets:
-        signed = posted.body.replace(given.encode(), secret.encode(), 1)
-        if same(hashlib.md5(signed).hexdigest(), given):  # noqa: S324 (what the provider has)
-            return
-    refuse("wrong signature")
+
+    def check(posted: Posted, now: datetime) -> None:
+        del now
+        document = document_of(posted)
+        given = document.get(table["field"]) if isinstance(document, dict) else None
+        if not isinstance(given, str) or not re.fullmatch(r"[0-9a-f]{32}", given):
+            refuse("no signature")
+        for secret in secrets:
+            signed = posted.body.replace(given.encode(), secret.encode(), 1)
+            if same(hashlib.md5(signed).hexdigest(), given):  # noqa: S324 (what the provider has)
+                return
+        refuse("wrong signature")
+
+    return check
 
 
-VERIFY: Mapping[str, Verify] = {
+def _token(table: Table, secrets: Sequence[str]) -> Check:
+    return lambda posted, now: token(table, secrets, posted)
+
+
+VERIFY: Mapping[str, Maker] = {
     "hmac": _hmac,
     "standard": _standard,
     "ecdsa": _ecdsa,
@@ -275,6 +322,15 @@ VERIFY: Mapping[str, Verify] = {
     "mandrill": _mandrill,
     "md5": _md5,
 }
+
+
+def checker(table: Table, secrets: Sequence[str]) -> Check:
+    """
+    Return the check that a request was signed with one of *secrets*, as *table* says.
+
+    Raises ConfigError where a public key among them cannot be read.
+    """
+    return VERIFY.get(str(table.get("kind")), _token)(table, secrets)
 
 
 _KINDS: Mapping[str | None, set[str]] = {  # what the table of each kind must say
@@ -306,4 +362,4 @@ def check_table(table: Table) -> str:
 
 def mark_of(table: Table, posted: Posted) -> str:
     """Return the signature of *posted*, which stands for what it was made over."""
-    return _parts(table, posted)["signature"]
+    return _reader(table)(posted)["signature"]

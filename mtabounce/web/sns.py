@@ -43,6 +43,7 @@ _PATIENCE = 5.0  # seconds
 log = logging.getLogger(__name__)
 
 Fetch = Callable[[str], Awaitable[bytes]]
+Certificates = dict[str, Certificate]  # by their URL
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +71,16 @@ def _places(topic: str) -> _Places | None:
 class Sns:
     """Verifies what comes from SNS, and confirms subscriptions of the topics *allowed*."""
 
-    def __init__(self, allowed: Sequence[str], fetch: Fetch | None = None) -> None:
+    def __init__(
+        self,
+        allowed: Sequence[str],
+        fetch: Fetch | None = None,
+        certificates: Certificates | None = None,
+    ) -> None:
         self._allowed = frozenset(allowed)
         self._fetch = fetch_https if fetch is None else fetch
         self._fetching = asyncio.Semaphore(_MAX_FETCHES)
-        self._certificates: dict[str, Certificate] = {}
+        self._certificates = {} if certificates is None else certificates
 
     async def verify(self, posted: Posted, name: str, now: datetime) -> None:
         """

@@ -9,7 +9,7 @@ from mtabounce.config import SecretFile, Section, Size
 from mtabounce.config.values import Words
 from mtabounce.errors import ConfigError
 from mtabounce.providers import Provider, provider
-from mtabounce.web.signatures import check_table
+from mtabounce.web.signatures import check_table, checker
 
 
 class WebhookSettings(Section):
@@ -86,7 +86,7 @@ def check(settings: Mapping[str, WebhookSettings]) -> None:
     """Raise ConfigError where a webhook can never work."""
     for name, one in settings.items():
         table = provider_of(name, one).table.auth
-        if wrong := check_table(table) or _wrong(one, table):
+        if wrong := check_table(table) or _wrong(one, table) or _unreadable(one, table):
             raise ConfigError(f"[webhooks.{name}] {wrong}")
 
 
@@ -103,4 +103,13 @@ def _wrong(one: WebhookSettings, table: Mapping[str, Any]) -> str:
         return "topic_arns are of SES and Scaleway only"
     if table.get("kind") == "sns" and one.secret_files:
         return "SNS signs with keys of its own: set topic_arns instead of secret_files"
+    return ""
+
+
+def _unreadable(one: WebhookSettings, table: Mapping[str, Any]) -> str:
+    secrets = [secret.get_secret_value() for secret in one.secret_files]
+    try:
+        checker({**table, "url": one.url}, secrets)
+    except ConfigError as error:
+        return str(error)
     return ""

@@ -5,12 +5,12 @@ Limit, verify, make durable, answer 200; what the events say is read later. Ever
 authenticate is 401, 503 is our own trouble only, and an event that is of no use is not an error.
 """
 
-import asyncio
 import hashlib
 import json
 import logging
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NoReturn
 
@@ -24,9 +24,10 @@ from mtabounce.pipeline.judge import WEBHOOK
 from mtabounce.providers import discover
 from mtabounce.providers.request import pack
 from mtabounce.web import signatures
+from mtabounce.web.patience import Patience
 from mtabounce.web.refusals import Refusals, Seen
-from mtabounce.web.request import RETRY_AFTER, Posted, Refused, headers_of, read
-from mtabounce.web.sns import Fetch, Sns, is_envelope, unknown_topic
+from mtabounce.web.request import BODY_TIME, RETRY_AFTER, Posted, Refused, headers_of, read
+from mtabounce.web.sns import Certificates, Fetch, Sns, is_envelope, unknown_topic
 from mtabounce.web.spool import Spool
 from mtabounce.web.webhook_settings import WebhookSettings, provider_of
 
@@ -38,33 +39,51 @@ PATH = "/webhooks/service/"
 CHALLENGE = {"WWW-Authenticate": 'Basic realm="mtabounce"'}  # SNS waits for it
 _REMEMBERED = 100_000  # tokens that are good for one request
 _STRANGERS_BODY = 2**18  # octets that are read where there is no such webhook
-_TAKEN = b'{"data":true}'
-_TAKEN_HEADERS = [
-    (b"content-type", b"application/json"),
-    (b"content-length", str(len(_TAKEN)).encode()),
-]
+_TAKEN = {"type": "http.response.body", "body": b'{"data":true}'}
+_TAKEN_START = {
+    "type": "http.response.start",
+    "status": 200,
+    "headers": [(b"content-type", b"application/json"), (b"content-length", b"13")],
+}
 log = logging.getLogger(__name__)
 
 Accept = Callable[[RawInput], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What a webhook learned, which it keeps when its settings are read anew."""
+
+    used: OrderedDict[str, bytes] = field(default_factory=OrderedDict)  # signatures, good for once
+    certificates: Certificates = field(default_factory=dict)
 
 
 class Webhook:
     """One webhook: who may post, and what becomes of it."""
 
     def __init__(
-        self, name: str, settings: WebhookSettings, accept: Accept, fetch: Fetch | None = None
+        self,
+        name: str,
+        settings: WebhookSettings,
+        accept: Accept,
+        fetch: Fetch | None = None,
+        memory: Memory | None = None,
     ) -> None:
         self.name = name
         self.settings = settings
         self.provider = provider_of(name, settings)
         self.is_on = settings.is_on()
+        self.accepted = REQUESTS.labels(name, "accepted")
         self._accept = accept
-        self._sns = Sns(settings.topic_arns, fetch)
-        self._used: OrderedDict[str, bytes] = OrderedDict()
+        memory = memory or Memory()
+        self._sns = Sns(settings.topic_arns, fetch, memory.certificates)
+        self._used = memory.used
         self._table = dict(self.provider.table.auth) | {"url": settings.url}
-        self._secrets = [one.get_secret_value() for one in settings.secret_files]
+        self._is_once = bool(self._table.get("once"))
         self._tokens = [one.get_secret_value() for one in settings.token_files]
         self._passwords = settings.passwords()
+        secrets = [one.get_secret_value() for one in settings.secret_files]
+        self._check = signatures.checker(self._table, secrets) if secrets else None
 
     async def take(self, posted: Posted) -> dict[str, Any] | None:
         """
@@ -73,8 +92,10 @@ class Webhook:
         Raises Refused, or TryAgainLater where it cannot be made durable.
         """
         now = datetime.now(UTC)
-        answer = self._handshake(posted)
-        await self.verify(posted, now)
+        self._verify(posted, now)
+        if self.settings.topic_arns:
+            await self._verify_sns(posted, now)
+        answer = self._handshake(posted) if "handshake" in self._table else None
         if answer is None:
             await self._accept(self.input_of(posted, now))
         return answer
@@ -91,25 +112,22 @@ class Webhook:
 
     async def verify(self, posted: Posted, now: datetime) -> None:
         """Check that the provider sent *posted*. Raises Refused."""
+        self._verify(posted, now)
+        if self.settings.topic_arns:
+            await self._verify_sns(posted, now)
+
+    def _verify(self, posted: Posted, now: datetime) -> None:
+        """Check all but what SNS signs."""
         if not self.is_on:
             raise Refused(400, "Unknown service.")
         if self._passwords:
             signatures.basic(self.settings.username, self._passwords, posted)
         if self._tokens:
             signatures.token(self._table, self._tokens, posted)
-        if self._secrets:
-            self._verify_signature(posted, now)
-        if self.settings.topic_arns:
-            await self._verify_sns(posted, now)
-
-    def _verify_signature(self, posted: Posted, now: datetime) -> None:
-        check = signatures.VERIFY.get(str(self._table.get("kind")))
-        if check is None:
-            signatures.token(self._table, self._secrets, posted)
-            return
-        check(self._table, self._secrets, posted, now)
-        if self._table.get("once"):
-            self._check_once(posted)
+        if self._check is not None:
+            self._check(posted, now)
+            if self._is_once:
+                self._check_once(posted)
 
     async def _verify_sns(self, posted: Posted, now: datetime) -> None:
         others = self._passwords or self._tokens
@@ -127,8 +145,6 @@ class Webhook:
 
     def _handshake(self, posted: Posted) -> dict[str, Any] | None:
         """Return the answer to Event Grid's question whether we want its events."""
-        if self._table.get("handshake") != "azure":
-            return None
         try:
             document = json.loads(posted.body)
         except (ValueError, RecursionError):
@@ -153,16 +169,35 @@ class Webhooks:
     ) -> None:
         self._inbox = accept
         self._spool = spool
-        self.all = {name: Webhook(name, one, self.durable, fetch) for name, one in settings.items()}
-        self.refusals = Refusals({*self.all, *discover()})
-        self._accepted = {name: REQUESTS.labels(name, "accepted") for name in self.all}
+        self._fetch = fetch
+        self._patience, self._reading = Patience(PATIENCE), Patience(BODY_TIME)
+        self._memories: defaultdict[str, Memory] = defaultdict(Memory)
+        self.all: dict[str, Webhook] = {}
+        self.refusals = Refusals(discover())
+        self.reload(settings)
+
+    def reload(self, settings: Mapping[str, WebhookSettings]) -> None:
+        """
+        Take requests as *settings* say from now on; those under way end as they began.
+
+        Raises ConfigError where a webhook cannot work, and changes nothing.
+        """
+        fresh = {
+            name: Webhook(name, one, self.durable, self._fetch, self._memories[name])
+            for name, one in settings.items()
+        }
+        self.refusals.watch(fresh)
+        self.all = fresh
 
     def before(self, other: ASGIApp) -> ASGIApp:
         """Return an application that answers what is for webhooks; the rest is for *other*."""
 
-        async def choose(scope: Scope, receive: Receive, send: Send) -> None:
-            ours = scope["type"] == "http" and scope["path"].startswith(PATH)
-            await (self if ours else other)(scope, receive, send)
+        def choose(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+            if scope["type"] != "http" or not scope["path"].startswith(PATH):
+                return other(scope, receive, send)
+            if scope["method"] == "POST":
+                return self._post(scope["path"].removeprefix(PATH), scope, receive, send)
+            return self(scope, receive, send)
 
         return choose
 
@@ -180,7 +215,7 @@ class Webhooks:
     async def durable(self, raw: RawInput) -> None:
         """Return once *raw* is committed, or on disk where the database is away."""
         try:
-            async with asyncio.timeout(PATIENCE):
+            with self._patience():
                 await self._inbox(raw)
         except (StoreUnavailable, TimeoutError):
             await self._spool.keep(raw)
@@ -190,8 +225,10 @@ class Webhooks:
         posted = None
         try:
             limit = webhook.settings.max_size if webhook else _STRANGERS_BODY
-            posted = await read(scope, receive, limit)
-            answer = await webhook.take(posted) if webhook else _unknown(name, posted)
+            posted = await read(scope, receive, limit, self._reading)
+            if webhook is None:
+                _unknown(name, posted)
+            answer = await webhook.take(posted)
         except Refused as error:
             await self._refused(name, scope, posted, error)(scope, receive, send)
         except TryAgainLater as error:
@@ -200,12 +237,12 @@ class Webhooks:
             await _message("try again later", 503, RETRY_AFTER)(scope, receive, send)
         else:
             self.refusals.accepted(name)
-            self._accepted[name].inc()
+            webhook.accepted.inc()
             if answer is not None:
                 await JSONResponse(answer)(scope, receive, send)
                 return
-            await send({"type": "http.response.start", "status": 200, "headers": _TAKEN_HEADERS})
-            await send({"type": "http.response.body", "body": _TAKEN})
+            await send(_TAKEN_START)
+            await send(_TAKEN)
 
     def _refused(self, name: str, scope: Scope, posted: Posted | None, error: Refused) -> Response:
         known = name in self.all

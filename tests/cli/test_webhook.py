@@ -23,6 +23,7 @@ from mtabounce.web.server import HttpServer, HttpSettings
 from mtabounce.web.spool import Spool
 from mtabounce.web.webhooks import Webhooks
 from tests.live.processes import free_port, wait_until
+from tests.web.test_webhooks import EC, public
 
 CONFIG = """
 [database]
@@ -70,7 +71,7 @@ def config(database_url, tmp_path):
     path.write_text(CONFIG.format(url=database_url, folder=tmp_path, port=free_port()))
     secret(tmp_path, "password", "p@ss")
     secret(tmp_path, "secret", "c2VjcmV0")
-    secret(tmp_path, "test.key.pub", "until it is made")
+    secret(tmp_path, "test.key.pub", public(EC))  # until it is made
     run(path, "webhook", "send-test", "sendgrid", "--make-key", str(tmp_path / "other.key"))
     (tmp_path / "test.key.pub").write_bytes((tmp_path / "other.key.pub").read_bytes())
     return path

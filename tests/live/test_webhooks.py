@@ -64,5 +64,28 @@ def test_event_that_got_its_200_is_there_once(folder):
     assert max(stored.values()) == 1
 
 
+def test_secrets_are_read_anew_and_a_mistake_changes_nothing(folder):
+    secret, other = folder / "secret", folder / "other"
+    for path, text in ((secret, SECRET), (other, "another")):
+        path.write_text(text)
+        path.chmod(0o600)
+    with Service(folder / "mtabounce", more="# no webhook\n") as service:
+        port = service.http_port
+        assert post(port, 1) == 400
+        service.reload(f'[webhooks.generic]\nsecret_files = ["{secret}"]\n')
+        assert post(port, 1) == 200
+        service.reload('[webhooks.generic]\nsecret_fils = ["x"]\n', said="not reloaded")
+        assert post(port, 2) == 200
+        service.reload(
+            f'[webhooks.sendgrid]\nsecret_files = ["{other}"]\n',
+            said="[webhooks.sendgrid] the public key",
+        )
+        assert post(port, 3) == 200
+        other.write_text(SECRET)
+        secret.write_text("rotated")
+        service.reload(f'[webhooks.generic]\nsecret_files = ["{secret}"]\n')
+        assert post(port, 4) == 401
+
+
 def number_of(row):
     return int(row.recipient.partition("@")[0].removeprefix("user"))

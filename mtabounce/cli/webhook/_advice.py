@@ -36,7 +36,7 @@ _MENDS = (
     ("too large", "raise max_size, or let the provider post smaller batches"),
     ("too slowly", "the network, or a proxy before this host, is slow"),
     ("not packed", "let the proxy not compress what it passes on"),
-    ("Unknown service", "write the section; then restart mtabounce"),
+    ("Unknown service", "write the section; then reload mtabounce (SIGHUP)"),
 )
 
 

@@ -25,7 +25,7 @@ _PATIENCE = 10.0  # seconds for the answer, and then for the row
 _STRANGER = {
     "sns": "only Amazon can sign for it: send to bounce@simulator.amazonses.com to see it accept",
     "ecdsa": "to see it accept: --make-key test.key, then add test.key.pub to secret_files,"
-    " restart mtabounce, and send again with --key test.key",
+    " reload mtabounce (SIGHUP), and send again with --key test.key",
 }
 
 
