@@ -332,7 +332,7 @@ class _Daemon:
     async def _decide_again(self, conn: AsyncConnection[Any]) -> int:
         policy, now = self._settings.policy, datetime.now(UTC)
         await forget(conn, policy.breaker, now)
-        return await lift_ended(conn, policy, now) + await settle(conn, policy, now)
+        return await lift_ended(conn, policy) + await settle(conn, policy)
 
     async def _troubles(self) -> dict[str, str]:
         try:

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 
 from mtabounce.cli._asking import operator
@@ -30,9 +29,7 @@ def opened(config: Path | None) -> Iterator[tuple[Settings, str]]:
         yield settings, url
 
 
-def say_all(
-    config: Path | None, words: Sequence[Word], now: datetime, *, at_once: bool = False
-) -> None:
+def say_all(config: Path | None, words: Sequence[Word], *, at_once: bool = False) -> None:
     """
     Write *words* and what follows from them, in parts or, with *at_once*, all or nothing.
 
@@ -40,19 +37,19 @@ def say_all(
     """
     if words:
         with opened(config) as (settings, url):
-            asyncio.run(_say_all(url, settings.policy, words, now, at_once=at_once))
+            asyncio.run(_say_all(url, settings.policy, words, at_once=at_once))
 
 
 async def _say_all(
-    url: str, policy: PolicySettings, words: Sequence[Word], now: datetime, *, at_once: bool
+    url: str, policy: PolicySettings, words: Sequence[Word], *, at_once: bool
 ) -> None:
     who = operator()
     async with await connect(url, application_name="mtabounce suppressions") as conn:
         if at_once:
             async with conn.transaction():
                 for batch in in_batches(words):
-                    await say(conn, policy, batch, who, now)
+                    await say(conn, policy, batch, who)
             return
         for batch in in_batches(words):
             async with conn.transaction():
-                await say(conn, policy, batch, who, now)
+                await say(conn, policy, batch, who)

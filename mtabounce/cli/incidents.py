@@ -1,7 +1,6 @@
 """``mtabounce incidents``: bounces that jumped, and who blocks us; say what they are."""
 
 import asyncio
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -146,7 +145,7 @@ def _close(config: Path | None, number: int, state: str, why: str, *, yes: bool)
 async def _closed(url: str, policy: PolicySettings, number: int, state: str, why: str) -> int:
     async with await connect(url, application_name="mtabounce incidents") as conn:
         await store.close_incident(conn, number, state, operator(), why)
-        return await settle(conn, policy, datetime.now(UTC))
+        return await settle(conn, policy)
 
 
 def _get(conn: Connection[Any], number: int) -> store.Incident:

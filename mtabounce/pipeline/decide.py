@@ -6,8 +6,8 @@ a bounce and its consequence are there together, or neither is.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,14 @@ from mtabounce.correlate import Observation, domain_of
 from mtabounce.pipeline.breaking import Breaker
 from mtabounce.pipeline.forgetting import without_erased
 from mtabounce.pipeline.record import record
-from mtabounce.policy import Decision, PolicySettings, Suppression, judge
+from mtabounce.policy import Decision, PolicySettings, Standing, Suppression, judge
 from mtabounce.store import outbox
 from mtabounce.store import policy as store
 
 SUPPRESSED = Counter("mtabounce_suppressions_total", "Suppressions begun, by cause.", ["cause"])
 LIFTED = Counter("mtabounce_suppressions_lifted_total", "Suppressions that ended.")
 ACTOR = "policy"
+_NO_LONGER = "what it rested on does not count any more"
 
 
 class Recorder:
@@ -51,21 +52,21 @@ class Recorder:
     async def decide(self, conn: AsyncConnection[Any], recipients: Mapping[str, int]) -> None:
         """Decide on *recipients* (recipient → id, rows locked): something is known of them."""
         await self._breaker.watch(conn, recipients)
-        await decide(conn, self.policy, recipients, datetime.now(UTC))
+        await decide(conn, self.policy, recipients)
 
 
 async def decide(
-    conn: AsyncConnection[Any],
-    settings: PolicySettings,
-    recipients: Mapping[str, int],
-    now: datetime,
+    conn: AsyncConnection[Any], settings: PolicySettings, recipients: Mapping[str, int]
 ) -> None:
-    """Write where each of *recipients* (recipient → id, rows locked) stands at *now*."""
+    """
+    Write where each of *recipients* (recipient → id, rows locked) stands now.
+
+    The clock is that of PostgreSQL, by which facts are dated, too: what is known has happened.
+    """
     if not recipients:
         return
-    histories = await store.histories(conn, list(recipients.values()))
-    known = (event.at for history in histories.values() for event in history)
-    now = max([now, *known])  # the clock of the database may be ahead of ours
+    now = await store.clock(conn)
+    histories = await store.histories(conn, list(recipients.values()), settings.trusts())
     stored = await store.suppressions_of(conn, list(recipients))
     decisions, begun, over = [], [], []
     for recipient, number in recipients.items():
@@ -73,7 +74,10 @@ async def decide(
         standing = judge(histories.get(number, []), policy, now)
         who = {"recipient": recipient, "recipient_id": number}
         before, after = stored.get(recipient, {}), standing.suppressions
-        decisions += [_decision_row(who, decision) for decision in standing.decisions]
+        decisions += [
+            _decision_row(who, one)
+            for one in (*standing.decisions, *_unsaid(before, standing, now))
+        ]
         begun += [_suppression_row(who, one) for s, one in after.items() if before.get(s) != one]
         over += [
             {"recipient": recipient, "scope": scope, "still": sorted(after)}
@@ -88,6 +92,16 @@ async def decide(
         await store.put_suppressions(conn, begun)
     if begun or over:
         await outbox.add_events(conn, _events(begun, over))
+
+
+def _unsaid(
+    before: Mapping[str, Suppression], standing: Standing, now: datetime
+) -> Iterator[Decision]:
+    """Give the end of what was decided *before* on evidence that counts no longer."""
+    for scope in sorted(before.keys() - standing.suppressions.keys()):
+        ends = (one for one in standing.decisions if one.action == "lift" and one.scope == scope)
+        if not any(one.at >= before[scope].since for one in ends):
+            yield Decision(at=now, action="lift", why=_NO_LONGER, scope=scope)
 
 
 def _events(

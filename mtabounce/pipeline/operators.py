@@ -35,7 +35,6 @@ async def say(
     policy: PolicySettings,
     words: Sequence[Word],
     actor: str,
-    now: datetime,
 ) -> None:
     """Write *words* and what follows from them, inside the transaction of *conn*."""
     removed = [one.recipient for one in words if one.action == "remove"]
@@ -44,9 +43,10 @@ async def say(
     words = [one for one in words if one.recipient not in erased]  # they are suppressed
     domains = {one.recipient: domain_of(one.recipient) for one in words}
     ids = await recipient_ids(conn, domains)
+    now = await store.clock(conn)
     rows = [_row(one, ids[one.recipient], actor, now) for one in words]
     await store.add_decisions(conn, rows)
-    await decide(conn, policy, ids, now)
+    await decide(conn, policy, ids)
 
 
 def in_batches(words: Sequence[Word]) -> Iterator[Sequence[Word]]:

@@ -14,7 +14,7 @@ from mtabounce.store.record import recipient_ids
 
 
 async def lift_ended(
-    conn: AsyncConnection[Any], settings: PolicySettings, now: datetime, batch: int = 1000
+    conn: AsyncConnection[Any], settings: PolicySettings, batch: int = 1000
 ) -> int:
     """
     Look again at the addresses of whom a suppression is over; return how many there were.
@@ -29,15 +29,13 @@ async def lift_ended(
             if not recipients:
                 return seen
             locked = await recipient_ids(conn, {name: domain_of(name) for name in recipients})
-            await decide(conn, settings, locked, now)
+            await decide(conn, settings, locked)
         seen += len(recipients)
         if len(recipients) < batch:
             return seen
 
 
-async def settle(
-    conn: AsyncConnection[Any], policy: PolicySettings, now: datetime, batch: int = 1000
-) -> int:
+async def settle(conn: AsyncConnection[Any], policy: PolicySettings, batch: int = 1000) -> int:
     """
     Let policy look again at whom an incident began or ended to hold; return how many there were.
 
@@ -52,7 +50,7 @@ async def settle(
                 return seen
             locked = await recipient_ids(conn, {name: domain_of(name) for name in recipients})
             await incidents.settle(conn, list(locked.values()))
-            await decide(conn, policy, locked, now)
+            await decide(conn, policy, locked)
         seen += len(recipients)
 
 

@@ -10,6 +10,7 @@ from mtabounce.policy.breaker import (
 )
 from mtabounce.policy.settings import PolicySettings
 from mtabounce.policy.standing import (
+    DELIVERY_LIFTS,
     EVERYWHERE,
     Decision,
     Event,
@@ -24,6 +25,7 @@ from mtabounce.policy.standing import (
 from mtabounce.policy.threshold import Consequence, Threshold
 
 __all__ = [
+    "DELIVERY_LIFTS",
     "EVERYWHERE",
     "BreakerSettings",
     "Consequence",

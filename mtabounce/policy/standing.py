@@ -14,6 +14,7 @@ from mtabounce.model import BounceType, Fault, Trust
 from mtabounce.policy.threshold import Consequence, Threshold, in_words
 
 EVERYWHERE = "all"  # the scope of a suppression that holds for every list and campaign
+DELIVERY_LIFTS = "a delivery shows that it works"
 APART = timedelta(hours=24)  # between two hard bounces, for the second to confirm the first
 _TRUST = {trust: rank for rank, trust in enumerate(Trust)}
 _FAULTS = {  # whose faults count, by type; a complaint is nobody's fault, and counts
@@ -284,7 +285,7 @@ class _Fold:
         for scope, one in list(self.suppressions.items()):
             if one.cause in {"soft", "hold"}:
                 del self.suppressions[scope]
-                self._decide(event.at, "lift", "a delivery shows that it works", scope, event=event)
+                self._decide(event.at, "lift", DELIVERY_LIFTS, scope, event=event)
 
     def _removed(self, event: Event) -> None:
         if event.forgives or event.undoes:

@@ -32,6 +32,12 @@ async def bounce_ids(
     return [number for (number,) in await cursor.fetchall()]
 
 
+async def recipients_of(conn: Connection, ids: Sequence[int]) -> list[str]:
+    """Return whose bounces *ids* are."""
+    cursor = await conn.execute(SQL["recipients_of"], {"ids": list(ids)})
+    return [recipient for (recipient,) in await cursor.fetchall()]
+
+
 async def let_go(conn: Connection, ids: Sequence[int]) -> None:
     """Take the evidence of the bounces *ids* off them."""
     await conn.execute(SQL["let_go"], {"ids": list(ids)})

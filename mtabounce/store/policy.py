@@ -3,14 +3,14 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from psycopg import AsyncConnection
-from psycopg.rows import dict_row
+from psycopg.rows import dict_row, scalar_row
 
 from mtabounce.address import sender_domain
 from mtabounce.model import BounceType, Fault, Trust
-from mtabounce.policy import Consequence, Event, EventKind, Suppression
+from mtabounce.policy import DELIVERY_LIFTS, Consequence, Event, EventKind, Suppression
 from mtabounce.store.rows import Row, as_json
 from mtabounce.store.statements import statements
 
@@ -18,12 +18,27 @@ SQL = statements("policy")
 Connection = AsyncConnection[Any]
 
 
-async def histories(conn: Connection, ids: Sequence[int]) -> dict[int, list[Event]]:
-    """Return what happened to each of the recipients *ids*."""
+async def clock(conn: Connection) -> datetime:
+    """Return the time by the clock of PostgreSQL."""
+    async with conn.cursor(row_factory=scalar_row) as cursor:
+        await cursor.execute(SQL["clock"])
+        return cast("datetime", await cursor.fetchone())
+
+
+async def histories(
+    conn: Connection, ids: Sequence[int], trusts: Sequence[Trust] | None = None
+) -> dict[int, list[Event]]:
+    """
+    Return what happened to each of the recipients *ids*.
+
+    With *trusts*, bounces of other trust are left out, but for those of this transaction: whoever
+    makes claims by the thousand makes nobody slow.
+    """
+    args = {"ids": list(ids), "trusts": trusts and list(trusts), "proof": DELIVERY_LIFTS}
     found: defaultdict[int, list[Event]] = defaultdict(list)
     async with conn.cursor(row_factory=dict_row) as cursor:
         for name, event in _EVENTS.items():
-            await cursor.execute(SQL[name], {"ids": list(ids)})
+            await cursor.execute(SQL[name], args)
             for row in await cursor.fetchall():
                 found[row["recipient_id"]].append(event(row))
     return found
@@ -54,7 +69,7 @@ def _list_id(header: str) -> str:
 
 
 def _delivery(row: Mapping[str, Any]) -> Event:
-    return Event(kind=EventKind.DELIVERED, at=row["last_delivered_at"], trust=Trust.PROVEN)
+    return Event(kind=EventKind.DELIVERED, at=row["delivered_at"], trust=Trust.PROVEN)
 
 
 def _word(row: Mapping[str, Any]) -> Event:

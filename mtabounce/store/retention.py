@@ -60,7 +60,16 @@ async def drop_partition(conn: AsyncConnection[Any], partition: str) -> None:
 
 async def pin(conn: AsyncConnection[Any], ids: Sequence[int], before: datetime) -> int:
     """Keep the suppressions of recipients *ids* that rest on bounces from before *before*."""
-    return (await conn.execute(SQL["pin"], {"ids": list(ids), "before": before})).rowcount
+    args = {"ids": list(ids), "before": before, "gone": [], "actor": "retention"}
+    return (await conn.execute(SQL["pin"], args)).rowcount
+
+
+async def pin_without(
+    conn: AsyncConnection[Any], ids: Sequence[int], gone: Sequence[int], actor: str
+) -> None:
+    """Do as pin() does for the bounces *gone*, which *actor* deletes."""
+    args = {"ids": list(ids), "before": None, "gone": list(gone), "actor": actor}
+    await conn.execute(SQL["pin"], args)
 
 
 async def lock_old_recipients(

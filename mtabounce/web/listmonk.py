@@ -31,6 +31,7 @@ from mtabounce.providers import read_json
 from mtabounce.providers.request import pack
 from mtabounce.store import listmonk as store
 from mtabounce.store import record, rewrite
+from mtabounce.store.retention import pin_without
 from mtabounce.store.text import clean_text
 from mtabounce.web.callers import Callers, Connected, NotKnown
 from mtabounce.web.request import RETRY_AFTER, Refused, peer_of, read_request
@@ -185,16 +186,17 @@ class ListmonkApi:
         return True
 
     async def _remove_some(self, conn: AsyncConnection[Any], numbers: list[int]) -> None:
+        """Delete bounces; as in listmonk, whoever is suppressed by them stays so."""
+        names = {one: domain_of(one) for one in await store.recipients_of(conn, numbers)}
+        ids = await record.recipient_ids(conn, names)  # locked first, as recorders do
         gone = list((await record.bounces_by_id(conn, numbers)).values())
-        names = {one.recipient: domain_of(one.recipient) for one in gone}
-        ids = await record.recipient_ids(conn, names)
+        await pin_without(conn, list(ids.values()), numbers, "api")
         await store.let_go(conn, numbers)
         await rewrite.delete_refs_of(conn, numbers)
         await delete_bounces(conn, gone, ids)
 
     async def _blocklist(self, request: Request) -> bool:
         del request  # its body means nothing
-        now = datetime.now(UTC)
         async with self._connected() as conn:
             who = await store.bounced_recipients(conn)
             words = [
@@ -202,7 +204,7 @@ class ListmonkApi:
             ]
             for batch in in_batches(words):
                 async with conn.transaction():
-                    await say(conn, self._policy, batch, "api", now)
+                    await say(conn, self._policy, batch, "api")
         return True
 
 

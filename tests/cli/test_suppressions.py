@@ -186,7 +186,7 @@ def test_import_names_broken_lines_and_takes_the_rest(cli, file):
 
     assert [line.partition(":")[0] for line in result.stderr.splitlines()] == ["line 4", "line 7"]
     assert set(listed(cli)) == {"eva@example.org", "fay@example.org", "open@example.org"}
-    assert result.stdout == "3 suppressed, 0 were already, 2 lines broken.\n"
+    assert result.stdout == "3 suppressed, 0 were already, 2 lines are broken.\n"
 
 
 def test_strict_import_takes_nothing_where_a_line_is_broken(cli, file):
@@ -213,10 +213,16 @@ def test_import_reads_tables_by_their_header(cli, file, content):
 
 @pytest.mark.parametrize(
     "row",
-    ["eva@example.org,,never,", "eva@example.org,,99999-01-01,", "eva@example.org,,,all over"],
+    [
+        b"eva@example.org,,never,",
+        b"eva@example.org,,99999-01-01,",
+        b"eva@example.org,,2020-01-01,",
+        b"eva@example.org,,,all over",
+        b"eva@example.org,K\xfcndigung,,",
+    ],
 )
 def test_import_refuses_what_it_does_not_understand(cli, file, row):
-    content = f"email,reason,until,scope\n{row}\n".encode()
+    content = b"email,reason,until,scope\n" + row + b"\n"
 
     assert cli("suppressions", "import", file(content)).stderr.startswith("line 2: ")
     assert listed(cli) == {}
@@ -227,6 +233,17 @@ def test_import_of_the_same_again_changes_nothing(cli, file):
     cli("suppressions", "import", path)
 
     assert cli("suppressions", "import", path).stdout.startswith("0 suppressed, 1 were already")
+
+
+def test_imported_word_holds_when_a_bounce_of_the_address_is_forgiven(suppressed, file):
+    found = suppressed("suppressions", "import", file(b"email,reason\nann@example.org,a\0b\n"))
+    assert found.stdout == "1 suppressed, 0 were already, 0 lines are broken.\n"
+
+    suppressed("suppressions", "undo", "--cause", "hard", "--yes")
+    suppressed("suppressions", "undo", "--rule", "status-5.1.1", "--yes")
+
+    one = listed(suppressed)["ann@example.org"]
+    assert (one["cause"], one["reason"]) == ("manual", "a\N{REPLACEMENT CHARACTER}b")
 
 
 def test_what_is_exported_can_be_imported(cli, file, tmp_path):

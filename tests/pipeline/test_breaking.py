@@ -107,7 +107,7 @@ async def test_no_more_than_the_first_twenty_are_suppressed(night):
 
 
 async def test_the_first_ones_are_let_go_when_policy_looks_again(night):
-    await settle(night, PolicySettings(), datetime.now(UTC))
+    await settle(night, PolicySettings())
 
     assert await suppressed(night, "user") == 0
     assert await suppressed(night, "gone") == 60

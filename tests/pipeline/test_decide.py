@@ -20,6 +20,7 @@ from mtabounce.model import (
 from mtabounce.pipeline.decide import Recorder, decide
 from mtabounce.pipeline.upkeep import lift_ended
 from mtabounce.policy import PolicySettings
+from mtabounce.store.policy import histories
 
 NOW = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
 HARD = Verdict(type=BounceType.HARD, reason="user_unknown", fault=Fault.RECIPIENT, rule="r1")
@@ -119,7 +120,7 @@ async def test_delivery_lifts_what_is_soft(conn):
     await conn.execute("UPDATE recipients SET last_delivered_at = %s", [NOW])
 
     async with conn.transaction():
-        await decide(conn, PolicySettings(), {"ann@example.org": 1}, NOW)
+        await decide(conn, PolicySettings(), {"ann@example.org": 1})
 
     assert not await suppressed(conn)
     assert await rows(conn, "SELECT * FROM suppressions") == []
@@ -142,7 +143,7 @@ async def test_word_of_an_operator_outlasts_bounces(conn):
         [NOW - timedelta(days=1)],
     )
     async with conn.transaction():
-        await decide(conn, PolicySettings(), {"ann@example.org": 1}, NOW)
+        await decide(conn, PolicySettings(), {"ann@example.org": 1})
     assert not await suppressed(conn)
 
     await recorded(conn, *observed(HARD, "2@lists"))
@@ -175,9 +176,64 @@ async def test_suppression_that_is_over_is_lifted_and_that_is_written(conn):
         [NOW - timedelta(days=40), NOW - timedelta(days=10)],
     )
 
-    assert await lift_ended(conn, PolicySettings(), NOW) == 1
+    assert await lift_ended(conn, PolicySettings()) == 1
 
     assert await rows(conn, "SELECT * FROM suppressions") == []
     lifts = await rows(conn, "SELECT * FROM decisions WHERE action = 'lift'")
     assert len(lifts) == 1
-    assert await lift_ended(conn, PolicySettings(), NOW) == 0
+    assert await lift_ended(conn, PolicySettings()) == 0
+
+
+@pytest.mark.parametrize("ahead", [timedelta(seconds=5), timedelta(minutes=9)])
+async def test_clock_of_others_that_is_ahead_hides_nothing(conn, ahead):
+    ahead_of_us = datetime.now(UTC) + ahead - NOW
+
+    await recorded(conn, *observed(HARD, days_ago=-(ahead_of_us / timedelta(days=1))))
+
+    assert await suppressed(conn)
+    ((since,),) = await (await conn.execute("SELECT since <= now() FROM suppressions")).fetchall()
+    assert since
+    before = await rows(conn, "SELECT * FROM decisions")
+    async with conn.transaction():
+        await decide(conn, PolicySettings(), {"ann@example.org": 1})
+    assert await rows(conn, "SELECT * FROM decisions") == before
+
+
+async def test_delivery_that_was_decided_on_holds_when_a_later_one_came(conn):
+    def softs(*days_ago):
+        return [recorded(conn, *observed(SOFT, f"{day}@lists", day)) for day in days_ago]
+
+    for days_ago, delivered in ((30, None), (22, 21), (20, 19), (10, None)):
+        for soft in softs(days_ago):
+            await soft
+        if delivered:
+            at = NOW - timedelta(days=delivered)
+            await conn.execute("UPDATE recipients SET last_delivered_at = %s", [at])
+            async with conn.transaction():
+                await decide(conn, PolicySettings(), {"ann@example.org": 1})
+
+    told = await rows(conn, "SELECT action, why FROM decisions ORDER BY decided_at, id")
+    assert [one["action"] for one in told] == ["none", "none", "clear", "none", "clear", "none"]
+    assert not await suppressed(conn)
+
+
+async def test_end_of_what_rests_on_nothing_any_more_is_a_decision(conn):
+    await recorded(conn, *observed(HARD))
+    await conn.execute("DELETE FROM bounces")
+    async with conn.transaction():
+        await decide(conn, PolicySettings(), {"ann@example.org": 1})
+
+    told = await rows(conn, "SELECT action, why FROM decisions ORDER BY id")
+    assert [one["action"] for one in told] == ["suppress", "lift"]
+    assert told[1]["why"] == "what it rested on does not count any more"
+
+
+async def test_claims_by_the_hundred_are_read_and_decided_on_once(conn):
+    for start in (0, 200):
+        claims = [observed(HARD, f"{start + number}@x", proven=False) for number in range(200)]
+        await recorded(conn, *[one for claim in claims for one in claim])
+
+    ((number,),) = await (await conn.execute("SELECT count(*) FROM decisions")).fetchall()
+    assert number == 400
+    history = await histories(conn, [1], PolicySettings().trusts())
+    assert history[1] == []

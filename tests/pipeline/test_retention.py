@@ -36,7 +36,7 @@ async def months(conn, days):
 async def stand_again(conn):
     ids = dict(await (await conn.execute("SELECT recipient, id FROM recipients")).fetchall())
     async with conn.transaction():
-        await decide(conn, POLICY, ids, datetime.now(UTC))
+        await decide(conn, POLICY, ids)
 
 
 @pytest.mark.parametrize("partitioned", [True, False])
@@ -94,7 +94,7 @@ async def test_operator_lifts_what_is_kept(conn):
 
     async with conn.transaction():
         word = Word(recipient="ann@example.org", action="remove", why="asked")
-        await say(conn, POLICY, [word], "olga", datetime.now(UTC))
+        await say(conn, POLICY, [word], "olga")
 
     assert not await suppressed(conn)
 

@@ -21,8 +21,7 @@ async def telling(conn, **settings):
 async def speak(conn, action, *recipients, why=""):
     words = [Word(recipient=one, action=action, why=why) for one in recipients]
     async with conn.transaction():
-        from_database = await (await conn.execute("SELECT clock_timestamp()")).fetchone()
-        await say(conn, PolicySettings(), words, "olga", from_database[0])
+        await say(conn, PolicySettings(), words, "olga")
 
 
 async def rows(conn):

@@ -367,3 +367,18 @@ async def test_answers_are_listmonks_to_the_octet(calling, database_url):
             assert said == (status, "application/json", content), path
         said = await asyncio.to_thread(ask, "GET", "/api/bounces", None, {})
         assert said == (403, "application/json", b'{"message":"invalid session"}\n')
+
+
+async def test_who_is_suppressed_stays_so_when_the_bounces_are_deleted(calling, connecting, conn):
+    async with calling() as call:
+        assert await call("POST", "/webhooks/bounce", GOOD) == (200, {"data": True})
+        await worked(connecting)
+        assert await call("DELETE", "/api/bounces?all=true") == (200, {"data": True})
+        soft = GOOD | {"type": "soft"}
+        assert await call("POST", "/webhooks/bounce", soft) == (200, {"data": True})
+        await worked(connecting)
+
+    told = await (await conn.execute("SELECT is_suppressed(%s)", [GOOD["email"]])).fetchone()
+    assert told == (True,)
+    kept = await conn.execute("SELECT actor FROM decisions WHERE action = 'keep'")
+    assert await kept.fetchall() == [("api",)]

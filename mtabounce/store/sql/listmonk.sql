@@ -34,6 +34,11 @@ SELECT id
  ORDER BY id
  LIMIT 1000;
 
+-- name: recipients_of
+SELECT DISTINCT recipient
+  FROM mtabounce.bounces
+ WHERE id = ANY (%(ids)s::bigint[]);
+
 -- name: let_go
 -- What was observed stays, and is not counted: a copy that comes later brings nothing back.
 UPDATE mtabounce.observations SET bounce_id = NULL WHERE bounce_id = ANY (%(ids)s);

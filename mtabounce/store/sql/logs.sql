@@ -93,7 +93,7 @@ SELECT r.id, r.recipient, b.first_at
    AND b.in_log;
 
 -- name: put_delivered
--- Returns those for whom it is news. Sorted, so that two recorders never wait in a circle.
+-- Returns those for whom it is news; the clock of a log may be ahead. Sorted, so that two recorders never wait in a circle.
 WITH locked AS (
     SELECT t.id, least(r.delivered_at, now()) AS delivered_at
       FROM json_to_recordset(%(rows)s::json) AS r (id bigint, delivered_at timestamptz)

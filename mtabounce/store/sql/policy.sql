@@ -1,5 +1,8 @@
 -- What policy knows of addresses, and what it decided.
 
+-- name: clock
+SELECT clock_timestamp();
+
 -- name: bounces_of
 -- The failures of these recipients, as policy counts them. None is later than it was heard of: the
 -- clocks of others run ahead.
@@ -12,13 +15,20 @@ SELECT b.recipient_id, b.recipient, b.id, b.type, b.reason, b.fault, b.trust, b.
          WHERE h.bounce_id = b.id AND i.kind = 'jump' AND i.state <> 'confirmed') AS incident
   FROM mtabounce.bounces AS b
   LEFT JOIN mtabounce.campaigns AS c ON c.id = b.campaign_id
- WHERE b.recipient_id = ANY (%(ids)s::bigint[]);
+ WHERE b.recipient_id = ANY (%(ids)s::bigint[])
+   AND (%(trusts)s::text[] IS NULL OR b.trust = ANY (%(trusts)s) OR b.created_at = now());
 
 -- name: deliveries_of
-SELECT id AS recipient_id, last_delivered_at
+-- The last one, and those that something was decided by: they hold when a later one came.
+SELECT id AS recipient_id, last_delivered_at AS delivered_at
   FROM mtabounce.recipients
  WHERE id = ANY (%(ids)s::bigint[])
-   AND last_delivered_at IS NOT NULL;
+   AND last_delivered_at IS NOT NULL
+UNION
+SELECT recipient_id, decided_at
+  FROM mtabounce.decisions
+ WHERE recipient_id = ANY (%(ids)s::bigint[])
+   AND (action = 'clear' OR action = 'lift' AND why = %(proof)s);
 
 -- name: words_of_operators
 SELECT recipient_id, id, action, scope, type, reason, bounces, undoes, until, decided_at

@@ -37,14 +37,14 @@ SELECT DISTINCT recipient_id
  WHERE created_at >= %(since)s;
 
 -- name: pin
--- Suppressions of these recipients that rest on bounces from before a moment are written down as
--- decisions: policy keeps to them when the bounces are gone.
+-- Suppressions of these recipients that rest on bounces which are to go, those from before a moment
+-- or of these numbers, are written down as decisions: policy keeps to them when the bounces are gone.
 INSERT INTO mtabounce.decisions
        (recipient_id, recipient, key, actor, action, why, scope, type, reason, cause, consequence, rule,
         bounces, until, decided_at)
 SELECT r.id, r.recipient,
        substr(sha256(convert_to(format('keep %%s %%s %%s', s.scope, s.cause, extract(epoch FROM s.since)), 'UTF8')), 1, 16),
-       'retention', 'keep', coalesce(nullif(d.why, ''), format('%%s: the last for %%s', s.cause, s.reason)),
+       %(actor)s, 'keep', coalesce(nullif(d.why, ''), format('%%s: the last for %%s', s.cause, s.reason)),
        s.scope, s.type, s.reason, s.cause, s.action,
        coalesce((SELECT b.rule FROM mtabounce.bounces AS b WHERE b.recipient_id = r.id AND b.id = s.bounce_id), ''),
        coalesce(d.bounces, ARRAY[s.bounce_id]), s.until, s.since
@@ -57,7 +57,7 @@ SELECT r.id, r.recipient,
    AND EXISTS (SELECT 1
                  FROM mtabounce.bounces AS b
                 WHERE b.recipient_id = r.id
-                  AND b.first_seen_at < %(before)s
+                  AND (b.first_seen_at < %(before)s OR b.id = ANY (%(gone)s::bigint[]))
                   AND (b.id = s.bounce_id OR b.id = ANY (d.bounces)))
 ON CONFLICT (recipient_id, key) DO NOTHING;
 

@@ -163,7 +163,7 @@ async def suppress(
         scope=addition.scope,
         until=addition.until,
     )
-    return await _say(request, address, word, caller, now)
+    return await _say(request, address, word, caller)
 
 
 @ROUTER.delete("/suppressions/{address:path}", responses=shows(_MAY))
@@ -175,14 +175,14 @@ async def forgive(
 ) -> Answer:
     """Mail an address again: all that happened to it before is forgiven, and does not count."""
     word = Word(recipient=_normal(address), action="remove", why=why)
-    return await _say(request, address, word, caller, datetime.now(UTC))
+    return await _say(request, address, word, caller)
 
 
-async def _say(request: Request, address: str, word: Word, caller: Caller, now: datetime) -> Answer:
+async def _say(request: Request, address: str, word: Word, caller: Caller) -> Answer:
     parts = parts_of(request)
     with unavailable():
         async with parts.connected() as conn, conn.transaction():
-            await say(conn, parts.policy, [word], caller.username, now)
+            await say(conn, parts.policy, [word], caller.username)
         against = await run_in_threadpool(_against, parts, word.recipient)
     return Answer(email=address, suppressed=bool(against), suppressions=against)
 

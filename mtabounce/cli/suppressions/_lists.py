@@ -14,6 +14,7 @@ from mtabounce.address import normalize
 from mtabounce.errors import UsageError
 from mtabounce.policy import EVERYWHERE
 from mtabounce.store.suppressions import Suppressed
+from mtabounce.store.text import clean_text
 
 _ADDRESS_COLUMNS = ("recipient", "email", "address", "e-mail", "email address", "email_address")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would calculate
@@ -41,7 +42,7 @@ class Broken:
     why: str
 
 
-def read_list(file: BinaryIO) -> Iterator[Listed | Broken]:
+def read_list(file: BinaryIO, now: datetime) -> Iterator[Listed | Broken]:
     """
     Give the addresses of *file*: one a line, or CSV with a header that names its columns.
 
@@ -51,7 +52,11 @@ def read_list(file: BinaryIO) -> Iterator[Listed | Broken]:
     columns: list[str] | None = None
     delimiter = ","
     for number, raw in enumerate(file, 1):
-        line = raw.decode("utf-8-sig", "surrogateescape").strip("\r\n\x00 ")
+        try:
+            line = clean_text(raw.decode("utf-8-sig").strip("\r\n\x00 "))
+        except UnicodeDecodeError:
+            yield Broken(number, "is not UTF-8: save the file as UTF-8, and import it again")
+            continue
         if not line or line.startswith("#"):
             continue
         if columns is None:
@@ -59,7 +64,7 @@ def read_list(file: BinaryIO) -> Iterator[Listed | Broken]:
             columns = _header(line, delimiter)
             if columns != ["recipient"] or line.lower() in _ADDRESS_COLUMNS:
                 continue
-        yield _listed(number, line, columns, delimiter)
+        yield _listed(number, line, columns, delimiter, now)
 
 
 def _header(line: str, delimiter: str) -> list[str]:
@@ -70,13 +75,18 @@ def _header(line: str, delimiter: str) -> list[str]:
     return ["recipient" if name in _ADDRESS_COLUMNS else name for name in names]
 
 
-def _listed(number: int, line: str, columns: Sequence[str], delimiter: str) -> Listed | Broken:
+def _listed(
+    number: int, line: str, columns: Sequence[str], delimiter: str, now: datetime
+) -> Listed | Broken:
     if len(line) > _LONGEST:
         return Broken(number, f"longer than {_LONGEST} characters")
     try:
         (cells,) = csv.reader([line], delimiter=delimiter)
         told = dict(zip(columns, map(_unquoted, cells), strict=False))
-        until, scope = told.get("until", ""), told.get("scope", "") or EVERYWHERE
+        scope = told.get("scope", "") or EVERYWHERE
+        until = _time(told.get("until", ""))
+        if until and until <= now:
+            return Broken(number, f"until {until:%Y-%m-%d}: that is over")
         if not is_scope(scope):
             return Broken(number, f"{scope!r} is no scope: all, list:ID or campaign:NAME")
         return Listed(
@@ -84,10 +94,14 @@ def _listed(number: int, line: str, columns: Sequence[str], delimiter: str) -> L
             recipient=normalize(told.get("recipient", "")),
             why=told.get("reason", ""),
             scope=scope,
-            until=datetime.fromisoformat(until).astimezone() if until else None,
+            until=until,
         )
     except (ValueError, OverflowError, csv.Error) as error:
         return Broken(number, str(error))
+
+
+def _time(text: str) -> datetime | None:
+    return datetime.fromisoformat(text).astimezone() if text else None
 
 
 def _unquoted(cell: str) -> str:

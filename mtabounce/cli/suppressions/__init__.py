@@ -1,0 +1,19 @@
+"""``mtabounce suppressions``: whom we do not mail: a command a module."""
+
+import click
+
+from mtabounce.cli._modules import Modules
+
+
+@click.group(cls=Modules, package=__name__)
+def command() -> None:
+    """
+    Whom not to mail: list, add, take back, bring in, hand out.
+
+    What is done here is written down in mtabounce.decisions, with your name.
+
+    \b
+    Example:
+      mtabounce suppressions list --cause hard --since 7d
+      mtabounce suppressions undo --rule status-5.1.1 --since 2026-11-23T10:00
+    """
