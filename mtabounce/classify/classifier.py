@@ -58,8 +58,7 @@ class Classifier:
         ours = verdict.fault in _OUR_FAULTS
         if ours or (hint.fault not in _OUR_FAULTS and verdict.rule not in self._vague):
             return verdict
-        return replace(
-            verdict,
+        return verdict._replace(
             type=_type(hint, seen),
             reason=hint.name,
             fault=hint.fault,
@@ -71,14 +70,9 @@ class Classifier:
         found = self._cause_of_delay(seen) or self._index.first(seen)
         rule, words = found or (_NO_RULE, "")
         reason = self.reasons[rule.reason]
+        kind = _type(reason, seen)
         return Verdict(
-            type=_type(reason, seen),
-            reason=reason.name,
-            fault=reason.fault,
-            rule=rule.id,
-            status=seen.status,
-            reply_code=seen.reply_code,
-            matched=words,
+            kind, reason.name, reason.fault, rule.id, seen.status, seen.reply_code, words
         )
 
     def _cause_of_delay(self, seen: Evidence) -> Found | None:

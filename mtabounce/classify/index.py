@@ -19,8 +19,9 @@ Found = tuple[Rule, str]  # a rule that fits, and the words that it matched
 # What may decide: a rule, and one of its patterns that the text must hold; None: it asks for none.
 _Try = tuple[Rule, Pattern | None]
 
-# Some of all tries: bit n is set where the try of place n is among them. The sets that belong to
-# the words of a text are joined by a few operations, where lists would be walked.
+# Some of all tries: bit 2n is set where the try of place n is among them; odd bits are for a second
+# mark. The sets that belong to the words of a text are joined by a few operations, where lists
+# would be walked.
 _Places = int
 
 _BY_INDEX = frozenset({"text", "status", "reply_code", "operator"})
@@ -51,7 +52,7 @@ class Index:
     def first(self, evidence: Evidence) -> Found | None:
         """Return the first rule that fits, and the words that it matched; None: none does."""
         text = evidence.text.lower().encode(errors="replace")
-        for place in self._candidates(evidence, text):
+        for place in _in_order(*self._candidates(evidence, text)):
             rule, pattern = self._tries[place]
             if id(rule) in self._asking and not rule.fits(evidence, self._operators):
                 continue
@@ -73,18 +74,14 @@ class Index:
             if found or not rule.text:
                 yield rule, _words_at(evidence.text, text, *found) if found else ""
 
-    def _candidates(self, evidence: Evidence, text: bytes) -> Iterator[int]:
-        """Yield the places of what may decide, in order."""
+    def _candidates(self, evidence: Evidence, text: bytes) -> tuple[_Places, ...]:
+        """Return what may decide: places, and others that come after all of them."""
         if evidence.outcome is not Outcome.BOUNCE:
-            yield from _in_order(self._by_outcome[evidence.outcome])
-            return
+            return (self._by_outcome[evidence.outcome],)
         operator = self._operators.of(evidence.host)
         allowed, wordless, last = self._codes.of(evidence.status, evidence.reply_code, operator)
-        found = (self._words.places_in(text) | wordless) & allowed
-        if evidence.guessed:
-            yield from _in_order(found & ~last)
-            found = last & allowed
-        yield from _in_order(found)
+        found = self._words.places_in(text) & allowed | wordless
+        return (found & ~last, last) if evidence.guessed else (found,)
 
 
 class _Allowed(NamedTuple):
@@ -148,20 +145,20 @@ class _WordIndex:
         self._search = BytesAhoCorasick([word.encode() for word in words])
         frequency = self._frequency(tries)
         numbers = {word: number for number, word in enumerate(words)}
-        # For each word the places that need it, or one like it, and those that need it besides.
-        self._first = [0] * len(words)
-        self._second = [0] * len(words)
-        self._content = 0  # the places that need no second word
+        # For each word, the places that need it or one like it, and by their second marks those
+        # that need it besides.
+        self._needing = [0] * len(words)
+        self._content = 0  # second marks of the places that need nothing besides
         for place, sets in needs.items():
             self._add(place, [[numbers[word] for word in words] for words in sets], frequency)
+        self._firsts = _places_of(needs)
 
     def places_in(self, text: bytes) -> _Places:
         """Return the places of patterns of which two needed words stand in *text*."""
-        first, second = 0, self._content
+        found = self._content
         for word, _, _ in self._search.find_matches_as_indexes(text, overlapping=True):
-            first |= self._first[word]
-            second |= self._second[word]
-        return first & second
+            found |= self._needing[word]
+        return found & found >> 1 & self._firsts
 
     def _add(self, place: int, needs: Iterable[Sequence[int]], frequency: Counter[int]) -> None:
         """File a pattern under those of its words that will be met least often."""
@@ -169,11 +166,11 @@ class _WordIndex:
             needs, key=lambda words: (sum(frequency[word] for word in words), len(words))
         )
         for word in first:
-            self._first[word] |= 1 << place
+            self._needing[word] |= 1 << 2 * place
         for word in others[0] if others else ():
-            self._second[word] |= 1 << place
+            self._needing[word] |= 2 << 2 * place
         if not others:
-            self._content |= 1 << place
+            self._content |= 2 << 2 * place
 
     def _frequency(self, tries: Iterable[_Try]) -> Counter[int]:
         """Count how often the words stand in the examples of rules."""
@@ -198,14 +195,16 @@ def _places(members: Iterable[bool]) -> _Places:
 
 
 def _places_of(places: Iterable[int]) -> _Places:
-    return sum(1 << place for place in places)
+    return sum(1 << 2 * place for place in places)
 
 
-def _in_order(places: _Places) -> Iterator[int]:
-    while places:
-        lowest = places & -places
-        places ^= lowest
-        yield lowest.bit_length() - 1
+def _in_order(*sets: _Places) -> Iterator[int]:
+    """Yield the places of one set after the other, the lowest of each first."""
+    for places in sets:
+        while places:
+            lowest = places & -places
+            places ^= lowest
+            yield lowest.bit_length() >> 1
 
 
 def _words_at(original: str, folded: bytes, start: int, end: int) -> str:

@@ -6,7 +6,6 @@ adjacent repeats; texts are cut to LONGEST first.
 """
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -34,7 +33,7 @@ _LEAD_MARKS = (  # of which one stands in every lead: cheaper to look for than t
     " said: ",
     "refused to talk",
     "erver returned",
-    " error ",
+    "TP error ",
     "did not like",
     "responded",
     " - ",
@@ -57,7 +56,6 @@ _OTHER = re.compile(r" @[\w.-]{1,255}: (?=[45]\d\d )")  # of another recipient, 
 _COMMANDS = re.compile(
     r"\b(RCPT TO|MAIL FROM|end of data|DATA|initial connection|EHLO|HELO|STARTTLS)\b", re.IGNORECASE
 )
-_QMAIL = {"sender was rejected": "MAIL FROM", "does not like recipient": "RCPT TO"}
 _DELIMITERS = re.compile(r".*[<>\"'(\[,:;=]")
 
 _SAYS_LITTLE = frozenset({(0, 0), (4, 7)})  # x.0.0, x.4.7: another status may say more
@@ -101,26 +99,34 @@ def named_host(text: str) -> str:
 
 def joined(text: str) -> str:
     r"""Return *text* as one line of single spaces, cut to LONGEST; Exim's ``\n`` is a space."""
-    return " ".join(text[:LONGEST].replace("\\n", " ").split())
+    text = text[:LONGEST]
+    if text.isprintable() and "  " not in text and "\\n" not in text:  # it is one already
+        return text.strip(" ")
+    return " ".join(text.replace("\\n", " ").split())
 
 
 def codes(text: str) -> tuple[int | None, EnhancedStatus | None]:
     """Return the reply code and the enhanced status of a one-line reply, None where missing."""
-    start = _CODE.match(text)
-    if start and start[2] and _tells(status := _status(start[2])):
-        return int(start[1]), status
-    if start and not start[2] and text.find(start[1], 3) < 0:
-        return int(start[1]), _loose_status(text)
-    found = list(_coded(text))
+    if start := _CODE.match(text):
+        code, status = start.groups()
+        if status and (telling := _telling(status)):
+            return int(code), telling
+        if not status and text.find(code, 3) < 0:
+            return int(code), _loose_status(text)
+    return _codes_within(text)
+
+
+def _codes_within(text: str) -> tuple[int | None, EnhancedStatus | None]:
+    """Return the first reply code in *text*, and the status that goes with it."""
+    found = [hit.groups() for hit in _CODE.finditer(text) if hit[1] != _ASIDE or not hit.start()]
     if not found:
         return None, _loose_status(text)
     first = found[0][0]
     own = next((status for code, status in found if status and code == first), None)
     if own is None:
-        own = _loose_status(text)
-    elif not _tells(own):
-        own = next((status for _, status in found if status and _tells(status)), own)
-    return int(first), own
+        return int(first), _loose_status(text)
+    telling = filter(None, (_telling(status) for _, status in found if status))
+    return int(first), _telling(own) or next(telling, None) or _status(own)
 
 
 def without_repeats(text: str, code: int | None) -> str:
@@ -141,7 +147,7 @@ def without_addresses(text: str) -> str:
 
 def _unwrapped(text: str) -> tuple[str, str, str]:
     """Return the reply that *text* wraps, the host that said it, and the command it answers."""
-    marked = any(mark in text for mark in _LEAD_MARKS)
+    marked = any(map(text.__contains__, _LEAD_MARKS))
     lead = _LEAD.search(text) if marked else None
     if lead is None or _CODE.search(text, 0, lead.start()):
         return text, "", _qmail_command(text)
@@ -162,13 +168,9 @@ def _command_in(wrapping: str, lead: str) -> str:
 
 
 def _qmail_command(text: str) -> str:
-    return next((command for words, command in _QMAIL.items() if words in text), "")
-
-
-def _coded(text: str) -> Iterator[tuple[str, EnhancedStatus | None]]:
-    for found in _CODE.finditer(text):
-        if found[1] != _ASIDE or not found.start():
-            yield found[1], _status(found[2]) if found[2] else None
+    if "does not like recipient" in text:
+        return "RCPT TO"
+    return "MAIL FROM" if "sender was rejected" in text else ""
 
 
 def _loose_status(text: str) -> EnhancedStatus | None:
@@ -183,8 +185,11 @@ def _status(text: str) -> EnhancedStatus:
     return EnhancedStatus(*map(int, text.split(".")))
 
 
-def _tells(status: EnhancedStatus) -> bool:
-    return (status.subject, status.detail) not in _SAYS_LITTLE
+@lru_cache(4096)
+def _telling(text: str) -> EnhancedStatus | None:
+    """Return the status that *text* is; None where another one may say more."""
+    status = _status(text)
+    return None if (status.subject, status.detail) in _SAYS_LITTLE else status
 
 
 def _domain_of(word: str) -> str:

@@ -119,7 +119,7 @@ class _Reading:
         report = report_of(delivery)
         verdict = self.classifier.classify(replace(report, outcome=Outcome.BOUNCE))
         if delivery.state is State.DEFERRED or delivery.reports_itself:
-            verdict = replace(verdict, type=None)
+            verdict = verdict._replace(type=None)
         return report, verdict
 
     def summary(self) -> str:
