@@ -15,11 +15,12 @@ from datetime import datetime, tzinfo
 from functools import cache
 
 from mtabounce.logs._clock import Clock
-from mtabounce.logs._events import Event, Key, LogFormat, State
-from mtabounce.logs._join import MESSAGES, Join
+from mtabounce.logs._events import Key, Line, LogFormat, State, parts_of
+from mtabounce.logs._join import Join
 from mtabounce.logs._messages import Bucket, Delivery, Joined
 from mtabounce.logs._report import report_of
 from mtabounce.logs._syslog import from_journal, is_journal
+from mtabounce.logs._underway import MESSAGES
 from mtabounce.registry import discover
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "Scanned",
     "State",
     "formats",
+    "parts_of",
     "report_of",
 ]
 
@@ -48,7 +50,7 @@ class Scanned:
 
     lines: int
     recognized: int  # lines that say something of a message
-    events: list[tuple[LogFormat, list[Event]]] = field(default_factory=list)
+    found: list[tuple[LogFormat, list[Line]]] = field(default_factory=list)
 
 
 class LogReader:
@@ -82,19 +84,30 @@ class LogReader:
         found = Scanned(lines, 0)
         for form in self._formats:
             if form.looks_like(chunk):
-                events = list(form.events(chunk))
-                found.recognized += len(events)
-                found.events.append((form, events))
+                told = form.lines(chunk)
+                found.recognized += len(told)
+                found.found.append((form, told))
         return found
 
-    def missing(self, scanned: Scanned) -> set[Key]:
-        """Return the messages of *scanned* of which more may be kept elsewhere."""
-        return {key for _, events in scanned.events for key in self.join.missing(events)}
+    def join_on(self, scanned: Scanned) -> set[Key]:
+        """
+        Join *scanned* to all that was read before it, as far as all is known.
+
+        Return the messages of which more may be kept elsewhere: give it to `Join.adopt`, and go
+        on; none where *scanned* is done with.
+        """
+        while scanned.found:
+            form, lines = scanned.found.pop(0)
+            left = self.join.feed(lines, form, asks=True)
+            if left:
+                scanned.found.insert(0, (form, left))
+                return self.join.missing(left)
+        return set()
 
     def feed(self, scanned: Scanned) -> None:
-        """Join *scanned* to all that was read before it."""
-        for form, events in scanned.events:
-            self.join.feed(events, form)
+        """Join *scanned* to all that was read before it, whatever is kept elsewhere."""
+        for form, lines in scanned.found:
+            self.join.feed(lines, form)
 
     def read(self, chunk: bytes) -> Joined:
         """Scan and join *chunk*, and take what came of it."""

@@ -26,6 +26,9 @@ class Clock:
 
     def move(self, latest: datetime) -> None:
         """Note that the log was written to at *latest* (aware)."""
+        if (latest + _AHEAD).date() != self._limit.date():  # the same day may be of another year
+            self._known.clear()
+            self._hours.clear()
         self._limit = latest + _AHEAD
 
     def at(self, stamp: bytes) -> datetime:

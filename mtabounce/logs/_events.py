@@ -1,21 +1,56 @@
-"""What formats make of lines: events in the order of the log, the same for every MTA."""
+"""What formats make of lines, the same for every MTA."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum, auto
 from typing import NamedTuple
 
+# One line of a log that tells of a message: what the groups of a format's pattern caught, empty
+# where there is nothing. There are millions of these, so they are plain tuples of bytes as logged:
+#   stamp
+#   place      host and perhaps the instance, as Key begins
+#   two marks, each format's own
+#   repeated   that syslog put equal lines together, see _syslog.times_of()
+#   queue_id
+#   recipient, path, relay
+#              of a delivery that was plainly sent, and arrived: " P=<" and the reverse path, where
+#              the line has it; a relay without its address
+#   sender     one character, and the reverse path
+#   told       what comes after the sender, or in its place, and holds the Message-ID
+#   rest       all that must be looked at closely, for LogFormat.told
+# A line without any of the last six says that the queue id is free again.
+Line = tuple[bytes, ...]
+
+# What one message is known by in a log: the host (empty where the line has none) and a blank; the
+# MTA's own name, where several run on one host, and a slash; the queue id. No part has these in it.
+Key = bytes
+
+
+def parts_of(key: Key) -> tuple[bytes, bytes, bytes]:
+    """Return host, instance and queue id of *key*; empty where the line had none."""
+    host, _, rest = key.partition(b" ")
+    instance, _, queue_id = rest.rpartition(b"/")
+    return host, instance, queue_id
+
+
+def place_of(key: Key) -> bytes:
+    """Return *key* without its queue id."""
+    return key[: max(key.rfind(b"/"), key.rfind(b" ")) + 1]
+
+
+def key_of(host: bytes, instance: bytes, queue_id: bytes) -> Key:
+    """Return what a message is known by."""
+    return host + b" " + (instance + b"/" if instance else b"") + queue_id
+
 
 class Kind(IntEnum):
-    """What an event says of a message in a queue."""
+    """What a line says that must be looked at closely."""
 
-    MESSAGE_ID = auto()  # rest: the Message-ID, perhaps in angle brackets
-    SENDER = auto()  # rest: the reverse path
-    RECEIVED = auto()  # rest: all of these at once, for LogFormat.received
-    DELIVERY = auto()  # rest: for LogFormat.attempt
+    DELIVERY = auto()  # value: for LogFormat.attempt
+    SENDER = auto()  # value: the reverse path
+    RECEIVED = auto()  # value: nothing that could be read
     EXPIRED = auto()  # every recipient that is still waiting has failed
     CANCELLED = auto()  # an operator made every recipient that is still waiting fail
-    GONE = auto()  # the queue id is free
 
 
 class State(StrEnum):
@@ -26,14 +61,6 @@ class State(StrEnum):
     BOUNCED = "bounced"
     EXPIRED = "expired"  # it was deferred, and will not be tried again
     NOTED = "noted"  # an address probe, or an attempt that was put off: nothing happened
-
-
-# What one message is known by in a log: host (empty where the line has none), instance (the MTA's
-# own name, where several run on one host; empty: it has none), queue id.
-Key = tuple[bytes, bytes, bytes]
-# One line of a log: kind, stamp, key, rest, how often it was logged. All bytes are as logged. There
-# are millions of these, so they are plain tuples.
-Event = tuple[Kind, bytes, Key, bytes, int]
 
 
 class Attempt(NamedTuple):
@@ -64,19 +91,14 @@ class LogFormat:
 
     title: str
     looks_like: Callable[[bytes], bool]  # whether a chunk may hold such lines; must be fast
-    events: Callable[[bytes], list[Event]]  # of a chunk of whole lines that starts with "\n"
-    # Recipient, relay without address, reverse path (None: not said) of a DELIVERY that was
-    # plainly sent, and arrived; None for all that must be looked at closely.
-    sent: Callable[[bytes], tuple[bytes, bytes, bytes | None] | None]
-    attempt: Callable[[bytes], Attempt | None]  # of the rest of a DELIVERY; None: not understood
+    lines: Callable[[bytes], list[Line]]  # of a chunk of whole lines that starts with "\n"
+    told: Callable[[bytes], tuple[Kind, bytes]]  # what the rest of a line says
+    attempt: Callable[[bytes], Attempt | None]  # of a DELIVERY; None: not understood
     explain: Callable[[Attempt], Explained]
-    # Reverse path (None: not said) and recipients (none: not said) of a RECEIVED; what was sent
-    # needs no Message-ID, so it is asked for only where something failed.
-    received: Callable[[bytes], tuple[bytes | None, frozenset[bytes]]] = lambda rest: (
-        None,
-        frozenset(),
-    )
-    message_id: Callable[[bytes], bytes] = lambda rest: b""  # of the rest of a RECEIVED
+    message_id: Callable[[bytes], bytes]  # in what was told; it may be anything, or empty
+    # Who is named in what was told; what was sent needs neither this nor a Message-ID, so both are
+    # asked for only where they may matter.
+    recipients: Callable[[bytes], frozenset[bytes]] = lambda told: frozenset()
     reporter: str = ""  # local part of senders that report to the postmaster
 
 

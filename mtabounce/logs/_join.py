@@ -6,105 +6,101 @@ under way; recipients that wait for another attempt are also told (`waiting`, `s
 they can be kept elsewhere for days, and given back with `adopt`.
 """
 
-import json
-import zlib
-from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable
-from datetime import datetime
-from itertools import islice
+from collections.abc import Iterable, Sequence
 
 from mtabounce.logs._clock import Clock
-from mtabounce.logs._events import Attempt, Event, Key, Kind, LogFormat, State, decoded
-from mtabounce.logs._messages import NOBODY, Bucket, Delivery, Joined, Message, Names, bare
+from mtabounce.logs._counts import Counts
+from mtabounce.logs._events import (
+    Attempt,
+    Key,
+    Kind,
+    Line,
+    LogFormat,
+    State,
+    decoded,
+    key_of,
+    place_of,
+)
+from mtabounce.logs._messages import NOBODY, Delivery, Joined, Message, Names, domain_of
+from mtabounce.logs._syslog import times_of
+from mtabounce.logs._underway import MESSAGES, Underway
 
-_BIRTHS = frozenset({Kind.MESSAGE_ID, Kind.RECEIVED})
 _CANCELLED = b"delivery cancelled by administrator"  # the words of Exim's own report
-AWAKE = 2_000  # messages of those for which somebody waits: the next attempt may be near
-MESSAGES = 50_000  # so many are kept in memory; the oldest go first, about 400 bytes each
 
 
 class Join:
     """
     The messages of one log. *host* stands for that of lines that name none.
 
-    Feed it with the events of all formats that the log may hold, in the order of the log.
+    Feed it with the lines of all formats that the log may hold, in the order of the log.
     """
 
     def __init__(self, clock: Clock, host: str = "", *, limit: int = MESSAGES) -> None:
         self.clock = clock
+        self.underway = Underway(limit)
         self._host = host.encode()
-        self._limit = limit
-        self._messages: dict[Key, Message] = {}
-        self._instances: dict[bytes, dict[bytes, None]] = {}
         self._names = Names(self._host)
         self._asked: set[Key] = set()
-        self._sleepers: dict[Key, None] = {}  # messages for which somebody began to wait
-        self._partial: set[Key] = set()  # messages of which more may be kept elsewhere
-        self._counts: defaultdict[tuple[datetime, bytes, bytes, bytes, State], int] = defaultdict(
-            int
-        )
-        self._arrivals: defaultdict[datetime, Counter[tuple[bytes, bytes, bytes]]]
-        self._arrivals = defaultdict(Counter)  # as _counts, of those sent: they are the most
-        self._turn_to(b"")
+        self._counts = Counts(clock)
         self._out = Joined(clock=clock.at)
         self._format: LogFormat
-        self._handlers: dict[Kind, Callable[[Key, Message | None, bytes, bytes, int], None]] = {
-            Kind.MESSAGE_ID: self._message_id,
-            Kind.SENDER: self._sender,
-            Kind.RECEIVED: self._received,
-            Kind.DELIVERY: self._delivery,
-            Kind.EXPIRED: self._expired,
-            Kind.CANCELLED: self._cancelled,
-            Kind.GONE: self._gone,
-        }
-
-    def missing(self, events: Collection[Event]) -> set[Key]:
-        """Return the messages of *events* of which more may be kept elsewhere: see `adopt`."""
-        partial = self._partial
-        keys = {event[2] for event in events}
-        found = keys.difference(self._messages)
-        found -= {event[2] for event in events if event[0] in _BIRTHS}
-        return (keys & partial) | {key for key in found if self._look(key)[1] is None}
 
     def adopt(self, waiting: Iterable[Delivery], asked: set[Key]) -> None:
         """Take back what is *waiting*, all there is of the messages *asked* for."""
         for one in waiting:
             key = self._key_of(one, asked)
-            message = self._messages.get(key) or self._new(key, whole=True)
+            message = self.underway.get(key) or self.underway.add(key, Message(), whole=True)
             sender = None if one.reverse_path is None else one.reverse_path.encode()
             if message.sender not in (None, sender):
                 continue  # of another message, which had this queue id before
-            message.sent_by(sender)
-            message.message_id = message.message_id or one.original_message_id.encode()
-            message.wait(
-                one.final_recipient.encode(), message.waiting.get(one.final_recipient.encode(), one)
-            )
-        self._partial -= asked
-        self._asked = asked
+            message.sender = sender
+            message.came_with(message.message_id or one.original_message_id.encode())
+            final = one.final_recipient.encode()
+            if final not in message.waiting:
+                message.wait(final, one)
+        self.underway.complete(asked)
+        self._asked |= asked
 
-    def feed(self, events: Iterable[Event], form: LogFormat) -> None:
-        """Join *events* of the format *form*, the next of the log."""
+    def feed(self, lines: Sequence[Line], form: LogFormat, *, asks: bool = False) -> list[Line]:
+        """
+        Join *lines* of the format *form*, the next of the log; return those not joined yet.
+
+        With *asks* it stops where it must know what is kept elsewhere: see `missing`, `adopt`.
+        """
         self._format = form
-        handlers, known = self._handlers, self._messages.get
-        for kind, stamp, key, rest, times in events:
-            handlers[kind](key, known(key), stamp, rest, times)
-        self._asked = set()
-        for _ in range(len(self._messages) - self._limit):
-            key = next(iter(self._messages))
-            message = self._messages.pop(key)
-            if message.waiting:  # perhaps not kept elsewhere yet: to the end of the queue
-                self._messages[key] = message
+        self.underway.places.update({line[1] for line in lines})
+        known = self.underway.whole.get
+        left = iter(lines)
+        for line in left:
+            stamp, place, _, _, repeated, queue_id, recipient, path, relay, sender, told, rest = (
+                line
+            )
+            key = place + queue_id
+            message = known(key)
+            if message is None and not told:
+                if asks and self._must_ask(key):
+                    return [line, *left]
+                message = self.underway.partial.get(key)
+            if recipient:
+                self._sent(key, message, stamp, recipient, path, relay, repeated)
+            elif told:
+                self._began(key, message, sender, told)
+            elif sender:
+                self._came(key, message, sender[1:])
+            elif rest:
+                self._closely(key, message, stamp, rest, repeated)
             else:
-                self._partial.discard(key)
+                self._end(key, message)
+        self._asked.clear()
+        self.underway.shrink()
+        return []
 
-    def let_sleep(self, awake: int = AWAKE) -> None:
-        """Forget messages for which somebody waits, but *awake*: they are kept elsewhere now."""
-        for key in list(islice(self._sleepers, max(0, len(self._sleepers) - awake))):
-            del self._sleepers[key]
-            message = self._messages.get(key)
-            if message is not None and message.waiting and not message.named:
-                del self._messages[key]
-                self._partial.discard(key)
+    def missing(self, lines: Iterable[Line]) -> set[Key]:
+        """Return the messages of *lines* of which more may be kept elsewhere."""
+        begun: dict[Key, bytes] = {}
+        for line in lines:
+            begun.setdefault(line[1] + line[5], line[10])
+        return {key for key, told in begun.items() if not told and self._must_ask(key)}
 
     @property
     def attempts(self) -> tuple[int, int]:
@@ -119,129 +115,106 @@ class Join:
     def take(self) -> Joined:
         """Return what came of all that was fed since the last time."""
         out, self._out = self._out, Joined(clock=self.clock.at)
-        for (hour, domain, relay, sender, state), count in self._counts.items():
-            bucket = Bucket(hour, _name(domain), _name(relay), _name(sender))
-            out.counts[bucket, state] += count
-        for hour, arrivals in self._arrivals.items():
-            for (domain, relay, sender), count in arrivals.items():
-                bucket = Bucket(hour, _name(domain), _name(relay), _name(sender))
-                out.counts[bucket, State.SENT] += count
-        self._counts.clear()
-        self._arrivals.clear()
-        self._turn_to(b"")
+        out.counts = self._counts.take()
         return out
 
-    def dump(self) -> bytes:
-        """Return the messages in memory for which nobody waits, for `load`."""
-        rows = [
-            _row(key, one, whole=key not in self._partial)
-            for key, one in self._messages.items()
-            if not one.waiting  # the others are asked for again
-        ]
-        return zlib.compress(json.dumps(rows, separators=(",", ":")).encode(), 1)
-
-    def load(self, dumped: bytes) -> None:
-        """Take back what `dump` gave. Raises ValueError where it is something else."""
-        try:
-            rows = json.loads(zlib.decompress(dumped))
-        except zlib.error as error:
-            raise ValueError(f"the state of a log is damaged: {error}") from error
-        for host, instance, queue_id, sender, message_id, named, whole in rows:
-            key = (host.encode("latin-1"), instance.encode("latin-1"), queue_id.encode("latin-1"))
-            message = self._new(key, whole=whole)
-            message.sent_by(None if sender is None else sender.encode("latin-1"))
-            message.message_id = message_id.encode("latin-1")
-            message.named = frozenset(name.encode("latin-1") for name in named)
-
-    def _new(self, key: Key, *, whole: bool) -> Message:
-        message = self._messages[key] = Message()
-        if not whole:
-            self._partial.add(key)
-        if key[1] not in self._instances.get(key[0], ()):
-            self._instances.setdefault(key[0], {})[key[1]] = None
-        return message
-
     def _key_of(self, one: Delivery, asked: set[Key]) -> Key:
-        key = (one.host.encode(), one.instance.encode(), one.queue_id.encode())
-        return key if key in asked or key[0] != self._host else (b"", *key[1:])
+        names = (one.instance.encode(), one.queue_id.encode())
+        key = key_of(one.host.encode(), *names)
+        return key if key in asked or one.host.encode() != self._host else key_of(b"", *names)
 
-    def _look(self, key: Key) -> tuple[Key, Message | None]:
-        """Find a message; a transport may log under a name that its queue manager has not."""
-        message = self._messages.get(key)
-        if message is None:
-            host, _, queue_id = key
-            for instance in self._instances.get(host, ()):
-                other = (host, instance, queue_id)
-                if other in self._messages:
-                    return other, self._messages[other]
-        return key, message
+    def _must_ask(self, key: Key) -> bool:
+        if key in self._asked:
+            return False
+        return key in self.underway.partial or self.underway.look(key)[1] is None
 
     def _known(self, key: Key) -> tuple[Key, Message]:
-        found, message = self._look(key)
-        return found, message or self._new(key, whole=key in self._asked)
+        found, message = self.underway.look(key)
+        return found, message or self._new(key, Message(), whole=key in self._asked)
 
-    def _end(self, key: Key) -> None:
-        """Begin anew: whoever waited for the message that had this queue id waits no more."""
-        self._settle(self._messages.pop(key))
+    def _new(self, key: Key, message: Message, *, whole: bool) -> Message:
+        return self.underway.add(key, message, whole=whole)
 
-    def _message_id(
-        self, key: Key, message: Message | None, _: bytes, rest: bytes, __: int
-    ) -> None:
-        if message is None:
-            message = self._new(key, whole=True)
-        elif message.sender is not None and message.message_id != bare(rest):
-            self._end(key)
-            message = self._new(key, whole=True)
-        message.message_id = rest
+    def _end(self, key: Key, message: Message | None) -> None:
+        """Forget *message*: whoever waited for what had this queue id waits no more."""
+        if self.underway.whole.pop(key, None) is None:
+            self.underway.drop(key)
+        if message is not None and message.waiting:
+            for waited in message.waiting.values():
+                self._settled(waited)
 
-    def _sender(self, key: Key, message: Message | None, _: bytes, rest: bytes, __: int) -> None:
-        if message is None:
-            message = self._new(key, whole=key in self._asked)
-        elif message.sender == rest:
-            return
-        elif message.sender is not None:
-            self._end(key)
-            message = self._new(key, whole=key in self._asked)
-        message.sent_by(rest)
-
-    def _received(self, key: Key, message: Message | None, _: bytes, rest: bytes, __: int) -> None:
+    def _began(self, key: Key, message: Message | None, sender: bytes, told: bytes) -> None:
+        """Note the Message-ID of a message, which has just begun, and perhaps whom it is from."""
+        underway = self.underway
+        if message is None and underway.partial:
+            message = underway.partial.get(key)
         if message is not None:
-            self._end(key)
-        message = self._new(key, whole=True)
-        sender, message.named = self._format.received(rest)
-        message.came_with(rest, self._format)
-        message.sent_by(sender)
+            if not sender and self._is_of(message, told):
+                message.came_with(told, self._format)
+                return
+            self._end(key, message)
+        new = underway.whole[key] = Message(sender[1:] if sender else None, told, self._format)
+        if sender and b" for " in told:
+            new.named = self._format.recipients(told)
 
-    def _delivery(
-        self, key: Key, message: Message | None, stamp: bytes, rest: bytes, times: int
+    def _is_of(self, message: Message, told: bytes) -> bool:
+        return message.sender is None or message.message_id == self._format.message_id(told)
+
+    def _came(self, key: Key, message: Message | None, sender: bytes) -> None:
+        """Note whom a message is from."""
+        if message is not None:
+            if message.sender is None:
+                message.sender = sender
+            if message.sender == sender:
+                return
+            self._end(key, message)
+        self._new(key, Message(sender), whole=key in self._asked)
+
+    def _sent(
+        self,
+        key: Key,
+        message: Message | None,
+        stamp: bytes,
+        recipient: bytes,
+        path: bytes,
+        relay: bytes,
+        repeated: bytes,
     ) -> None:
-        out = self._out
-        out.attempts += times
-        plainly = self._format.sent(rest)
-        if plainly is None:
-            self._closely(key, stamp, rest, times)
-            return
-        recipient, relay, reverse_path = plainly
         if message is None:
             message = self._known(key)[1]
-        if message.sender is None and reverse_path is not None:
-            message.sent_by(reverse_path)
+        sender = message.sender
+        if sender is None:
+            sender = message.sender = path[4:] if path else None
         if message.named or message.waiting:
             self._arrived(message, recipient, recipient)
-        if stamp != self._stamp:
-            self._turn_to(stamp)
+        times = times_of(repeated) if repeated else 1
+        self._out.attempts += times
         domain = recipient[recipient.rfind(b"@") + 1 :]
-        self._arriving[domain, relay, message.sender_domain] += times
+        from_domain = sender[sender.rfind(b"@") + 1 :] if sender else b""
+        self._counts.sent(stamp, (domain, relay, from_domain), times)
         if message.origins:
             recipient = message.origins.get(recipient, recipient)
-        out.arrived[recipient] = stamp
+        self._out.arrived[recipient] = stamp
 
-    def _turn_to(self, stamp: bytes) -> None:
-        """Count in the hour of *stamp* from now on."""
-        self._stamp, self._hour = stamp, self.clock.hour(stamp)
-        self._arriving = self._arrivals[self._hour]
+    def _closely(
+        self, key: Key, message: Message | None, stamp: bytes, rest: bytes, repeated: bytes
+    ) -> None:
+        kind, value = self._format.told(rest)
+        if kind is Kind.DELIVERY:
+            self._tried(key, stamp, value[:-1] if repeated else value, times_of(repeated))
+        elif kind is Kind.SENDER:
+            self._came(key, message, value)
+        elif kind is Kind.EXPIRED:
+            self._expired(key, stamp)
+        elif kind is Kind.CANCELLED:
+            self._cancelled(key, stamp)
+        else:
+            if message is not None:
+                self._end(key, message)
+            self._new(key, Message(), whole=True)
 
-    def _closely(self, key: Key, stamp: bytes, rest: bytes, times: int) -> None:
+    def _tried(self, key: Key, stamp: bytes, rest: bytes, times: int) -> None:
+        self._out.attempts += times
         attempt = self._format.attempt(rest)
         if attempt is None:
             self._out.unreadable += 1
@@ -250,11 +223,9 @@ class Join:
             return
         key, message = self._known(key)
         if attempt.reverse_path is not None and message.sender is None:
-            message.sent_by(attempt.reverse_path)
+            message.sender = attempt.reverse_path
         final, original = attempt.final_recipient, attempt.original_recipient
-        relay, _, _ = attempt.relay.partition(b"[")
-        counted = State.BOUNCED if attempt.state is State.EXPIRED else attempt.state
-        self._count(stamp, final if b"@" in final else original, relay, message, counted, times)
+        self._count(stamp, attempt, message, times)
         if attempt.state is State.SENT:
             self._arrived(message, final, original or final)
             self._handed_on(key, message, attempt)
@@ -263,19 +234,13 @@ class Join:
         else:
             self._failed(key, message, stamp, attempt)
 
-    def _count(
-        self,
-        stamp: bytes,
-        recipient: bytes,
-        relay: bytes,
-        message: Message,
-        state: State,
-        times: int,
-    ) -> None:
-        if stamp != self._stamp:
-            self._turn_to(stamp)
-        domain = recipient[recipient.rfind(b"@") + 1 :]
-        self._counts[self._hour, domain, relay, message.sender_domain, state] += times
+    def _count(self, stamp: bytes, attempt: Attempt, message: Message, times: int) -> None:
+        final, original = attempt.final_recipient, attempt.original_recipient
+        recipient = final if b"@" in final else original
+        relay, _, _ = attempt.relay.partition(b"[")
+        whom = (recipient[recipient.rfind(b"@") + 1 :], relay, domain_of(message.sender))
+        state = State.BOUNCED if attempt.state is State.EXPIRED else attempt.state
+        self._counts.add(stamp, whom, state, times)
 
     def _arrived(self, message: Message, final: bytes, original: bytes) -> None:
         message.strike(original)
@@ -284,9 +249,10 @@ class Join:
             self._settled(waited)
 
     def _handed_on(self, key: Key, message: Message, attempt: Attempt) -> None:
-        heir = self._messages.get((*key[:2], attempt.heir)) if attempt.heir else None
-        if heir is not None:
-            heir.inherit(message, attempt.final_recipient, attempt.original_recipient)
+        if attempt.heir:
+            heir = self.underway.get(place_of(key) + attempt.heir)
+            if heir is not None:
+                heir.inherit(message, attempt.final_recipient, attempt.original_recipient)
 
     def _failed(self, key: Key, message: Message, stamp: bytes, attempt: Attempt) -> None:
         final = attempt.final_recipient
@@ -296,9 +262,10 @@ class Join:
             delivery = _after(waited, delivery)
         if attempt.state is State.DEFERRED:
             message.wait(final, delivery)
-            self._sleepers[key] = None
-            self._out.waiting[delivery.waits_as] = delivery
-            self._out.settled.discard(delivery.waits_as)
+            self.underway.somebody_waits(key)
+            name = delivery.waits_as
+            self._out.waiting[name] = delivery
+            self._out.settled.discard(name)
         else:
             message.strike(attempt.original_recipient or final)
             if waited is not None:
@@ -306,24 +273,26 @@ class Join:
         self._out.deliveries.append(delivery)
 
     def _made(self, key: Key, message: Message, stamp: bytes, attempt: Attempt) -> Delivery:
-        explained = self._format.explain(attempt)
-        original = attempt.original_recipient or message.origins.get(attempt.final_recipient, b"")
-        sender = message.sender if attempt.reverse_path is None else attempt.reverse_path
-        host, instance = self._names[key[:2]]
+        state, final, original, _, status, _, sender, _, _ = attempt
+        said, command, remote_mta = self._format.explain(attempt)
+        if sender is None:
+            sender = message.sender
+        place = place_of(key)
+        host, instance = self._names[place]
         return Delivery(
-            host=host,
-            instance=instance,
-            queue_id=decoded(key[2]),
-            final_recipient=decoded(attempt.final_recipient),
-            original_recipient=decoded(original),
-            reverse_path=None if sender is None else decoded(sender),
-            original_message_id=decoded(message.message_id),
-            state=attempt.state,
-            status=decoded(attempt.status),
-            diagnostic_code=explained.diagnostic_code,
-            command=explained.command,
-            remote_mta=explained.remote_mta,
-            occurred_at=self.clock.at(stamp),
+            host,
+            instance,
+            decoded(key[len(place) :]),
+            decoded(final),
+            state,
+            self.clock.at(stamp),
+            decoded(original or message.origins.get(final, b"")),
+            None if sender is None else decoded(sender),
+            decoded(message.message_id),
+            status.decode(),
+            said,
+            command,
+            remote_mta,
             reports_itself=self._reports(sender),
         )
 
@@ -333,8 +302,8 @@ class Join:
         reporter = self._format.reporter
         return not sender or (bool(reporter) and sender.startswith(reporter.encode() + b"@"))
 
-    def _expired(self, key: Key, _: Message | None, stamp: bytes, *__: object) -> None:
-        key, message = self._known(key)
+    def _expired(self, key: Key, stamp: bytes) -> None:
+        message = self._known(key)[1]
         if not message.waiting:
             self._out.unknown_expiries += 1
         at = self.clock.at(stamp)
@@ -343,7 +312,7 @@ class Join:
             self._settled(waited)
         message.waiting = NOBODY
 
-    def _cancelled(self, key: Key, _: Message | None, stamp: bytes, *__: object) -> None:
+    def _cancelled(self, key: Key, stamp: bytes) -> None:
         """Fail whoever waited, or was never tried: Exim tells the sender of each."""
         key, message = self._known(key)
         recipients = dict.fromkeys([*message.waiting, *sorted(message.named)])
@@ -354,16 +323,6 @@ class Join:
             self._out.deliveries.append(self._made(key, message, stamp, attempt))
         message.waiting, message.named = NOBODY, frozenset()
 
-    def _gone(self, key: Key, message: Message | None, *_: object) -> None:
-        if message is not None:
-            del self._messages[key]
-            if message.waiting:
-                self._settle(message)
-
-    def _settle(self, message: Message) -> None:
-        for waited in message.waiting.values():
-            self._settled(waited)
-
     def _settled(self, waited: Delivery) -> None:
         self._out.waiting.pop(waited.waits_as, None)
         self._out.settled.add(waited.waits_as)
@@ -371,28 +330,17 @@ class Join:
 
 def _after(waited: Delivery, delivery: Delivery) -> Delivery:
     """Return *delivery* with what is known from the attempts before it."""
-    told = {}
+    told, original = delivery[9:13], delivery.original_recipient or waited.original_recipient
     if delivery.state is State.EXPIRED and waited.diagnostic_code:
-        names = ("status", "diagnostic_code", "command", "remote_mta")
-        told = {name: getattr(waited, name) for name in names}
-    return delivery._replace(
-        **told,
-        original_recipient=delivery.original_recipient or waited.original_recipient,
-        original_message_id=delivery.original_message_id or waited.original_message_id,
-        attempts=waited.attempts + 1,
-        first_deferred_at=waited.first_deferred_at or waited.occurred_at,
+        # Exim names an alias in the middle here, where it named the address that was mailed before.
+        told, original = waited[9:13], waited.original_recipient or original
+    return Delivery(
+        *delivery[:6],
+        original,
+        delivery.reverse_path,
+        delivery.original_message_id or waited.original_message_id,
+        *told,  # status, text, command, remote MTA
+        waited.attempts + 1,
+        waited.first_deferred_at or waited.occurred_at,
+        delivery.reports_itself,
     )
-
-
-def _row(key: Key, message: Message, *, whole: bool) -> list[object]:
-    names = [part.decode("latin-1") for part in key]
-    named = [_text(name) for name in sorted(message.named)]
-    return [*names, _text(message.sender), _text(message.message_id), named, whole]
-
-
-def _name(raw: bytes) -> str:
-    return decoded(raw).lower()
-
-
-def _text(value: bytes | None) -> str | None:
-    return None if value is None else value.decode("latin-1")

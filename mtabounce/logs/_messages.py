@@ -1,13 +1,13 @@
 """What a log is joined to: deliveries, and the messages that they belong to."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
 from typing import NamedTuple
 
-from mtabounce.logs._events import LogFormat, State, decoded
+from mtabounce.logs._events import LogFormat, State, decoded, parts_of
 
 
 class Delivery(NamedTuple):
@@ -60,87 +60,76 @@ class Joined:
     unknown_expiries: int = 0  # messages that expired and of which no recipient is known
 
 
-def bare(message_id: bytes) -> bytes:
-    """Return *message_id* without its angle brackets; it may have none, or be anything at all."""
-    found = message_id.strip()
-    return found[1:-1] if found[:1] == b"<" and found[-1:] == b">" else found
-
-
 NOBODY: Mapping[bytes, Delivery] = MappingProxyType({})
-_NONE: frozenset[bytes] = frozenset()
 _NOTHING: Mapping[bytes, bytes] = MappingProxyType({})
 
 
 class Message:
     """What is known of one message that is under way. All bytes are as logged."""
 
-    __slots__ = (
-        "_form", "_message_id", "_told", "named", "origins", "sender", "sender_domain", "waiting",
-    )  # fmt: skip
+    # Nearly all messages arrive at once: they have nothing of their own here.
+    waiting = NOBODY  # recipients, for another attempt
+    named: Set[bytes] = frozenset()  # recipients of whom nothing was heard yet
+    origins = _NOTHING  # final → original, as an earlier MTA here said
 
-    def __init__(self) -> None:
-        self.sender: bytes | None = None  # None: not known
-        self.sender_domain = b""
-        self._message_id = b""
-        self._told = b""  # the line that has the Message-ID, where nobody asked for it yet
-        self._form: LogFormat | None = None  # of that line
-        # Nearly all messages arrive at once: they share these.
-        self.waiting = NOBODY  # recipients, for another attempt
-        self.named = _NONE  # recipients of whom nothing was heard yet
-        self.origins = _NOTHING  # final → original, as an earlier MTA here said
+    def __init__(
+        self, sender: bytes | None = None, told: bytes = b"", form: LogFormat | None = None
+    ) -> None:
+        """*told* is what holds the Message-ID in the words of *form*; None: it is the id itself."""
+        self.sender = sender  # None: not known
+        self._told = told
+        self._form = form
 
     @property
     def message_id(self) -> bytes:
         """The Message-ID without angle brackets; it may be anything at all, or empty: not known."""
         if self._form is not None:
-            self._message_id, self._form = self._form.message_id(self._told), None
-        return bare(self._message_id)
+            self._told, self._form = self._form.message_id(self._told), None
+        return self._told
 
-    @message_id.setter
-    def message_id(self, value: bytes) -> None:
-        self._message_id, self._form = value, None
-
-    def came_with(self, told: bytes, form: LogFormat) -> None:
-        """Note the line *told* of the format *form*, which has the Message-ID."""
+    def came_with(self, told: bytes, form: LogFormat | None = None) -> None:
+        """Note *told*, which holds the Message-ID in the words of *form*; None: it is the id."""
         self._told, self._form = told, form
 
     def wait(self, recipient: bytes, delivery: Delivery) -> None:
         """Let *recipient* wait for another attempt."""
-        self.waiting = {**self.waiting, recipient: delivery}
+        if not isinstance(self.waiting, dict):
+            self.waiting = {}
+        self.waiting[recipient] = delivery
 
     def heard_of(self, recipient: bytes) -> Delivery | None:
         """Return how *recipient* waited, and let it wait no more; None where it did not."""
-        waited = self.waiting.get(recipient)
-        if waited is not None:
-            self.waiting = {name: one for name, one in self.waiting.items() if name != recipient}
-        return waited
+        return self.waiting.pop(recipient, None) if isinstance(self.waiting, dict) else None
 
     def strike(self, recipient: bytes) -> None:
         """Note that something was heard of *recipient*."""
         if recipient in self.named:
-            self.named = self.named - {recipient}
-
-    def sent_by(self, sender: bytes | None) -> None:
-        """Note the reverse path; None where it is not known."""
-        self.sender = sender
-        self.sender_domain = b"" if sender is None else sender[sender.rfind(b"@") + 1 :]
+            if not isinstance(self.named, set):
+                self.named = set(self.named)
+            self.named.discard(recipient)
 
     def inherit(self, message: "Message", final: bytes, original: bytes) -> None:
         """Let what a content filter gives back keep the identity of the *message* it was."""
         if self.sender:
-            self.sent_by(message.sender or self.sender)
-            self.message_id = message.message_id or self.message_id
+            self.sender = message.sender or self.sender
+            self.came_with(message.message_id or self.message_id)
         if original:
             self.origins = {**self.origins, final: original}
 
 
-class Names(dict[tuple[bytes, bytes], tuple[str, str]]):
-    """Host and instance of a message as text; *host* stands for that of lines that name none."""
+def domain_of(address: bytes | None) -> bytes:
+    """Return the domain of *address*; all of it where it has none, b"" where it is not known."""
+    return address[address.rfind(b"@") + 1 :] if address else b""
+
+
+class Names(dict[bytes, tuple[str, str]]):
+    """Host and instance of a place as text; *host* stands for that of lines that name none."""
 
     def __init__(self, host: bytes) -> None:
         super().__init__()
         self._host = host
 
-    def __missing__(self, place: tuple[bytes, bytes]) -> tuple[str, str]:
-        found = self[place] = (decoded(place[0] or self._host), decoded(place[1]))
+    def __missing__(self, place: bytes) -> tuple[str, str]:
+        host, instance, _ = parts_of(place)
+        found = self[place] = (decoded(host or self._host), decoded(instance))
         return found

@@ -13,18 +13,19 @@ from typing import Any
 
 # RFC 3164 ("Nov  3 01:02:03", with a fraction in journalctl's short-precise), RFC 3339 as rsyslog
 # and journalctl's short-iso write it, RFC 5424 ("<22>1 …"); "<mail.info>" is FreeBSD's.
+# What comes next can never begin with what a repeat takes, so the repeats give nothing back ("++").
 STAMP = (
-    rb"[A-Z][a-z]{2} {1,2}\d{1,2} \d\d:\d\d:\d\d(?:\.\d{1,9})?"
-    rb"|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?"
+    rb"[A-Z][a-z]{2} {1,2}\d{1,2}+ \d\d:\d\d:\d\d(?:\.\d{1,9}+)?"
+    rb"|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9}+)?(?:Z|[+-]\d\d:?\d\d)?"
 )
 # A name, an address, or syslog-ng's chain of them; not just any word: in a log of Exim's own the
 # stamp is followed by what strangers have a word in, as in "H=(their HELO)".
-HOST = rb"[\w.:%@/~\[\]-]{1,255}"
+HOST = rb"[\w.:%@/~\[\]-]{1,255}+"
 HEAD = rb"\n(?:<\d{1,3}>(?:1 )?)?(" + STAMP + rb") (?:<\w+\.\w+> )?"  # the host follows
 # "[pid]: " or RFC 5424's " procid msgid data "; "[ID 197553 mail.info] " is Solaris's.
 BODY = (
-    rb"(?:(?:\[\d+\])?: (?:\[ID \d+ \S+\] )?"
-    rb"| (?:\d+|-) \S{1,32} (?:-|(?:\[[^\]\n]*\])+) (?:\xef\xbb\xbf)?)"
+    rb"(?:(?:\[\d++\])?: (?:\[ID \d+ \S+\] )?"
+    rb"| (?:\d++|-) \S{1,32}+ (?:-|(?:\[[^\]\n]*+\])+) (?:\xef\xbb\xbf)?)"
 )
 # rsyslog and BSD's syslogd put equal messages together, with a bracket at the end.
 REPEATED = rb"(message repeated \d+ times: \[ ?)?"
@@ -32,7 +33,7 @@ _TIMES = re.compile(rb"\d+")
 _FOREIGN_UNITS = ("user@", "session-")  # where people's own processes run, logger(1) for one
 
 
-def times(repeated: bytes) -> int:
+def times_of(repeated: bytes) -> int:
     """Return how often the message was logged, by what the group of REPEATED matched."""
     found = _TIMES.search(repeated)
     return int(found[0]) if found else 1

@@ -7,33 +7,43 @@ failure_log), src/receive.c, src/log.c (write_syslog cuts long lines), src/strin
 
 import re
 
-from mtabounce.logs._events import (
-    Attempt,
-    Event,
-    Explained,
-    Kind,
-    LogFormat,
-    State,
-    decoded,
-)
+from mtabounce.logs._events import Attempt, Explained, Kind, Line, LogFormat, State, decoded
 from mtabounce.logs._syslog import HOST, STAMP
 
 # Message ids had 16 characters up to Exim 4.96, and have 23 since.
-_ID = rb"[0-9A-Za-z]{6}-(?:[0-9A-Za-z]{6}-[0-9A-Za-z]{2}|[0-9A-Za-z]{11}-[0-9A-Za-z]{4})"
+_ID = rb"([0-9A-Za-z]{6}-(?:[0-9A-Za-z]{6}-[0-9A-Za-z]{2}|[0-9A-Za-z]{11}-[0-9A-Za-z]{4})) "
 _LOCAL_STAMP = rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{3})?(?: [+-]\d{4})?"
-_SYSLOG = rb"(?:<\d{1,3}>(?:1 )?)?(" + STAMP + rb") (" + HOST + rb") [\w.-]{0,40}exim[\w.-]{0,20}"
+_SYSLOG = rb"(?:<\d{1,3}>(?:1 )?)?(" + STAMP + rb") (" + HOST + rb" )"
+_SYSLOG += rb"[\w.-]{0,40}exim[\w.-]{0,20}"
 _SYSLOG += rb"(?:(?:\[\d+\])?: | (?:\d+|-) \S{1,32} - (?:\xef\xbb\xbf)?)"
-_LINE = re.compile(
-    rb"\n(?:" + _SYSLOG + rb")?(" + _LOCAL_STAMP + rb")? ?(?:\[\d+\] )?(" + _ID + rb") "
-    # The word that follows the id is Exim's; what others said comes after it.
-    rb"(?:((?:=>|->|\*\*|==|>>) [^\n]*)|<= ([^\n]*)|(Completed|removed by |cancelled by )[^\n]*)"
+# What most deliveries are: an address without oddities, routed by a router, by a transport, and
+# not to this host. The relay is the name of the host, or else that of the transport.
+_HOST_FOLLOWS = rb"[\w.-]++(?: S=\d++)? H="
+_SENT = (
+    rb"(?:=>|->|>>) ([^\s<>\"\\:|/@]++@[^\s<>:]++)(?: F=<[^>\"\n]*+>)?(?:( P=<[^>\"\n]*+)>)?"
+    rb" R=[\w.-]++ T=(?:" + _HOST_FOLLOWS + rb"|(?!" + _HOST_FOLLOWS + rb"))"
+    rb"([^\s\[\]]++)(?! \[(?:127\.|::1))(?=[ \n])[^\n]*+"
 )
+_QUOTED_WORDS = rb'"[^"\\\n]*+(?:\\.[^"\\\n]*+)*"'
+_REVERSE_PATH = _QUOTED_WORDS + rb'[^\s"]*+|(?!<>[ \n])[^\s"]\S*+'
+# The word that follows the id is Exim's; what others said comes after it.
+_WORDS = (
+    rb"(?:" + _SENT
+    + rb"|<=( (?:" + _REVERSE_PATH + rb")?)(?:<>)?((?: [^\n]*+)?)(?=\n)"
+    rb"|((?:=>|->|\*\*|==|>>|<=) [^\n]*+|cancelled by )|(?:Completed|removed by )[^\n]*+)"
+)  # fmt: skip
+# Exim's own file names no host. The marks are not used there, nor does syslog repeat lines.
+_NATIVE = re.compile(rb"\n(" + _LOCAL_STAMP + rb")(?: \[\d+\])?( )()()()" + _ID + _WORDS)
+# Here the first mark is Exim's own stamp, where it has one.
+_WRAPPED = re.compile(
+    rb"\n(?:" + _SYSLOG + rb")?(" + _LOCAL_STAMP + rb")? ?(?:\[\d+\] )?()()" + _ID + _WORDS
+)
+_IN_SYSLOG = re.compile(rb"\n" + _SYSLOG)
 # A line that syslog took in pieces: "[1\3] …", the last character of the cut is a slash.
 _PIECE = re.compile(
     rb"\n((?:<\d{1,3}>(?:1 )?)?(?:" + STAMP + rb") " + HOST + rb" [\w.-]{0,40}exim[\w.-]{0,20}"
     rb"(?:\[\d+\])?: )\[(\d{1,2})[\\/](\d{1,2})\] ([^\n]*)"
 )
-_KINDS = {b"Completed": Kind.GONE, b"removed by ": Kind.GONE, b"cancelled by ": Kind.CANCELLED}
 _STATES = {
     b"**": State.BOUNCED,
     b"==": State.DEFERRED,
@@ -45,7 +55,8 @@ _PUT_OFF = frozenset({b"-51", b"-52", b"-53", b"-54", b"-55"})  # "retry time no
 GAVE_UP = b"retry timeout exceeded"
 
 _QUOTED = re.compile(rb' <("(?:[^"\\]|\\.)*"@[^>\s]+)>')
-_PLAIN = re.compile(rb"([^\s:]\S*?)(?: <([^<>\s]*)>)?(?=:? |:?$)")
+# The addresses in between, which +all_parents adds, are of no use.
+_PLAIN = re.compile(rb"([^\s:]\S*?)(?:(?: \([^()\n]*\))? <([^<>\s]*)>)?(?=:? |:?$)")
 _SPECIAL = re.compile(rb"([|/:].*?) <([^<>]*@[^<>]*)>")  # a pipe, a file, a :fail: alias
 _VALUE = rb'(?:"(?:[^"\\]|\\.)*"|<(?:"(?:[^"\\]|\\.)*"|[^">])*>|[^\s"<]\S*?)'
 _TOKEN = re.compile(
@@ -71,40 +82,32 @@ _ERROR = re.compile(
     re.DOTALL,
 )
 _AFTER = re.compile(r"(?:pipelined )?(initial connection|end of data|[A-Z]{4}(?: (?:TO|FROM))?)")
-# What most lines are: an address without oddities, routed by a router, by a transport.
-_SENT = re.compile(
-    rb"(?:=>|->|>>) ([^\s<>\"\\:|/]+@[^\s<>:]+)(?: F=<[^>\"]*>)?(?: P=<([^>\"]*)>)?"
-    rb" R=[\w.-]+ T=([\w.-]+)(?: S=\d+)?(?! H=\S+ \[(?:127\.|::1))(?: H=(\S+))?(?= |$)"
+# What most failures are: they say where a host refused an address without oddities.
+_REFUSED = re.compile(
+    rb"(\*\*|==) ([^\s<>\"\\:|/@]++@[^\s<>:]++)(?: F=<[^>\"]*+>)?(?: P=<([^>\"]*+)>)?"
+    rb" R=[\w.-]++ T=[\w.-]++(?: defer \((-?\d+)\))? H=([^\s\[\]]++) (\[[0-9A-Fa-f.:]++\]): "
 )
 _LOOPBACK = re.compile(rb"\[(?:127\.[\d.]+|::1)\]")
 _NOT_SAID: frozenset[bytes] = frozenset()
 _DATED = re.compile(rb"\n\d{4}-\d\d-\d\d \d")
-_RECEIVED_SENDER = re.compile(rb'((?:"(?:[^"\\]|\\.)*"[^\s"]*)|[^\s"]\S*)')
-_FOR = re.compile(rb" for (\S+@\S+(?: \S+@\S+)*)$")
+_SUBJECT = re.compile(rb" T=" + _QUOTED_WORDS)
 
 
 def _looks_like(chunk: bytes) -> bool:
     # Its own files have a blank after the date, where syslog has a T; syslog names the program.
-    return b"exim" in chunk or _DATED.search(chunk) is not None
+    return _DATED.search(chunk) is not None or b"exim" in chunk
 
 
-def _events(chunk: bytes) -> list[Event]:
+def _lines(chunk: bytes) -> list[Line]:
+    if b"exim" not in chunk or not _IN_SYSLOG.search(chunk):
+        return _NATIVE.findall(chunk)
     if b" [1\\" in chunk:
         chunk = _PIECE.sub(_Pieces(), chunk)
-    found: list[Event] = []
-    add = found.append
-    delivery, received, kinds = Kind.DELIVERY, Kind.RECEIVED, _KINDS
-    for outer, host, inner, message, delivered, told, word in _LINE.findall(chunk):
-        stamp = inner or outer
-        if not stamp:
-            continue
-        if delivered:
-            add((delivery, stamp, (host, b"", message), delivered, 1))
-        elif word:
-            add((kinds[word], stamp, (host, b"", message), b"", 1))
-        else:
-            add((received, stamp, (host, b"", message), told, 1))
-    return found
+    return [
+        (inner or outer, place or b" ", b"", *more)
+        for outer, place, inner, *more in _WRAPPED.findall(chunk)
+        if inner or outer
+    ]
 
 
 class _Pieces:
@@ -124,35 +127,44 @@ class _Pieces:
         return b"\n" + head + b"".join(self._heads.pop(head.split()[-1]))
 
 
-def _received(rest: bytes) -> tuple[bytes | None, frozenset[bytes]]:
-    path, _, _ = rest.partition(b" ")
-    if b'"' in path or not path:
-        quoted = _RECEIVED_SENDER.match(rest)
-        if quoted is None:
-            return None, _NOT_SAID
-        path = quoted[1]
-    named = _FOR.search(rest) if b" for " in rest else None
-    recipients = frozenset(named[1].split()) if named else _NOT_SAID
-    return b"" if path == b"<>" else path, recipients
+def _told(rest: bytes) -> tuple[Kind, bytes]:
+    if rest.startswith(b"<= "):
+        return Kind.RECEIVED, b""
+    return (Kind.CANCELLED, b"") if rest.startswith(b"cancelled") else (Kind.DELIVERY, rest)
 
 
-def _message_id(rest: bytes) -> bytes:
-    sender = _RECEIVED_SENDER.match(rest)
-    if sender is None:
-        return b""
+def _message_id(told: bytes) -> bytes:
     # The subject (T="…") is the sender's own words: fields are looked for in front of it.
-    fields, _, _ = rest[sender.end() :].partition(b' T="')
-    _, _, message_id = fields.partition(b" id=")
-    message_id, _, _ = message_id.partition(b" ")
-    return message_id.strip(b"<>")
+    fields, _, _ = told.partition(b' T="')
+    _, _, found = fields.replace(b" id*=", b" id=").partition(b" id=")
+    return found.partition(b" ")[0].strip(b"<>")
 
 
-def _sent(rest: bytes) -> tuple[bytes, bytes, bytes | None] | None:
-    found = _SENT.match(rest)
-    return (found[1], found[4] or found[3], found[2]) if found else None
+def _recipients_of(told: bytes) -> frozenset[bytes]:
+    """Return who stands at the end, after " for ", as addresses and nothing else."""
+    subject = _SUBJECT.search(told)
+    _, mark, named = told[subject.end() if subject else 0 :].rpartition(b" for ")
+    words = named.split()
+    if not mark or not all(b"@" in word and word.count(b'"') in (0, 2) for word in words):
+        return frozenset()
+    return frozenset(words)
 
 
 def _attempt(rest: bytes) -> Attempt | None:
+    plain = _REFUSED.match(rest)
+    if plain is None:
+        return _odd_attempt(rest)
+    flag, final, path, defer, host, address = plain.groups()
+    text = rest[plain.end() :].strip()
+    state = State.NOTED if defer in _PUT_OFF else _STATES[flag]
+    if state is State.BOUNCED:
+        text = _TIMES.sub(b"", text)
+        if text.endswith(GAVE_UP):
+            state = State.EXPIRED
+    return Attempt(state, final, b"", host + address, b"", text, path)
+
+
+def _odd_attempt(rest: bytes) -> Attempt | None:
     flag, rest = rest[:2], rest[3:]
     final, original, end = _recipients(rest)
     if not final:
@@ -215,7 +227,8 @@ def _fields(rest: bytes, start: int) -> tuple[dict[bytes, bytes], bytes, bytes]:
 
 
 def _explain(attempt: Attempt) -> Explained:
-    text = decoded(_ESCAPE.sub(_unescape, attempt.text))
+    raw = attempt.text
+    text = decoded(_ESCAPE.sub(_unescape, raw) if b"\\" in raw else raw)
     host = decoded(attempt.relay.partition(b"[")[0]) if b"[" in attempt.relay else ""
     error = _ERROR.search(text)
     if error is None:
@@ -236,10 +249,10 @@ def _unescape(found: re.Match[bytes]) -> bytes:
 FORMAT = LogFormat(
     title="Exim",
     looks_like=_looks_like,
-    events=_events,
-    sent=_sent,
+    lines=_lines,
+    told=_told,
     attempt=_attempt,
     explain=_explain,
-    received=_received,
     message_id=_message_id,
+    recipients=_recipients_of,
 )

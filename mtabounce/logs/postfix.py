@@ -7,42 +7,41 @@ expired, removed), src/cleanup/cleanup_message.c (message-id=), src/bounce/bounc
 
 import re
 
-from mtabounce.logs._events import Attempt, Event, Explained, Kind, LogFormat, State, decoded
-from mtabounce.logs._syslog import BODY, HEAD, HOST, REPEATED, times
+from mtabounce.logs._events import Attempt, Explained, Kind, Line, LogFormat, State, decoded
+from mtabounce.logs._syslog import BODY, HEAD, HOST, REPEATED
 
-_AGENTS = (b"smtp", b"lmtp", b"local", b"virtual", b"pipe", b"error", b"discard", b"retry")
-_QUEUE_MANAGERS = (b"qmgr", b"nqmgr", b"oqmgr")
-_PROGRAMS = (*_AGENTS, *_QUEUE_MANAGERS, b"cleanup")
 _MARKS = (b": to=", b": from=", b": removed", b"message-id=")  # each line has one, as _LINE says
-_DAEMONS = b"|".join(_PROGRAMS)
 
-# The tag is syslog_name, perhaps with the name of a service, and the program. syslog_name can be
-# anything: an address, postfix-out, mta/submission.
-_LINE = re.compile(
-    HEAD + rb"(" + HOST + rb" (?:[^\s/\[\]]{1,64}/){0,4})(" + _DAEMONS + rb")" + BODY + REPEATED
-    # A short queue id is hexadecimal, a long one is not; NOQUEUE has no message.
-    + rb"((?!NOQUEUE)[0-9A-Za-z]{6,25}): (to=|from=|(?:resent-)?message-id=|removed)([^\n]*)"
-)  # fmt: skip
-_KINDS: dict[bytes, dict[bytes, Kind]] = {
-    b"to=": dict.fromkeys(_AGENTS, Kind.DELIVERY),
-    b"from=": dict.fromkeys(_QUEUE_MANAGERS, Kind.SENDER),
-    b"removed": dict.fromkeys(_QUEUE_MANAGERS, Kind.GONE),
-    b"message-id=": {b"cleanup": Kind.MESSAGE_ID},
-    b"resent-message-id=": {b"cleanup": Kind.MESSAGE_ID},
-}
 # A quoted local part is one unit, whatever it holds. Before Postfix 3.5 nothing was quoted, and a
 # ">" could stand in an address: it ends where the next field follows.
 _PATH = rb'((?:"(?:[^"\\\n]|\\.)*"|[^">\n]|>(?!, (?:orig_to=<|relay=|size=|status=)))*)'
-_ATTEMPT = re.compile(
-    rb"<" + _PATH + rb">, (?:orig_to=<" + _PATH + rb">, )?relay=([^,\n]*), (?:conn_use=\d+, )?"
-    rb"delay=[\d.]+, (?:delays=[\d./]+, )?(?:dsn=(\d\.\d+\.\d+), )?status=([\w-]+)(?: \((.*))?"
-)  # fmt: skip
-# What most lines are: an address without oddities, a remote relay, no content filter here.
-_SENT = re.compile(
-    rb'<([^"<>\\\s]*)>, relay=([^\[,\n]*)\[(?!127\.|::1|IPv6:::1|private)[^,\n]*, '
-    rb"(?:conn_use=\d+, )?"
-    rb"delay=[\d.]+, delays=[\d./]+, dsn=2\.\d+\.\d+, status=sent \("
+# Newer versions say more between these, as "tls=dane, ": one word, and never a stranger's.
+_MORE = rb"(?:(?!dsn=|status=)[a-z_]+=[^,\n]*, )*"
+_TIMES = rb"(?:conn_use=\d+, )?delay=[\d.]+, (?:delays=[\d./]+, )?" + _MORE
+# What most deliveries are: an address without oddities, a remote relay, no content filter here.
+_SENT = (
+    rb"to=<([^\"<>\\\s]++)>(), relay=([^\[,\n]*+)\[(?!127\.|::1|IPv6:::1|private)[^,\n]*+, "
+    + _TIMES
+    + rb"dsn=2\.\d+\.\d+, status=sent \([^\n]*+"
 )
+# The tag is syslog_name, perhaps with the name of a service, and the program. syslog_name can be
+# anything: an address, postfix-out, mta/submission. The instance ends at the first slash.
+_LINE = re.compile(
+    HEAD + rb"(" + HOST + rb" (?:[^\s/\[\]]{1,64}+/)?)(?:[^\s/\[\]]{1,64}+/){0,3}"
+    # The marks tell which program it was: one that delivers, the queue manager, or cleanup(8).
+    rb"(?:(?:smtp|lmtp|local|virtual|pipe|error|discard|retry)()|[no]?qmgr()|cleanup)"
+    + BODY + REPEATED
+    # A short queue id is hexadecimal, a long one is not; NOQUEUE has no message.
+    + rb"((?!NOQUEUE)[0-9A-Za-z]{6,25}+): "
+    rb"(?:(?(3)" + _SENT
+    + rb"|(?(4)(?:from=(<[^\">\n]*+)>, size=[^\n]*+|removed[^\n]*+)"
+    rb"|(?:resent-)?message-id(=[^\n]*+)))"
+    rb"|((?(3)to=|(?(4)from=|(?!)))[^\n]*+))"
+)  # fmt: skip
+_ATTEMPT = re.compile(
+    rb"<" + _PATH + rb">, (?:orig_to=<" + _PATH + rb">, )?relay=([^,\n]*), " + _TIMES
+    + rb"(?:dsn=(\d\.\d+\.\d+), )?status=([\w-]+)(?: \((.*))?"
+)  # fmt: skip
 _SENDER = re.compile(rb"<" + _PATH + rb">, (size=|status=(?:expired|force-expired)\b)")
 _STATES = {
     b"sent": State.SENT,
@@ -72,47 +71,23 @@ def _looks_like(chunk: bytes) -> bool:
     return any(mark in chunk for mark in _MARKS)
 
 
-def _events(chunk: bytes) -> list[Event]:
-    found: list[Event] = []
-    kinds, places, add = _KINDS, _Places(), found.append
-    delivery, sender = Kind.DELIVERY, Kind.SENDER
-    for stamp, place, daemon, repeated, queue_id, verb, rest in _LINE.findall(chunk):
-        kind = kinds[verb].get(daemon)
-        if kind is None:
-            continue
-        count = 1
-        if kind is sender:
-            path, size, _ = rest.partition(b">, size=")
-            if size and b'"' not in path:
-                rest = path[1:]
-            else:
-                kind, rest = _sender(rest)
-        elif repeated and kind is delivery:
-            rest, count = rest[:-1], times(repeated)
-        host, instance = places[place]
-        add((kind, stamp, (host, instance, queue_id), rest, count))
-    return found
+def _lines(chunk: bytes) -> list[Line]:
+    return _LINE.findall(chunk)
 
 
-class _Places(dict[bytes, tuple[bytes, bytes]]):
-    """Host and instance of each beginning of a line; the instance ends at the first slash."""
-
-    def __missing__(self, place: bytes) -> tuple[bytes, bytes]:
-        host, _, tag = place.partition(b" ")
-        found = self[place] = (host, tag[: tag.find(b"/")])
-        return found
-
-
-def _sender(rest: bytes) -> tuple[Kind, bytes]:
-    found = _SENDER.match(rest)
+def _told(rest: bytes) -> tuple[Kind, bytes]:
+    if rest.startswith(b"to="):
+        return Kind.DELIVERY, rest[3:]
+    found = _SENDER.match(rest, 5)
     if found is None:
-        return Kind.SENDER, rest.partition(b">")[0].lstrip(b"<")
+        return Kind.SENDER, rest[5:].partition(b">")[0].lstrip(b"<")
     return (Kind.SENDER if found[2] == b"size=" else Kind.EXPIRED), found[1]
 
 
-def _sent(rest: bytes) -> tuple[bytes, bytes, bytes | None] | None:
-    found = _SENT.match(rest)
-    return (found[1], found[2], None) if found else None
+def _message_id(told: bytes) -> bytes:
+    """Return it without its angle brackets, which it may not have."""
+    found = told[1:].strip()
+    return found[1:-1] if found[:1] == b"<" and found[-1:] == b">" else found
 
 
 def _attempt(rest: bytes) -> Attempt | None:
@@ -152,9 +127,10 @@ def _relay_host(relay: bytes) -> str:
 FORMAT = LogFormat(
     title="Postfix",
     looks_like=_looks_like,
-    events=_events,
-    sent=_sent,
+    lines=_lines,
+    told=_told,
     attempt=_attempt,
     explain=_explain,
+    message_id=_message_id,
     reporter="double-bounce",
 )

@@ -18,7 +18,7 @@ from mtabounce.address import normalize
 from mtabounce.classify import Classifier
 from mtabounce.correlate import Observation, observe_delivery
 from mtabounce.errors import TryAgainLater
-from mtabounce.logs import Delivery, Joined, Key, State, report_of
+from mtabounce.logs import Delivery, Joined, Key, State, parts_of, report_of
 from mtabounce.model import BounceType, Fault, Report, Verdict
 from mtabounce.pipeline.decide import Recorder
 from mtabounce.pipeline.forgetting import waiting_without_erased
@@ -69,8 +69,9 @@ class LogRecorder:
         keys = set(asked)
         if not keys:
             return []
-        hosts = sorted({_text(host) or self._host for host, _, _ in keys})
-        return await store.waiting(conn, hosts, sorted({_text(one) for _, _, one in keys}))
+        hosts, _, queue_ids = zip(*map(parts_of, keys), strict=True)
+        names = sorted({_text(host) or self._host for host in hosts})
+        return await store.waiting(conn, names, sorted(set(map(_text, queue_ids))))
 
     async def commit(
         self, conn: AsyncConnection[Any], joined: Joined, steps: Sequence[Step]

@@ -94,7 +94,7 @@ class LogRun:
         """Bring back the messages that were under way. Raises OSError and DAMAGED."""
         states = [row.state for row in rows if row.state]
         if states:
-            self._reader.join.load(states[-1])
+            self._reader.join.underway.load(states[-1])
             self._state_size = len(states[-1])
         for one in opened:
             self._replay(one)
@@ -140,11 +140,9 @@ class LogRun:
 
     async def _read(self, conn: Connection, one: Readable, chunk: bytes) -> None:
         scanned = self._reader.scan(chunk)
-        asked = self._reader.missing(scanned)
-        if asked:
-            self._reader.join.adopt(await self._recorder.waiting(conn, asked), asked)
         attempts, unreadable = self._reader.join.attempts
-        self._reader.feed(scanned)
+        while asked := self._reader.join_on(scanned):
+            self._reader.join.adopt(await self._recorder.waiting(conn, asked), asked)
         now = self._reader.join.attempts
         one.reached = replace(
             one.reached,
@@ -186,7 +184,7 @@ class LogRun:
         if not steps:
             return
         await self._write(conn, joined, steps)
-        self._reader.join.let_sleep()
+        self._reader.join.underway.let_sleep()
         if keep:
             self._since_kept, self._state_size = 0, len(steps[-1].new.state)
         for one in opened:
@@ -207,7 +205,7 @@ class LogRun:
     def _steps(self, opened: Sequence[Readable], *, keep: bool) -> list[Step]:
         """Return how far each is to move; the newest has the state, all say where it was noted."""
         if keep:
-            state = self._reader.join.dump()
+            state = self._reader.join.underway.dump()
             for one in opened:
                 one.reached = replace(
                     one.reached,

@@ -63,3 +63,14 @@ def test_impossible_day_is_the_first_of_all(stamp):
 )
 def test_hour_is_one_of_utc(stamp):
     assert clock(2026, 11, 24).hour(stamp) == datetime(2026, 11, 22, 22, tzinfo=UTC)
+
+
+def test_same_day_of_the_next_year_is_another_day():
+    clock = Clock(datetime(2026, 11, 29, tzinfo=UTC), UTC)
+    clock.at(b"Nov 29 06:25:01")
+    clock.hour(b"Nov 29 06:25:01")
+
+    clock.move(datetime(2027, 11, 29, 7, tzinfo=UTC))
+
+    assert clock.at(b"Nov 29 06:25:01").year == 2027
+    assert clock.hour(b"Nov 29 06:26:09").year == 2027

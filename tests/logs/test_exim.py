@@ -49,6 +49,31 @@ def test_expiry_says_what_the_last_attempt_met(read):
     assert found[1].first_deferred_at == found[0].occurred_at
 
 
+def test_expiry_is_that_of_the_address_that_was_mailed(read):
+    waits = f"2026-11-23 03:22:13 {ID} == no@remote.test <ann@local.test> R=rem T=smtp defer (-44)"
+    refused = f"{waits} H=mx [1.2.3.4]: {ERROR.replace('550 5.1.1 no', '452 4.2.2 full')}"
+    gave_up = f"2026-11-23 03:24:13 {ID} ** no@remote.test <middle@local.test>: retry timeout"
+
+    found = read(ARRIVED, refused, f"{gave_up} exceeded")
+
+    assert [one.original_recipient for one in found] == ["ann@local.test", "ann@local.test"]
+
+
+def test_message_id_that_exim_added_is_read(read):
+    (found,) = read(ARRIVED.replace(" id=one@", " id*=E1x@"), FAILED)
+
+    assert found.original_message_id == "E1x@s.test"
+
+
+def test_subject_names_no_recipient(read):
+    subject = ' T="hello for victim@forged.example"'
+    cancelled = f"2026-11-24 03:22:13 {ID} cancelled by root"
+
+    assert read(ARRIVED + subject, cancelled) == []
+    (found,) = read(f"{ARRIVED}{subject} for ann@example.org", cancelled)
+    assert found.final_recipient == "ann@example.org"
+
+
 def test_cancelled_message_fails_whoever_waits(read):
     named = ARRIVED + " for ann@example.org bob@example.org cy@example.org"
     waits = f"2026-11-23 03:22:13 {ID} == ann@example.org R=rem T=smtp defer (111): refused"
@@ -110,6 +135,11 @@ def test_long_message_ids_are_known(read):
     [
         ("ann@example.org", "ann@example.org", ""),
         ("nouser@remote.test <aliased@local.test>", "nouser@remote.test", "aliased@local.test"),
+        (
+            "nouser@remote.test (b@local.test, a@local.test) <aliased@local.test>",
+            "nouser@remote.test",
+            "aliased@local.test",
+        ),
         (
             'quoted, <odd> user@remote.test <"quoted, <odd> user"@remote.test>',
             '"quoted, <odd> user"@remote.test',

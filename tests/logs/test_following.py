@@ -59,11 +59,11 @@ def mistake(monkeypatch):
     attempts = []
     right = Join._closely
 
-    def _closely(self, key, stamp, rest, times):
+    def _closely(self, key, message, stamp, rest, repeated):
         if POISON.encode() in rest:
             attempts.append(rest)
             raise ZeroDivisionError("a bug")
-        right(self, key, stamp, rest, times)
+        right(self, key, message, stamp, rest, repeated)
 
     monkeypatch.setattr(Join, "_closely", _closely)
     return attempts

@@ -231,6 +231,19 @@ def test_line_cut_in_the_reply_is_read(read):
     assert found.diagnostic_code.startswith("550 5.1.1 xxx")
 
 
+@pytest.mark.parametrize("word", ["may", "encrypt/(requiretls)", "none:may!", "dane?"])
+@pytest.mark.parametrize(("status", "dsn"), [("bounced", "5.1.1"), ("sent", "2.0.0")])
+def test_newer_fields_of_a_delivery_change_nothing(word, status, dsn):
+    *before, last = lines(status=status, text=f"250 {dsn} ok")
+    reader = LogReader(latest=LATEST, zone=UTC)
+    newer = last.replace(", dsn=", f", tls={word}, dsn=")
+
+    joined = reader.read("\n".join([*before, newer, ""]).encode())
+
+    assert (joined.attempts, joined.unreadable) == (1, 0)
+    assert [state for _, state in joined.counts] == [status]
+
+
 def test_alias_keeps_the_address_that_was_mailed(read):
     *before, last = lines()
 

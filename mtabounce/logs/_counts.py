@@ -1,0 +1,57 @@
+"""Counts deliveries by the hour and by whom they went from and to."""
+
+from collections import Counter, defaultdict
+from datetime import datetime
+
+from mtabounce.logs._clock import Clock
+from mtabounce.logs._events import State, decoded
+from mtabounce.logs._messages import Bucket
+
+_Whom = tuple[bytes, bytes, bytes]  # domain, relay, domain of the sender
+
+
+class Counts:
+    """How many deliveries ended how; *clock* knows what stamps mean."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._counts: dict[tuple[datetime, State], defaultdict[_Whom, int]] = {}
+        self._turn_to(b"")
+
+    def sent(self, stamp: bytes, whom: _Whom, times: int = 1) -> None:
+        """Count what was sent at *stamp*: it is nearly all there is."""
+        if stamp != self._stamp:
+            self._turn_to(stamp)
+        self._sent[whom] += times
+
+    def add(self, stamp: bytes, whom: _Whom, state: State, times: int) -> None:
+        """Count what ended as *state* at *stamp*."""
+        if stamp != self._stamp:
+            self._turn_to(stamp)
+        self._of(state)[whom] += times
+
+    def take(self) -> Counter[tuple[Bucket, State]]:
+        """Return the counts since the last time."""
+        found = Counter[tuple[Bucket, State]]()
+        names = _Names()
+        for (hour, state), counts in self._counts.items():
+            for (domain, relay, sender), count in counts.items():
+                bucket = Bucket(hour, names[domain], names[relay], names[sender])
+                found[bucket, state] += count
+        self._counts = {}
+        self._turn_to(b"")
+        return found
+
+    def _of(self, state: State) -> defaultdict[_Whom, int]:
+        return self._counts.setdefault((self._hour, state), defaultdict(int))
+
+    def _turn_to(self, stamp: bytes) -> None:
+        """Count in the hour of *stamp* from now on."""
+        self._stamp, self._hour = stamp, self._clock.hour(stamp)
+        self._sent = self._of(State.SENT)
+
+
+class _Names(dict[bytes, str]):
+    def __missing__(self, raw: bytes) -> str:
+        found = self[raw] = decoded(raw).lower()
+        return found
