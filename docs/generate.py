@@ -169,6 +169,11 @@ says whose fault it is, and how final. Rules of your own are tried before these:
 into a folder and name it as `[rules] folder`. A rule looks at the *effective* status and reply
 code: those within the words of the remote server, else those of the report. Of each rule there
 is one of its examples here; all of them are run as tests.
+
+Two things no rule decides alone. What a server answers before RCPT TO (to the connection, HELO,
+STARTTLS, AUTH or MAIL FROM), or with a code for logins (530, 534, 535, 538), cannot be about the
+recipient: rules that would say so are passed over. And an answer with a 4xx code, or one that
+says of itself that it may change ("temporarily", "try again later"), is never hard.
 """
 
 

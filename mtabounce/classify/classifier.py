@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
+from mtabounce.classify import blame
 from mtabounce.classify import evidence as evidence_of
 from mtabounce.classify.evidence import Evidence
 from mtabounce.classify.index import Found, Index
@@ -32,6 +34,12 @@ class Classifier:
         self.reasons = reasons
         self.operators = operators
         self._index = Index(rules, operators)
+        self._blaming = {
+            name
+            for name, reason in reasons.items()
+            if reason.fault is Fault.RECIPIENT
+            or (reason.fault is Fault.DESTINATION and reason.type is BounceType.HARD)
+        }
         self._vague = {_NO_RULE.id} | {rule.id for rule in rules if rule.file.endswith(_VAGUE)}
 
     def classify(self, report: Report) -> Verdict:
@@ -48,6 +56,12 @@ class Classifier:
     def matches(self, report: Report) -> list[Found]:
         """Return every rule that fits *report*, the deciding one first."""
         return list(self._index.all(evidence_of.of_report(report)))
+
+    @cached_property
+    def _of_ours(self) -> Index:
+        """The rules for answers that cannot be the recipient's fault."""
+        rules = [rule for rule in self.rules if rule.reason not in self._blaming]
+        return Index(rules, self.operators)
 
     def _hinted(self, verdict: Verdict, hint: Reason, seen: Evidence) -> Verdict:
         """
@@ -68,6 +82,8 @@ class Classifier:
 
     def _judge(self, seen: Evidence) -> Verdict:
         found = self._cause_of_delay(seen) or self._index.first(seen)
+        if found and found[0].reason in self._blaming and blame.is_ours(seen):
+            found = self._of_ours.first(seen)
         rule, words = found or (_NO_RULE, "")
         reason = self.reasons[rule.reason]
         kind = _type(reason, seen)
@@ -133,7 +149,7 @@ def _type(reason: Reason, seen: Evidence) -> BounceType | None:
     """Return the type of *reason*: none for what is no failure, and hard for none but 5xx."""
     if seen.outcome not in _FAILURES:
         return None
-    if reason.type is BounceType.HARD and seen.is_temporary:
+    if reason.type is BounceType.HARD and blame.is_passing(seen):
         return BounceType.SOFT
     return reason.type
 
