@@ -1,5 +1,6 @@
 """``mtabounce setup``: what has to be changed in Postfix or Exim, and the changing of it."""
 
+import pwd
 import re
 import shlex
 import sys
@@ -20,6 +21,7 @@ _RESTRICTIONS = [
     f"smtpd_{stage}_restrictions" for stage in ("recipient", "sender", "helo", "client")
 ]
 _OWN_ACL = re.compile(r"^MAIN_ACL_CHECK_RCPT[ \t]*=", re.MULTILINE)
+_DEFAULT = re.compile(r"^\.ifndef MAIN_ACL_CHECK_RCPT\b.*?^\.endif", re.MULTILINE | re.DOTALL)
 _EXIM_FIRST = "MAIN_ACL_CHECK_RCPT = mtabounce_check_rcpt"
 _EXIM_ASKS = (  # as contrib/exim/acl.suppressed.lookup
     "mtabounce_suppressed:",
@@ -138,17 +140,23 @@ class _Plan:
             for path in undo([*edits, self.script]):
                 click.echo(f"{path}: as it was")
         elif self._does_apply:
-            apply(edits)
-            for path in dict.fromkeys(edit.path for edit in edits):
-                click.echo(f"{path}: changed")
-            for path in undo([self.script]) if self.way != "pipe" else ():
-                click.echo(f"{path}: taken away")
+            self._apply(edits)
         else:
             for edit in edits:
                 click.echo(edit.describe())
             click.echo("Nothing was changed; --apply does.")
             return
         click.echo(f"Now: {then}")
+
+    def _apply(self, edits: Sequence[Edit]) -> None:
+        apply(edits)
+        for path in dict.fromkeys(edit.path for edit in edits):
+            click.echo(f"{path}: changed")
+        if self.way != "pipe":
+            for path in undo([self.script]):
+                click.echo(f"{path}: taken away")
+        elif not _is_user(self.user):
+            click.echo(f"There is no user {self.user} here: make one first, or say another: --user")
 
     @property
     def program(self) -> str:
@@ -192,6 +200,14 @@ class _Plan:
                 "[receiver] lmtp_listen names no socket: set it, as /run/mtabounce/lmtp"
             )
         return paths[0]
+
+
+def _is_user(name: str) -> bool:
+    try:
+        pwd.getpwnam(name)
+    except KeyError:
+        return False
+    return True
 
 
 def _as_module() -> list[str]:
@@ -291,7 +307,8 @@ def _exim_refuses(plan: _Plan, folder: Path) -> list[Edit]:
     """Return the edits by which Exim asks at RCPT, and for mails of programs in a router."""
     others = [path for path in (folder / "main").glob("*") if "mtabounce" not in path.name]
     for path in others:
-        if plan.refuses_by_word and _OWN_ACL.search(path.read_text(errors="replace")):
+        said = _DEFAULT.sub("", path.read_text(errors="replace"))
+        if plan.refuses_by_word and _OWN_ACL.search(said):
             raise UsageError(f"{path} sets MAIN_ACL_CHECK_RCPT: see contrib/exim/README.md")
     where = f"{plan.lookup.path}" if plan.lookup.path else _endpoint(plan.lookup)
     asks = [line.replace("WHERE", where) for line in _EXIM_ASKS]

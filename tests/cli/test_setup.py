@@ -9,7 +9,9 @@ from click.testing import CliRunner
 
 from mtabounce.cli import mtabounce
 from mtabounce.errors import UsageError
+from tests.live.processes import UNPACKED, find
 
+DEBIAN = Path(UNPACKED).parents[1]  # where Debian's packages of Exim were unpacked
 CONTRIB = Path(__file__).parents[2] / "contrib"
 MAIN = """\
 compatibility_level = 3.6
@@ -154,6 +156,29 @@ def test_exim_with_an_acl_of_its_own_is_left_to_the_operator(run, exim):
 
 
 @pytest.mark.parametrize("way", ["smtp", "lmtp", "pipe"])
+def test_exim_of_debian_reads_what_was_written(run, tmp_path, way):
+    """Debian's own files, put together by its own program, and read by Exim."""
+    program, folder, written = find("exim4"), tmp_path / "debian", tmp_path / "written"
+    if not (DEBIAN / "usr/sbin/update-exim4.conf").exists():
+        pytest.skip("exim4-config is not here: make test, as root on Debian, sees to it")
+    shutil.copytree(DEBIAN / "etc/exim4", folder)
+    kind = "dc_eximconfig_configtype='local'\ndc_use_split_config='true'\n"
+    (folder / "update-exim4.conf.conf").write_text(kind)
+    before = contents(folder)
+
+    said = run("exim", folder, "--suppressed", "--way", way, "--user", "nobody", "--apply")
+    assert said.exit_code == 0, said.output
+    put_together = ["sh", DEBIAN / "usr/sbin/update-exim4.conf", "-d", folder, "-o", written]
+    subprocess.run(put_together, check=True, capture_output=True)
+    command = [program, "-C", written, "-bt", "x@b.example.org"]
+    routed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "router = mtabounce, transport = mtabounce" in routed
+
+    run("exim", folder, "--undo")
+    assert contents(folder) == before
+
+
+@pytest.mark.parametrize("way", ["smtp", "lmtp", "pipe"])
 def test_postfix_reads_what_was_written(run, postfix, way):
     if shutil.which("postconf", path="/usr/sbin:/usr/bin") is None:
         pytest.skip("postconf is not here: make test, as root on Debian, sees to it")
@@ -166,6 +191,14 @@ def test_postfix_reads_what_was_written(run, postfix, way):
     assert postconf("-h", "relay_domains").split() == ["a.example,", "b.example", "b.example.org"]
     assert postconf("-h", "transport_maps").strip() == f"texthash:{postfix}/mtabounce_transport"
     assert f"mtabounce{'-pipe' if way == 'pipe' else ''}" in postconf("-M")
+
+
+def test_user_that_is_not_there_is_told_of(run, postfix):
+    told = run("postfix", postfix, "--way", "pipe", "--user", "no-such-one", "--apply").output
+    quiet = run("postfix", postfix, "--way", "pipe", "--user", "nobody", "--apply").output
+
+    assert "There is no user no-such-one here" in told
+    assert "There is no user" not in quiet
 
 
 def test_changes_of_others_in_the_meantime_stay(run, postfix):
