@@ -1,12 +1,14 @@
 """Reading what mail systems write for people: replies, commands and hosts in running text."""
 
 import re
+from functools import lru_cache
 
 from mtabounce.model import EnhancedStatus
 from mtabounce.parsers._words import (
     DELAYED,
     FAILED,
     SEPARATORS,
+    Marked,
     is_separator,
     returned_headers_at,
 )
@@ -16,28 +18,26 @@ REASON_LIMIT = 2048  # characters of running text that are taken for a reason
 
 _COMMAND = r"(RCPT TO|MAIL FROM|DATA|HELO|EHLO|LHLO|STARTTLS|AUTH|QUIT)\b"
 # What stands before a command, in lower case, and the command behind it.
-_COMMANDS = tuple(
-    (word, re.compile(pattern, re.IGNORECASE))
-    for word, pattern in (
-        ("in reply to ", r"in reply to (?:the )?([A-Za-z ]{3,30}?) command"),  # Postfix
-        (
-            "after ",
-            rf"after (?:pipelined )?(?:sending )?(?:{_COMMAND}|(end of data|data block|initial))",
-        ),
-        ("while sending ", rf"while sending (?:{_COMMAND}|(message|end of data))"),
-        ("refused to talk to me", r"refused to (talk) to me"),
-        ("did not like our ", rf"did not like our (?:final )?{_COMMAND}"),  # dma
-        (">>> ", rf">>> {_COMMAND}"),  # sendmail, Courier
-        ("sent <<< ", rf"Sent <<< {_COMMAND}"),  # InterScan
-        ("sent >>> ", rf"Sent >>> {_COMMAND}"),
-        ("smtp command ", rf"SMTP command {_COMMAND}"),  # m-FILTER
-        ("does not like ", r"does not like (recipient|sender)"),  # qmail
-        ("failed after i sent", r"failed after I sent the (message)"),
-        ("greeting failed", r"(greeting) failed"),
-        ("[rcpt_to]", r"\[(RCPT_TO)\]"),  # Yahoo
-        ("[mail_from]", r"\[(MAIL_FROM)\]"),
-        ("[data]", r"\[(DATA)\]"),
-    )
+_COMMANDS = Marked(
+    re.IGNORECASE,
+    ("in reply to ", r"in reply to (?:the )?([A-Za-z ]{3,30}?) command"),  # Postfix
+    (
+        "after ",
+        rf"after (?:pipelined )?(?:sending )?(?:{_COMMAND}|(end of data|data block|initial))",
+    ),
+    ("while sending ", rf"while sending (?:{_COMMAND}|(message|end of data))"),
+    ("refused to talk to me", r"refused to (talk) to me"),
+    ("did not like our ", rf"did not like our (?:final )?{_COMMAND}"),  # dma
+    (">>> ", rf">>> {_COMMAND}"),  # sendmail, Courier
+    ("sent <<< ", rf"Sent <<< {_COMMAND}"),  # InterScan
+    ("sent >>> ", rf"Sent >>> {_COMMAND}"),
+    ("smtp command ", rf"SMTP command {_COMMAND}"),  # m-FILTER
+    ("does not like ", r"does not like (recipient|sender)"),  # qmail
+    ("failed after i sent", r"failed after I sent the (message)"),
+    ("greeting failed", r"(greeting) failed"),
+    ("[rcpt_to]", r"\[(RCPT_TO)\]"),  # Yahoo
+    ("[mail_from]", r"\[(MAIL_FROM)\]"),
+    ("[data]", r"\[(DATA)\]"),
 )
 _SAME_COMMAND = {
     "end of data": "DATA",
@@ -52,25 +52,21 @@ _SAME_COMMAND = {
     "greeting": "CONNECT",
 }
 _HOST = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"
-_HOSTS_BEHIND = tuple(
-    (word, re.compile(pattern, re.IGNORECASE))
-    for word, pattern in (
-        ("host ", rf"host ({_HOST}) ?\[[0-9A-Fa-f.:]+\]"),  # Postfix, Exim
-        ("while talking to ", rf"while talking to \[?({_HOST})"),  # sendmail
-        ("giving up on ", rf"giving up on ({_HOST})"),  # qmail
-        ("remote host ", rf"remote host ({_HOST}) said"),
-        ("host: ", rf"host: ({_HOST})"),  # GMX
-        ("recipient domain ", rf"recipient domain \S+ by ({_HOST})"),  # Gmail
-    )
+_HOSTS_BEHIND = Marked(
+    re.IGNORECASE,
+    ("host ", rf"host ({_HOST}) ?\[[0-9A-Fa-f.:]+\]"),  # Postfix, Exim
+    ("while talking to ", rf"while talking to \[?({_HOST})"),  # sendmail
+    ("giving up on ", rf"giving up on ({_HOST})"),  # qmail
+    ("remote host ", rf"remote host ({_HOST}) said"),
+    ("host: ", rf"host: ({_HOST})"),  # GMX
+    ("recipient domain ", rf"recipient domain \S+ by ({_HOST})"),  # Gmail
 )
-_HOSTS_BEFORE = tuple(
-    (word, re.compile(pattern))
-    for word, pattern in (
-        ("] did not like our", rf"({_HOST}) \[[^\s\[\]]*$"),  # dma
-        (" does not like ", rf"({_HOST})$"),  # qmail
-        (" failed after i sent", rf"({_HOST})$"),
-        ("] responded with failure", rf"({_HOST})\[[^\s\[\]]*$"),  # MailFoundry
-    )
+_HOSTS_BEFORE = Marked(
+    re.NOFLAG,
+    ("] did not like our", rf"({_HOST}) \[[^\s\[\]]*$"),  # dma
+    (" does not like ", rf"({_HOST})$"),  # qmail
+    (" failed after i sent", rf"({_HOST})$"),
+    ("] responded with failure", rf"({_HOST})\[[^\s\[\]]*$"),  # MailFoundry
 )
 _REPLY = re.compile(r"(?:^|[\s:;>('\"\[#])[245]\d\d(?:[ -]|$)", re.MULTILINE)
 # A reply where it is quoted: at the start of a line, or behind a colon, a quote or a bracket.
@@ -79,6 +75,9 @@ _ANSWER = re.compile(
     r"([45][0-7]\d(?:[ \t]+#?|-|$)(?![ \t]*(?:hour|min|sec|day|byte|char))[\s\S])",
     re.MULTILINE,
 )
+# What the reply begins with, to be found quickly.
+_DIGITS = re.compile(r"[45][0-7]\d(?<![^\s<>#:;'\"(]\d{3})(?=[ \t-]|$)", re.MULTILINE)
+_BEFORE_DIGITS = frozenset(" \t<>#:;'\"(")
 _HEAD = re.compile(r"-+ ?Transcript of session follows ?-+ ?|\.\.\. while talking to \S+ ")
 _TAIL = re.compile(
     r"(?: \(in reply to (?:the )?[A-Za-z ]{3,30} command\)| Giving up on [\w.:-]+"
@@ -145,7 +144,7 @@ def joined(text: str) -> str:
 
 def reason_in(text: str) -> str:
     """Return the reason that *text* gives: the SMTP reply in it where one is, else all of it."""
-    found = _ANSWER.search(text)
+    found = _answer(text)
     said = joined(text[found.start(1) :] if found else text)
     if head := _HEAD.match(said):
         said = said[head.end() :]
@@ -154,7 +153,18 @@ def reason_in(text: str) -> str:
 
 def reply_in(text: str) -> str:
     """Return the first SMTP reply that *text* quotes; "" for none."""
-    return reason_in(text) if _ANSWER.search(text) else ""
+    return reason_in(text) if _answer(text) else ""
+
+
+def _answer(text: str) -> re.Match[str] | None:
+    """Return the first reply that *text* quotes; what comes before its digits is passed over."""
+    digits = _DIGITS.search(text)
+    if digits is None:
+        return None
+    start = digits.start()
+    while start and text[start - 1] in _BEFORE_DIGITS:
+        start -= 1
+    return _ANSWER.search(text, start)
 
 
 def unwrapped(diagnostic: str) -> str:
@@ -170,7 +180,7 @@ def unwrapped(diagnostic: str) -> str:
 
 def essence(text: str) -> str:
     """Return the reason in a whole notice: its lines that tell of failure, or hold a reply."""
-    if len(text) < _SHORT or _ANSWER.search(text):
+    if len(text) < _SHORT or _answer(text):
         return reason_in(text)
     telling = [line for line in _PARAGRAPH.split(text) if has_failed(line)]
     return joined(" ".join(telling) or text)
@@ -186,25 +196,30 @@ def explanation(text: str, address: str) -> str:
 
 def command_in(text: str) -> str:
     """Return the SMTP command that *text* says was answered: "RCPT TO", "DATA"; "" for none."""
-    text = " ".join(text.split())
-    folded = text.lower()
-    for word, pattern in _COMMANDS:
-        if found := _behind(text, folded, word, pattern):
+    line, folded = _folded(text)
+    for word, pattern in _COMMANDS.in_text(folded):
+        if found := _behind(line, folded, word, pattern):
             return _SAME_COMMAND.get(found.lower(), found.upper())
     return ""
 
 
 def host_in(text: str) -> str:
     """Return the remote host that *text* names as the one that answered; "" for none."""
-    text = " ".join(text.split())
-    folded = text.lower()
-    for word, pattern in _HOSTS_BEHIND:
-        if found := _behind(text, folded, word, pattern):
+    line, folded = _folded(text)
+    for word, pattern in _HOSTS_BEHIND.in_text(folded):
+        if found := _behind(line, folded, word, pattern):
             return found
-    for word, pattern in _HOSTS_BEFORE:
-        if found := _before(text, folded, word, pattern):
+    for word, pattern in _HOSTS_BEFORE.in_text(folded):
+        if found := _before(line, folded, word, pattern):
             return found
     return ""
+
+
+@lru_cache(maxsize=4)  # what a text says of the command and of the host is asked one by one
+def _folded(text: str) -> tuple[str, str]:
+    """Return *text* as one line, and that in lower case."""
+    line = " ".join(text.split())
+    return line, line.lower()
 
 
 def _behind(text: str, folded: str, word: str, pattern: re.Pattern[str]) -> str:

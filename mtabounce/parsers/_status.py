@@ -93,7 +93,7 @@ def _report(shared: dict[str, Any], fields: Fields, prose: str, transcript: str)
         "original_recipient": original,
         "action": action,
         "status": status,
-        "diagnostic_code": _diagnostic(fields, reason_in(said) or reply_in(transcript), action),
+        "diagnostic_code": _diagnostic(fields, action, said, transcript),
         "command": command_in(said) or command_in(transcript),
         "remote_mta": host_of(fields.get("remote-mta", "")) or host_in(said),
         "final_log_id": fields.get("final-log-id", ""),
@@ -122,11 +122,12 @@ def _action(fields: Fields, status: EnhancedStatus | None, said: str) -> Action 
     return action
 
 
-def _diagnostic(fields: Fields, reason: str, action: Action) -> str:
-    """Return the remote host's words; with *reason*, where the field lacks a reply."""
+def _diagnostic(fields: Fields, action: Action, said: str, transcript: str) -> str:
+    """Return the remote host's words; with what the prose says, where the field lacks a reply."""
     diagnostic = without_type(fields.get("diagnostic-code", ""))
     is_bad_news = action in (Action.FAILED, Action.DELAYED)
     if is_bad_news and len(diagnostic) < _TERSE and not has_reply(diagnostic):
+        reason = reason_in(said) or reply_in(transcript)
         diagnostic = f"{diagnostic} {reason}".strip() if reason not in diagnostic else diagnostic
     return unwrapped(diagnostic)
 

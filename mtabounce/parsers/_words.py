@@ -23,6 +23,21 @@ class Words:
             yield from (start for _, start, _ in self._automaton.find_matches_as_indexes(folded))
 
 
+class Marked:
+    """Patterns in order, each with a word, in lower case, without which it is not worth a try."""
+
+    def __init__(self, flags: re.RegexFlag, *patterns: tuple[str, str]) -> None:
+        self._patterns = [(word, re.compile(pattern, flags)) for word, pattern in patterns]
+        self._automaton = AhoCorasick(
+            [word for word, _ in patterns], implementation=Implementation.DFA
+        )
+
+    def in_text(self, folded: str) -> list[tuple[str, re.Pattern[str]]]:
+        """Return those whose word stands in *folded*, which is in lower case, in their order."""
+        hits = self._automaton.find_matches_as_indexes(folded, overlapping=True)
+        return [self._patterns[number] for number in sorted({hit[0] for hit in hits})]
+
+
 FAILED = Words(
     *("not be delivered", "n't be delivered", "not delivered", "n't delivered", "not deliver"),
     *("n't deliver", "unable to deliver", "failed to deliver", "undeliver", "not be sent"),
