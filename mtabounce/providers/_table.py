@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from fnmatch import translate
 from functools import cached_property, lru_cache
@@ -28,6 +28,7 @@ WORDS = {  # what an event can be, other than a failure with a reason
 HINTS = {"hard": "user_unknown", "soft": "undetermined", "block": "policy_rejected"}
 IGNORE = "ignore"  # not about delivery: opens, clicks
 FAILED = "failed"  # our own mistake: the mail was never sent
+EVENTS = (*WORDS, *HINTS, IGNORE, FAILED)  # what an event can be, beside a reason
 _LISTS = ("key", "meta")
 _PATHS = (
     "items", "recipients", "recipient", "message_id", "original_message_id", "event_id", "at",
@@ -137,19 +138,42 @@ def table_of(name: str, row: Mapping[str, Any], base: Table | None = None) -> Ta
     """
     Return the table that *row* describes; what it leaves out is as in *base*.
 
-    Raises ConfigError where it has a key that tables do not have.
+    Raises ConfigError where it has a key that tables do not have, or a value of another kind.
     """
     known = {each.name for each in fields(Table)}
     if unknown := sorted(set(row) - known):
         raise ConfigError(f"provider '{name}': there is no key '{unknown[0]}'")
-    values = {key: _frozen(key, value) for key, value in row.items()}
+    values = {key: _frozen(name, key, value) for key, value in row.items()}
     inherited = {key: getattr(base, key) for key in known} if base else {}
     return Table(**inherited | values | {"name": base.name if base else name})
 
 
-def _frozen(key: str, value: Any) -> Any:
+def _frozen(name: str, key: str, value: Any) -> Any:
+    """Return *value* as a table keeps it. Raises ConfigError where it is of another kind."""
+    wanted = _KINDS.get(key, "a text")
+    if key in _LISTS and isinstance(value, str):
+        value = [value]
+    if not _IS[wanted](value):
+        raise ConfigError(f"provider '{name}': {key} must be {wanted}, not {value!r}")
     if key == "events":
-        return tuple((str(pattern), str(word)) for pattern, word in value)
-    if key in _LISTS:
-        return (value,) if isinstance(value, str) else tuple(value)
-    return value
+        return tuple((pattern, word) for pattern, word in value)
+    return tuple(value) if key in _LISTS else value
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(one, str) for one in value)
+
+
+_KINDS = {
+    "key": "a list of texts", "meta": "a list of texts", "single": "true or false",
+    "events": "a list of pairs [pattern, word]", "auth": "a table",
+}  # fmt: skip
+_IS: Mapping[str, Callable[[Any], bool]] = {
+    "a text": lambda value: isinstance(value, str),
+    "a list of texts": _is_texts,
+    "true or false": lambda value: isinstance(value, bool),
+    "a table": lambda value: isinstance(value, Mapping),
+    "a list of pairs [pattern, word]": lambda value: (
+        isinstance(value, list | tuple) and all(_is_texts(one) and len(one) == 2 for one in value)
+    ),
+}

@@ -49,6 +49,14 @@ class Seen:
     octets: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Hidden:
+    """What of a webhook's requests is kept nowhere, beside what is never kept."""
+
+    headers: tuple[str, ...] = ()  # in lower case: their values
+    secrets: tuple[str, ...] = ()  # values that hold one of these
+
+
 class Refusals:
     """Remembers it for the webhooks *names*: what is asked for by other names is no webhook."""
 
@@ -72,8 +80,14 @@ class Refusals:
         seen.accepted += 1
         seen.unwritten_accepted += 1
 
-    def refused(self, name: str, posted: Posted, error: Refused) -> bool:
-        """Note that *name* refused *posted*; return whether it is worth a line in the log."""
+    def refused(
+        self, name: str, posted: Posted, error: Refused, hidden: Hidden | None = None
+    ) -> bool:
+        """
+        Note that *name* refused *posted*; return whether it is worth a line in the log.
+
+        What *hidden* holds is kept nowhere.
+        """
         seen = self._seen.get(name)
         if seen is None:
             return False
@@ -93,7 +107,7 @@ class Refusals:
                 status=error.status,
                 why=seen.why[:500],
                 peer=posted.peer[:100],
-                headers=without_secrets(posted.headers),
+                headers=without_secrets(posted.headers, hidden),
                 body=body,
                 size=len(posted.body),
             )
@@ -142,9 +156,13 @@ class Refusals:
             seen.waiting = [one for one in seen.waiting if one not in waiting]
 
 
-def without_secrets(headers: Mapping[str, str]) -> dict[str, str]:
+def without_secrets(headers: Mapping[str, str], hidden: Hidden | None = None) -> dict[str, str]:
     """Return *headers* with the values of those that hold a password or a token masked."""
+    hidden = hidden or Hidden()
+    words = (*_SECRETS, *hidden.headers)
     return {
-        name[:100]: "***" if any(word in name for word in _SECRETS) else value[:_MAX_VALUE]
+        name[:100]: "***"
+        if any(word in name for word in words) or any(one in value for one in hidden.secrets)
+        else value[:_MAX_VALUE]
         for name, value in list(headers.items())[:_MAX_HEADERS]
     }

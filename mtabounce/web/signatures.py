@@ -29,6 +29,7 @@ from mtabounce.web.request import Posted, Refused
 TOLERANCE = 300.0  # seconds between the clocks, and on the way
 _NUMBER = re.compile(r"\d{1,16}(?:\.\d{1,9})?", re.ASCII)
 _MILLISECONDS = 1e11
+_LEAST_KEY = 16  # octets of a key of Standard Webhooks, which prescribes 24
 
 Table = Mapping[str, Any]
 Check = Callable[[Posted, datetime], None]  # raises Refused(401)
@@ -51,7 +52,7 @@ def any_same(given: Iterable[str], wanted: Sequence[str]) -> bool:
 
 
 def _octets(value: bytes | str) -> bytes:
-    return value if isinstance(value, bytes) else value.encode(errors="surrogateescape")
+    return value if isinstance(value, bytes) else value.encode(errors="backslashreplace")
 
 
 def basic(username: str, passwords: Iterable[str], posted: Posted) -> None:
@@ -107,7 +108,7 @@ def _pieces(over: str) -> tuple[str, ...]:
 def _filled(part: str, values: Mapping[str, str], body: bytes) -> bytes:
     if part == "{body}":
         return body
-    return values.get(part[1:-1], "").encode() if part.startswith("{") else part.encode()
+    return _octets(values.get(part[1:-1], "") if part.startswith("{") else part)
 
 
 def _encoder(kind: str) -> Callable[[bytes], str]:
@@ -206,13 +207,21 @@ def _standard(table: Table, secrets: Sequence[str]) -> Check:
 
 
 def key_of(secret: str, *, raw: bool) -> bytes:
-    """Return the key that a secret of Standard Webhooks stands for."""
+    """
+    Return the key that a secret of Standard Webhooks stands for.
+
+    Raises ConfigError where it is too short to be one.
+    """
     if raw:
         return secret.encode()
+    packed = secret.removeprefix("whsec_")
     try:
-        return base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+        key = base64.b64decode(packed, validate=True)
     except (binascii.Error, ValueError):
-        return secret.encode()
+        key = b"" if packed != secret else secret.encode()
+    if len(key) < _LEAST_KEY:
+        raise ConfigError("the secret is not whole: copy it anew, with all that is after whsec_")
+    return key
 
 
 def _public_keys(secrets: Sequence[str], kind: type[Any]) -> list[Any]:
@@ -282,14 +291,26 @@ def _mandrill(table: Table, secrets: Sequence[str]) -> Check:
 
     def check(posted: Posted, now: datetime) -> None:
         del now
-        form = document_of(posted)
-        fields = form if isinstance(form, dict) else {}
-        signed = (url + "".join(f"{key}{fields[key]}" for key in sorted(fields))).encode()
+        fields = _form_of(posted)
+        signed = _octets(url + "".join(f"{key}{fields[key]}" for key in sorted(fields)))
         made = [base64.b64encode(hmac.digest(key, signed, "sha1")).decode() for key in keys]
         if not any_same([posted.headers.get(header, "")], made):
             refuse("wrong signature; is url the URL as it stands at the provider?")
 
     return check
+
+
+def _form_of(posted: Posted) -> dict[str, str]:
+    """Return the form in the body, as it is read later, too. Raises Refused where it is another."""
+    if posted.headers.get("content-type", "").lower().startswith("multipart/"):
+        refuse("no form as the provider posts it")
+    try:
+        pairs = parse_qsl(posted.body.decode(errors="replace"), True, max_num_fields=1000)
+    except ValueError:
+        refuse("no form as the provider posts it")
+    if len(fields := dict(pairs)) < len(pairs):  # which of them counts?
+        refuse("a field of the form is repeated")
+    return fields
 
 
 def _md5(table: Table, secrets: Sequence[str]) -> Check:
@@ -333,33 +354,11 @@ def checker(table: Table, secrets: Sequence[str]) -> Check:
     return VERIFY.get(str(table.get("kind")), _token)(table, secrets)
 
 
-_KINDS: Mapping[str | None, set[str]] = {  # what the table of each kind must say
-    None: set(),
-    "token": set(),
-    "sns": set(),
-    "hmac": {"over", "signature"},
-    "standard": {"prefix"},
-    "ecdsa": {"header", "timestamp"},
-    "rsa": {"header", "header_sha1"},
-    "mandrill": {"header"},
-    "md5": {"field"},
-}
+def mark_of(table: Table, posted: Posted) -> bytes:
+    """
+    Return what the signature of *posted* was made over, without its body.
 
-
-def check_table(table: Table) -> str:
-    """Return what is wrong with how a table says that a request proves itself; "" if nothing."""
-    kind = table.get("kind")
-    if kind not in _KINDS:
-        known = ", ".join(sorted(one for one in _KINDS if one))
-        return f"auth: there is no kind '{kind}'; there are {known}"
-    given = set(table) | ({"signature"} if "header" in table else set())
-    if missing := sorted(_KINDS[kind] - given):
-        return f"auth: kind '{kind}' needs '{missing[0]}'"
-    if table.get("digest", "sha256") not in hashlib.algorithms_guaranteed:
-        return f"auth: there is no digest '{table['digest']}'"
-    return ""
-
-
-def mark_of(table: Table, posted: Posted) -> str:
-    """Return the signature of *posted*, which stands for what it was made over."""
-    return _reader(table)(posted)["signature"]
+    Not the signature itself: one can be written in several ways.
+    """
+    parts = _reader(table)(posted)
+    return b"\0".join([_filled(part, parts, b"") for part in _pieces(str(table["over"]))])

@@ -5,11 +5,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from mtabounce.classify.reasons import SHIPPED, did_you_mean, load_reasons
 from mtabounce.config import SecretFile, Section, Size
 from mtabounce.config.values import Words
 from mtabounce.errors import ConfigError
-from mtabounce.providers import Provider, provider
-from mtabounce.web.signatures import check_table, checker
+from mtabounce.providers import EVENTS, Provider, Table, provider
+from mtabounce.web.proofs import check_table
+from mtabounce.web.signatures import checker
 
 
 class WebhookSettings(Section):
@@ -85,8 +87,10 @@ def providers_of(webhooks: Mapping[str, WebhookSettings]) -> dict[str, Provider]
 def check(settings: Mapping[str, WebhookSettings]) -> None:
     """Raise ConfigError where a webhook can never work."""
     for name, one in settings.items():
-        table = provider_of(name, one).table.auth
-        if wrong := check_table(table) or _wrong(one, table) or _unreadable(one, table):
+        whose = provider_of(name, one).table
+        table = whose.auth
+        wrong = check_table(table) or _wrong(one, table) or _unreadable(one, table)
+        if wrong := wrong or _unknown(whose):
             raise ConfigError(f"[webhooks.{name}] {wrong}")
 
 
@@ -112,4 +116,12 @@ def _unreadable(one: WebhookSettings, table: Mapping[str, Any]) -> str:
         checker({**table, "url": one.url}, secrets)
     except ConfigError as error:
         return str(error)
+    return ""
+
+
+def _unknown(table: Table) -> str:
+    known = dict.fromkeys([*EVENTS, *load_reasons(SHIPPED)])
+    for pattern, word in table.events:
+        if word not in known:
+            return f"events: '{pattern}' cannot be '{word}'{did_you_mean(word, known)}"
     return ""

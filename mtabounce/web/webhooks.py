@@ -12,6 +12,7 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from time import monotonic
 from typing import Any, NoReturn
 
 from prometheus_client import Counter
@@ -25,7 +26,7 @@ from mtabounce.providers import discover
 from mtabounce.providers.request import pack
 from mtabounce.web import signatures
 from mtabounce.web.patience import Patience
-from mtabounce.web.refusals import Refusals, Seen
+from mtabounce.web.refusals import Hidden, Refusals, Seen
 from mtabounce.web.request import BODY_TIME, RETRY_AFTER, Posted, Refused, headers_of, read
 from mtabounce.web.sns import Certificates, Fetch, Sns, is_envelope, unknown_topic
 from mtabounce.web.spool import Spool
@@ -37,6 +38,7 @@ REQUESTS = Counter(
 PATIENCE = 2.0  # seconds for the database; some ESPs wait three
 PATH = "/webhooks/service/"
 CHALLENGE = {"WWW-Authenticate": 'Basic realm="mtabounce"'}  # SNS waits for it
+USED = "the signature was used before, for another body"
 _REMEMBERED = 100_000  # tokens that are good for one request
 _STRANGERS_BODY = 2**18  # octets that are read where there is no such webhook
 _TAKEN = {"type": "http.response.body", "body": b'{"data":true}'}
@@ -54,7 +56,7 @@ Accept = Callable[[RawInput], Awaitable[None]]
 class Memory:
     """What a webhook learned, which it keeps when its settings are read anew."""
 
-    used: OrderedDict[str, bytes] = field(default_factory=OrderedDict)  # signatures, good for once
+    used: OrderedDict[bytes, bytes] = field(default_factory=OrderedDict)  # what was signed
     certificates: Certificates = field(default_factory=dict)
 
 
@@ -83,7 +85,13 @@ class Webhook:
         self._tokens = [one.get_secret_value() for one in settings.token_files]
         self._passwords = settings.passwords()
         secrets = [one.get_secret_value() for one in settings.secret_files]
+        self.hidden = Hidden(self._secret_headers(), (*secrets, *self._tokens, *self._passwords))
         self._check = signatures.checker(self._table, secrets) if secrets else None
+
+    def _secret_headers(self) -> tuple[str, ...]:
+        """Return the headers that hold a secret itself, not a signature made with it."""
+        is_token = self._table.get("kind") in (None, "token") and "header" in self._table
+        return (self._table["header"].lower(),) if is_token else ()
 
     async def take(self, posted: Posted) -> dict[str, Any] | None:
         """
@@ -139,7 +147,7 @@ class Webhook:
         mark = signatures.mark_of(self._table, posted)
         body = hashlib.sha256(posted.body).digest()
         if self._used.setdefault(mark, body) != body:
-            signatures.refuse("the signature was used before, for another body")
+            signatures.refuse(USED)
         if len(self._used) > _REMEMBERED:
             self._used.popitem(last=False)
 
@@ -172,6 +180,7 @@ class Webhooks:
         self._fetch = fetch
         self._patience, self._reading = Patience(PATIENCE), Patience(BODY_TIME)
         self._memories: defaultdict[str, Memory] = defaultdict(Memory)
+        self._failed_until = 0.0  # by the monotonic clock
         self.all: dict[str, Webhook] = {}
         self.refusals = Refusals(discover())
         self.reload(settings)
@@ -235,6 +244,9 @@ class Webhooks:
             log.warning("webhook %s: %s", name, error)
             REQUESTS.labels(name, "not_durable").inc()
             await _message("try again later", 503, RETRY_AFTER)(scope, receive, send)
+        except Exception:  # noqa: BLE001 (it is logged, though not each time)
+            self._fail(name)
+            await _message("Internal server error", 500)(scope, receive, send)
         else:
             self.refusals.accepted(name)
             webhook.accepted.inc()
@@ -244,10 +256,18 @@ class Webhooks:
             await send(_TAKEN_START)
             await send(_TAKEN)
 
+    def _fail(self, name: str) -> None:
+        """Count a mistake of our own, and log one a minute: strangers may know how to make it."""
+        REQUESTS.labels(name if name in self.all else "", "failed").inc()
+        if monotonic() > self._failed_until:
+            self._failed_until = monotonic() + 60
+            log.exception("webhook %s: a request could not be looked at", name[:100])
+
     def _refused(self, name: str, scope: Scope, posted: Posted | None, error: Refused) -> Response:
         known = name in self.all
         posted = posted or Posted(headers=headers_of(scope), query={}, body=b"")
-        if self.refusals.refused(name, posted, error):
+        hidden = self.all[name].hidden if known else Hidden()
+        if self.refusals.refused(name, posted, error, hidden):
             log.warning("webhook %s: refused: %s", name, error)
         REQUESTS.labels(name if known else "", "refused").inc()
         told = {401: "unauthorized", 503: "try again later"}.get(error.status, str(error))
@@ -277,7 +297,7 @@ def _ago(seen: Seen) -> str:
 def _unknown(name: str, posted: Posted) -> NoReturn:
     """Refuse; where a topic was subscribed before its section was written, say what to write."""
     if name in discover() and is_envelope(posted):
-        topic = json.loads(posted.body).get("TopicArn")
+        topic = signatures.document_of(posted).get("TopicArn")
         log.warning("%s", unknown_topic(name, topic if isinstance(topic, str) else ""))
     raise Refused(400, "Unknown service.")
 

@@ -230,3 +230,37 @@ async def test_failure_to_authenticate_is_401_and_says_no_more(serving, tmp_path
 
     assert (status, said) == (401, {"message": "unauthorized"})
     assert headers["www-authenticate"].startswith("Basic ")
+
+
+async def test_nothing_that_a_stranger_posts_is_our_mistake(serving, tmp_path):
+    hooks = Webhooks(OPEN, away, Spool(tmp_path / "spool", away))
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    async with serving(before=hooks.before) as ask:
+        for body in ("Type=Notification", '{"Type": "Notification", "TopicArn": 5}', "[" * 9999):
+            status, said, _ = await ask("POST", "/webhooks/service/brevo", body, form)
+            assert (status, said) == (400, {"message": "Unknown service."}), body
+
+
+async def test_mistake_of_our_own_is_told_in_one_shape_and_logged_once(serving, tmp_path, caplog):
+    async def broken(raw):
+        raise KeyError(raw.source)
+
+    hooks = Webhooks(OPEN, broken, Spool(tmp_path / "spool", away))
+    async with serving(before=hooks.before) as ask:
+        for _ in range(3):
+            status, said, _ = await ask("POST", PATH, "[]")
+            assert (status, said) == (500, {"message": "Internal server error"})
+    assert caplog.text.count("could not be looked at") == 1
+
+
+async def test_body_of_unknown_length_is_read_to_the_limit_and_no_further(serving, tmp_path):
+    small = {"sendgrid": WebhookSettings(auth="none", max_size=1000)}
+    hooks = Webhooks(small, away, Spool(tmp_path / "spool", away))
+    async with serving(before=hooks.before) as ask:
+        for size, status in ((1000, 200), (1001, 413)):
+            chunked = (
+                (b"x" * 100 for _ in range(size // 100))
+                if size % 100 == 0
+                else iter([b"x" * 500, b"x" * (size - 500)])
+            )
+            assert (await ask("POST", PATH, chunked))[0] == status

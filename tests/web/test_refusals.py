@@ -10,11 +10,11 @@ import pytest
 from mtabounce.errors import StoreUnavailable
 from mtabounce.store import webhooks as store
 from mtabounce.web import refusals as module
-from mtabounce.web.refusals import KEPT, KEPT_OCTETS, Refusals, without_secrets
+from mtabounce.web.refusals import KEPT, KEPT_OCTETS, Hidden, Refusals, without_secrets
 from mtabounce.web.request import Posted, Refused
 from mtabounce.web.spool import Spool
 from mtabounce.web.webhook_settings import WebhookSettings
-from mtabounce.web.webhooks import Webhooks
+from mtabounce.web.webhooks import Webhook, Webhooks
 
 PATH = "/webhooks/service/postmark"
 WRONG = Refused(401, "wrong signature")
@@ -137,3 +137,15 @@ def test_secrets_in_headers_are_masked_and_signatures_are_not():
 
     assert shown == {"authorization": "***", "x-webhook-token": "***", "cookie": "***",
                      "svix-signature": "d"}  # fmt: skip
+
+
+def test_what_a_table_of_the_user_holds_secrets_in_is_masked(secret_file):
+    settings = WebhookSettings(
+        secret_files=(secret_file("hunter2"),),
+        table={"events": [["a", "hard"]], "auth": {"kind": "token", "header": "X-My-Hook"}},
+    )
+    hidden = Webhook("house", settings, None).hidden
+    shown = without_secrets({"x-my-hook": "hunter1", "x-other": "is hunter2", "x": "y"}, hidden)
+
+    assert shown == {"x-my-hook": "***", "x-other": "***", "x": "y"}
+    assert without_secrets({"x-my-hook": "y"}, Hidden()) == {"x-my-hook": "y"}

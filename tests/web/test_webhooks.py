@@ -1,5 +1,6 @@
 """Webhooks: who is believed, what is kept, and what a stranger cannot do."""
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -13,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
 from mtabounce.errors import ConfigError
 from mtabounce.providers import discover, provider
+from mtabounce.web import webhooks
 from mtabounce.web.request import Posted, Refused
 from mtabounce.web.webhook_settings import WebhookSettings, check
 from mtabounce.web.webhooks import Webhook
@@ -110,7 +112,9 @@ def zeptomail(body, ts):
     return body, {"producer-signature": f"ts={ts};s={signature};s-algorithm=HmacSHA256"}
 
 
-KEY = base64.b64encode(b"secret").decode()
+LONG = b"a secret that is long enough"
+KEY = base64.b64encode(LONG).decode()
+OTHER = base64.b64encode(LONG[::-1]).decode()
 SIGNERS = {
     "ahasend": (standard("webhook-", b"secret"), "secret"),
     "elasticemail": (elastic, "secret"),
@@ -123,9 +127,9 @@ SIGNERS = {
     "mailtrap": (header("mailtrap-signature"), "secret"),
     "mandrill": (mandrill, "secret"),
     "postal": (postal, public(RSA)),
-    "resend": (standard("svix-", b"secret"), f"whsec_{KEY}"),
+    "resend": (standard("svix-", LONG), f"whsec_{KEY}"),
     "sendgrid": (sendgrid, f' "{public(EC).split("-----")[2]}" '),
-    "sweego": (standard("webhook-", b"secret"), KEY),
+    "sweego": (standard("webhook-", LONG), KEY),
     "unisender_go": (unisender, "secret"),
     "zeptomail": (zeptomail, "secret"),
 }
@@ -194,7 +198,7 @@ def test_every_signature_of_the_tables_is_tested():
 async def test_signed_request_is_kept_as_it_came(name, secret_file):
     sign, secret = SIGNERS[name]
     to = (
-        signed_webhook(name, secret_file, "b2xk" if "BEGIN" not in secret else secret, secret)
+        signed_webhook(name, secret_file, OTHER if "BEGIN" not in secret else secret, secret)
         if name not in ("sendgrid", "postal")
         else signed_webhook(name, secret_file, secret)
     )
@@ -233,7 +237,7 @@ async def test_signature_by_another_secret_is_refused(name, secret_file):
     other = {
         "postal": public(rsa.generate_private_key(65537, 2048)),
         "sendgrid": public(ec.generate_private_key(ec.SECP256R1())),
-    }.get(name, "b3RoZXI=")
+    }.get(name, OTHER)
     assert other != secret
     body, headers = sign(BODY, seconds())
 
@@ -267,6 +271,54 @@ async def test_token_of_mailgun_is_good_for_one_body_and_its_repetition(secret_f
     to.kept.clear()
 
     assert (await refused(to, body.replace(b"{}", b'{"event": "failed"}')))[0] == 401
+
+
+@pytest.mark.parametrize("form", ["{} ", "v1={}", "{},x", "sha256={}", "x {}"])
+async def test_used_signature_written_otherwise_is_used_all_the_same(form, secret_file):
+    to = signed_webhook("mailgun", secret_file, "secret")
+    body, _ = mailgun(BODY, seconds())
+    await post(to, body)
+    forged = json.loads(body) | {"event-data": {"event": "failed"}}
+    forged["signature"]["signature"] = form.format(forged["signature"]["signature"])
+    with pytest.raises(Refused, match="used before"):
+        await post(to, json.dumps(forged).encode())
+    assert len(to.kept) == 1
+
+
+async def test_so_many_used_signatures_are_remembered_and_no_more(secret_file, monkeypatch):
+    monkeypatch.setattr(webhooks, "_REMEMBERED", 3)
+    memory = webhooks.Memory()
+    settings = WebhookSettings(secret_files=(secret_file("secret"),))
+    to = Webhook("mailgun", settings, lambda raw: asyncio.sleep(0), memory=memory)
+    for number in range(5):
+        told = {"timestamp": seconds(), "token": f"t{number}"}
+        told["signature"] = hexed("secret", f"{told['timestamp']}t{number}".encode())
+        await post(to, json.dumps({"signature": told}).encode())
+    assert len(memory.used) == 3
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (b'{"mandrill_events":"&mandrill_events=[1]&","mandrill_events":"[]"}', "json"),
+        (b"mandrill_events=[]&mandrill_events=[1]", "x-www-form-urlencoded"),
+        (b"mandrill_events=[1]&mandrill_events=[]", "x-www-form-urlencoded"),
+        (b"mandrill_events=[]", "multipart/form-data; boundary=x"),
+    ],
+)
+async def test_signature_of_mandrill_is_for_what_is_read(body, kind, secret_file):
+    to = signed_webhook("mandrill", secret_file, "secret")
+    _, headers = mandrill(BODY, "")  # of an empty batch, as it is posted to try the URL
+    status, _ = await refused(to, body, headers | {"content-type": kind})
+    assert status == 401
+
+
+@pytest.mark.parametrize("value", ["\ud800", "\0", "é"])
+@pytest.mark.parametrize("field", ["token", "signature", "timestamp"])
+async def test_odd_characters_prove_nothing(field, value, secret_file):
+    to = signed_webhook("mailgun", secret_file, "secret")
+    told = {"timestamp": seconds(), "token": "t", "signature": "x"} | {field: value}
+    assert (await refused(to, json.dumps({"signature": told}).encode()))[0] == 401
 
 
 @pytest.mark.parametrize("given", ["u:p", "u:p%40ss", "u:pöss"])
@@ -456,6 +508,50 @@ async def test_raw_delivery_needs_another_proof(secret_file):
     await post(to, raw, {"authorization": "Basic " + base64.b64encode(b"u:p").decode()})
 
     assert len(to.kept) == 1
+
+
+@pytest.mark.parametrize("secret", ["whsec_", "whsec_c2hvcnQ=", "whsec_%%%", "short"])
+def test_secret_that_is_not_whole_is_refused(secret, secret_file):
+    with pytest.raises(ConfigError, match=r"\[webhooks.resend\] the secret is not whole"):
+        check({"resend": WebhookSettings(secret_files=(secret_file(secret),))})
+
+
+SIGNED = {"kind": "hmac", "header": "X", "over": "{body}"}
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ({"auth": {**SIGNED, "over": "{bdy}"}}, "over has no {bdy}; it may have {body}, {ts}"),
+        ({"auth": {**SIGNED, "over": "{ts}", "timestamp": "T"}}, "over leaves out {body}"),
+        ({"auth": {**SIGNED, "over": "{ts}.{body}"}}, "over needs 'timestamp'"),
+        ({"auth": {**SIGNED, "digest": "shake_128"}}, "there is no digest 'shake_128'"),
+        ({"auth": {**SIGNED, "digest": "md5"}}, "there is no digest 'md5'"),
+        ({"auth": {**SIGNED, "encoding": "base65"}}, "there is no encoding 'base65'"),
+        ({"auth": {**SIGNED, "tolerance": "xyz"}}, "auth: tolerance"),
+        ({"auth": {**SIGNED, "header": 5}}, "header must be a text, not 5"),
+        ({"auth": {**SIGNED, "once": "yes"}}, "once must be true or false"),
+        ({"auth": {"kind": "hmac", "over": "{body}", "signature": "a.[b"}}, "auth: signature"),
+        ({"auth": {"kind": "hmax"}}, "there is no kind 'hmax'"),
+        ({"auth": {"kind": "hmac"}}, "needs 'over'"),
+        ({"auth": "hmac"}, "auth must be a table, not 'hmac'"),
+        ({"events": [["hard*", "hardd"]]}, "'hard*' cannot be 'hardd'; did you mean 'hard'?"),
+        ({"events": [["hard*"]]}, "events must be a list of pairs"),
+        ({"events": "hard"}, "events must be a list of pairs"),
+        ({"key": 5}, "key must be a list of texts, not 5"),
+        ({"meta": [1]}, "meta must be a list of texts"),
+        ({"single": "no"}, "single must be true or false"),
+        ({"recipient": 5}, "recipient must be a text, not 5"),
+    ],
+)
+def test_wrong_table_of_the_user_is_told_in_a_line(table, said, secret_file):
+    one = WebhookSettings(secret_files=(secret_file("secret"),), table=table)
+    with pytest.raises(ConfigError) as error:
+        check({"house": one})
+    told = str(error.value)
+    assert told.startswith("[webhooks.house]")
+    assert said in told
+    assert "\n" not in told
 
 
 def test_settings_that_can_never_work_are_refused(secret_file):

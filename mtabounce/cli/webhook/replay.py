@@ -14,7 +14,7 @@ from mtabounce.model import RawInput
 from mtabounce.store import inputs
 from mtabounce.store import webhooks as store
 from mtabounce.web.request import Posted, Refused
-from mtabounce.web.webhooks import Webhook
+from mtabounce.web.webhooks import USED, Webhook
 
 
 @click.command()
@@ -73,6 +73,8 @@ def _posted(one: store.Refusal) -> Posted:
 
 async def _refused(webhook: Webhook, one: store.Refusal) -> str:
     """Return why *one* is refused once more; "" where it is not."""
+    if one.why == USED:
+        return USED  # the body that it was made for was taken: this one is forged
     try:
         await webhook.verify(_posted(one), one.refused_at)
     except Refused as error:
