@@ -110,6 +110,8 @@ def recipient_of(value: str) -> str:
         address = _UNICODE.sub(_character, address)
     if found := parse(address) or parse(without_comments(address)):
         return found
+    if value.lstrip()[:4].lower() == "x400":  # RFC 3464 §2.1.2: no mailbox of ours
+        return ""
     bare = without_comments(address).strip("<>' ")
     return bare if is_address(bare) or is_local_part(bare) or _is_odd(bare) else ""
 

@@ -169,9 +169,15 @@ class Mail(Message):
             or headers.raw(b"return-path").strip() == b"<>"
             or b"x-failed-recipients" in headers
             or _DAEMON.search(self.sender) is not None
-            or _NEWS_OF_FAILURE.search(self.subject) is not None
+            or (_NEWS_OF_FAILURE.search(self.subject) is not None and not self._is_a_persons)
             or not self.sender.strip(" <>")
         )
+
+    @cached_property
+    def _is_a_persons(self) -> bool:
+        """Whether its author is who sent it, by its envelope: mail systems write as nobody."""
+        path = parse(self.headers.get(b"return-path"))
+        return bool(path) and path == parse(self.sender)
 
     @property
     def is_unread(self) -> bool:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from mtabounce.address import parse
 from mtabounce.mime import REPORT_LIMIT
 from mtabounce.model import Action, EnhancedStatus, Report
 from mtabounce.parsers._dates import parse_date
@@ -30,6 +31,7 @@ _STATUS_TYPES = frozenset({"message/delivery-status", "message/global-delivery-s
 _TERSE = 40  # characters: a diagnostic shorter than this may be explained by the prose
 _BY_CLASS = {2: Action.DELIVERED, 4: Action.DELAYED, 5: Action.FAILED}  # RFC 3463 §3
 _EXPIRED = "Envelope expired"  # OpenSMTPD 6.8 calls these delayed, and has deleted the message
+_XTEXT = re.compile(r"\+([2-7][0-9A-F])")
 _TOP = 4096  # bytes of the returned mail in which its uppermost Received header stands
 _RECEIVED = re.compile(rb"(?:\A|\n)[Rr]eceived:[^\n]*(?:\n[ \t][^\n]*)*")
 _BY_AND_ID = re.compile(rb"\bby\s+(\S+)[^;]{0,300}?\sid\s+<?([A-Za-z0-9._-]{5,40})")
@@ -51,8 +53,11 @@ def reports_in(mail: Mail, text: str, prose: str) -> Iterator[Report]:
     shared = _of_message(mail, message)
     # The transcript of the only recipient stands anywhere; that of one of several, who knows.
     transcript = prose if len(recipients) == 1 else ""
+    sent_to = parse(mail.sent_to)
+    only = sent_to if len(recipients) == 1 else ""
     for fields in recipients[:LOOKED_FOR]:
-        if report := _report(shared, fields, prose, transcript):
+        people = _people(fields, sent_to, only)
+        if report := _report(shared, fields, people, (prose, transcript)):
             yield report
 
 
@@ -78,9 +83,26 @@ def _of_message(mail: Mail, message: Fields) -> dict[str, Any]:
     }
 
 
-def _report(shared: dict[str, Any], fields: Fields, prose: str, transcript: str) -> Report | None:
+def _people(fields: Fields, sent_to: str, only: str) -> tuple[str, str]:
+    """
+    Return the final recipient and the original one; *only* is the returned mail's, if alone.
+
+    Some leave the original one in xtext (RFC 3461 §4), as it was given to them.
+    """
     original = recipient_of(fields.get("original-recipient", ""))
     final = _final_recipient(fields) or original
+    if not final and "final-recipient" in fields:  # empty, or of X.400
+        return only, original
+    plain = _XTEXT.sub(lambda found: chr(int(found[1], 16)), original)
+    is_known = plain.lower() in (final.lower(), sent_to.lower())
+    return final, plain if is_known else original
+
+
+def _report(
+    shared: dict[str, Any], fields: Fields, people: tuple[str, str], texts: tuple[str, str]
+) -> Report | None:
+    final, original = people
+    prose, transcript = texts
     said = said_after(prose, final) if final else ""
     status = EnhancedStatus.find(fields.get("status", ""))
     action = _action(fields, status, said)

@@ -9,19 +9,20 @@ by the Message-ID or the return path; ``original_recipient`` holds what was writ
 import re
 
 from mtabounce.address import parse
-from mtabounce.mime import Headers, Part
+from mtabounce.mime import Headers
 from mtabounce.model import Action, Outcome, Report
 from mtabounce.parsers._dates import parse_date
 from mtabounce.parsers._fields import Fields, host_of, read_groups
-from mtabounce.parsers._mail import Findings, Mail, Parser, findings
+from mtabounce.parsers._mail import LOOKED_FOR, Findings, Mail, Parser, findings
 
 _HIDDEN = re.compile(r"(?i)^(?:\[?redacted\]?|undisclosed|hidden|withheld|anonymi[sz]ed|x{3,})\b")
 _JMRP = b"x-hmxmroriginalrecipient"
 _JMRP_SUBJECT = "complaint about message from"
 _NO_COMPLAINT = frozenset({"not-spam", "auth-failure", "dmarc"})
 _REJECTED = frozenset({"reject", "policy"})
+_EACH = re.compile(r"(?im)^original-rcpt-to[ \t]*:[ \t]*(\S.{0,400})$")
+_RETURNED = (_JMRP, b"x-rcpt-to", b"to")
 _RECIPIENT_FIELDS = (
-    "original-rcpt-to",
     "removal-recipient",
     "x-original-rcpt-to",
     "final-recipient",
@@ -31,21 +32,21 @@ _RECIPIENT_FIELDS = (
 def _read(mail: Mail) -> Findings | None:
     part = next((part for part in mail.parts if part.type == "message/feedback-report"), None)
     if part is not None:
-        return findings([_report(mail, part)])
+        fields, _ = read_groups(part.text)
+        return findings(_report(mail, fields, who) for who in _written(mail, fields, part.text))
     return _jmrp(mail) or _apple(mail)
 
 
-def _report(mail: Mail, part: Part) -> Report:
-    fields, _ = read_groups(part.text)
-    written = _written(mail, fields)
+def _report(mail: Mail, fields: Fields, written: str) -> Report:
     kind = fields.get("feedback-type", "abuse").strip().lower() or "abuse"
+    is_hidden = _HIDDEN.search(written) or _is_lists_own(mail, written)
     original = mail.original
     if "original-message-id" in fields:
         original = original | {"original_message_id": fields["original-message-id"].strip("<> ")}
     return Report(
         outcome=_outcome(kind, fields),
-        final_recipient="" if _HIDDEN.search(written) else written,
-        original_recipient=written if _HIDDEN.search(written) else "",
+        final_recipient="" if is_hidden else written,
+        original_recipient=written if is_hidden else "",
         action=Action.FAILED if _outcome(kind, fields) is Outcome.BOUNCE else None,
         diagnostic_code=_explanation(kind, fields),
         reporting_mta=host_of(fields.get("reporting-mta", "")),
@@ -58,17 +59,31 @@ def _report(mail: Mail, part: Part) -> Report:
     )
 
 
-def _written(mail: Mail, fields: Fields) -> str:
+def _written(mail: Mail, fields: Fields, text: str) -> list[str]:
+    """Return who complained, as far as it is written: one "" where it is not."""
+    several = [address for said in _EACH.findall(text)[:LOOKED_FOR] if (address := parse(said))]
+    if several:
+        return list(dict.fromkeys(several))  # RFC 5965 §3.2: the field may come again
     for name in _RECIPIENT_FIELDS:
         if address := parse(fields.get(name, "")):
-            return address
-    if mail.returned is None:
-        return ""
-    headers = Headers(mail.returned.data.lstrip(b"\n").partition(b"\n\n")[0])
-    for header in (_JMRP, b"x-rcpt-to", b"to"):
-        if address := parse(headers.get(header)):
-            return address
-    return ""
+            return [address]
+    headers = mail.returned_headers
+    found = (parse(headers.get(name)) for name in _RETURNED) if headers else ()
+    return [next(filter(None, found), "")]
+
+
+def _is_lists_own(mail: Mail, address: str) -> bool:
+    """Whether the returned mail shows that *address* is a list's or the sender's: no reader's."""
+    headers = mail.returned_headers
+    if headers is None or not address:
+        return False
+    key = address.lower()
+    posted = headers.get(b"list-post").lower().partition("mailto:")[2]
+    return (
+        posted.startswith(key)
+        or key.replace("@", ".") in headers.get(b"list-id").lower()
+        or key == parse(headers.get(b"from")).lower()
+    )
 
 
 def _outcome(kind: str, fields: Fields) -> Outcome:

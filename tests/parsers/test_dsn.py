@@ -150,3 +150,53 @@ def test_no_prefix_names_anybody_but_the_recipients():
     }
 
     assert people == {"gone@example.org", "full@example.org"}
+
+
+def test_failure_of_a_recipient_beats_his_delay():
+    block = b"""Final-Recipient: rfc822; gone@example.org
+Action: %s
+Status: %s
+Diagnostic-Code: smtp; %s
+
+"""
+    delayed = block % (b"delayed", b"4.4.1", b"451 4.4.1 later")
+    failed = block % (b"failed", b"5.1.1", b"550 5.1.1 no such user")
+    start, end = (
+        DSN.index(b"Final-Recipient"),
+        DSN.index(b"\n--80F8", DSN.index(b"Final-Recipient")),
+    )
+
+    for blocks in (delayed + failed, failed + delayed):
+        (report,) = read(DSN[:start] + blocks + DSN[end:]).reports
+
+        assert (report.action, str(report.status)) == (Action.FAILED, "5.1.1")
+
+
+@pytest.mark.parametrize(
+    ("final", "original", "read_as"),
+    [
+        (b"ann+news@example.org", b"ann+2Bnews@example.org", "ann+news@example.org"),
+        (b"other@example.org", b"ann+2Bnews@example.org", "ann+2Bnews@example.org"),
+        (b"other@example.org", b"gone+40example.org@example.org", "gone+40example.org@example.org"),
+    ],
+    ids=["of the final one", "of nobody known", "no xtext"],
+)
+def test_xtext_that_was_left_in_an_original_recipient_is_undone(final, original, read_as):
+    mail = DSN.replace(b"rfc822; gone@example.org", b"rfc822; " + final).replace(
+        b"rfc822;Gone@example.org", b"rfc822;" + original
+    )
+
+    assert read(mail).reports[0].original_recipient == read_as
+
+
+@pytest.mark.parametrize("recipient", [b"rfc822;", b"X400; /C=US/A=X/P=Y/S=Gone/", b""])
+def test_recipient_that_cannot_be_read_is_the_only_one_of_the_returned_mail(recipient):
+    start, end = DSN.index(b"Final-Recipient"), DSN.index(b"Action: failed")
+    other = DSN.index(b"Final-Recipient", end)
+    mail = DSN[:start] + b"Final-Recipient: " + recipient + b"\n" + DSN[end:other]
+    mail += DSN[DSN.index(b"\n--80F8", other) :]
+
+    (report,) = read(mail).reports
+
+    assert (report.final_recipient, str(report.status)) == ("gone@example.org", "5.1.1")
+    assert report.diagnostic_code.startswith("550 5.1.1")

@@ -55,6 +55,32 @@ def test_complaint_without_a_recipient_field_takes_the_one_of_the_mail():
     )
 
 
+def test_complaint_of_several_has_a_report_for_each():
+    fields = "Feedback-Type: abuse\n" + "".join(
+        f"Original-Rcpt-To: <{name}@example.org>\n" for name in ("ann", "bob", "ann")
+    )
+
+    told = read(complaint(fields)).reports
+
+    assert [one.final_recipient for one in told] == ["ann@example.org", "bob@example.org"]
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "List-Post: <mailto:gone@example.org>",
+        "List-Id: Everyone <gone.example.org>",
+        "Sender: x\nFrom: gone@example.org",
+    ],
+)
+def test_complaint_about_a_mail_to_a_list_is_not_the_lists(header):
+    original = ORIGINAL.replace("From: News <news@example.net>", header)
+
+    (told,) = read(complaint("Feedback-Type: abuse\n", original)).reports
+
+    assert (told.final_recipient, told.original_recipient) == ("", "gone@example.org")
+
+
 @pytest.mark.parametrize(
     "hidden", ["redacted@isp.test", "undisclosed comcast recipient <redacted@isp.test>"]
 )
@@ -272,3 +298,41 @@ def test_status_in_the_returned_mail_of_a_success_is_no_bounce():
 
     assert reading.outcome is Outcome.DELIVERED
     assert [told.action for told in reading.reports] == [Action.RELAYED]
+
+
+def test_notice_of_a_daemon_is_no_answer_of_a_person_though_it_says_auto_replied():
+    notice = (
+        "From: Mail Delivery System <Mailer-Daemon@mx.example.net>\nAuto-Submitted: auto-replied\n"
+        "X-Failed-Recipients: gone@example.org\nSubject: Mail delivery failed\n\n"
+        "A message that you sent could not be delivered to one or more of its recipients.\n"
+        "The following address(es) failed:\n\n  gone@example.org\n    550 5.1.1 no such user\n"
+    )
+
+    reading = read(notice.encode())
+
+    assert (reading.outcome, reading.parser) == (Outcome.BOUNCE, "exim")
+
+
+PASTED = """Return-Path: <amy@example.com>
+From: Amy <amy@example.com>
+To: bob@example.net
+Subject: Mail delivery failed: returning message to sender
+
+Hi, I got this:
+
+This message was created automatically by mail delivery software.
+
+A message that you sent could not be delivered to one or more of its
+recipients. This is a permanent error. The following address(es) failed:
+
+  gone@example.org
+    host mx.example.org [192.0.2.1]
+    SMTP error from remote mail server after RCPT TO:<gone@example.org>:
+    550 5.1.1 no such user
+
+What shall I do?
+"""
+
+
+def test_person_who_pastes_a_notice_reports_no_bounce():
+    assert read(PASTED.encode()).outcome is Outcome.UNRECOGNIZED
