@@ -1,5 +1,6 @@
 """The logs are there, may be read, are understood, and are read as they grow."""
 
+import os
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,6 +11,7 @@ from mtabounce.store.logs import LogFile, log_files_sync
 
 _TITLE = "logs"
 _FEW = 1000  # lines: of so many one at least must be understood
+_LONGEST = 64 * 1024  # bytes of a line
 _LATE = timedelta(minutes=5)  # a log that grows is read sooner
 _READERS = "usermod --append --groups adm mtabounce, then restart mtabounce"
 
@@ -41,10 +43,11 @@ def _of(log: LogSettings, files: Sequence[LogFile]) -> Iterator[Finding]:
         yield Finding(
             _TITLE,
             Level.FAIL,
-            f"{log.path}: reading it ended: {files[-1].trouble}",
-            "a mistake of mtabounce, which tries again: please report what its own log says",
+            f"{log.path}: {files[-1].trouble}",
+            "mtabounce logs parse shows what it reads; please report what mtabounce cannot read",
         )
-    yield _understood(log, files)
+    else:
+        yield _understood(log, files)
     if not log.is_journal:
         yield from _late(log, files[-1])
 
@@ -64,7 +67,7 @@ def _unreadable(path: Path) -> Finding | None:
 
 def _understood(log: LogSettings, files: Sequence[LogFile]) -> Finding:
     lines, recognized, deliveries, unreadable = (
-        sum(getattr(file, name) for file in files)
+        sum(getattr(file, name) for file in _newest(files))
         for name in ("lines", "recognized", "deliveries", "unreadable")
     )
     text = f"{log.path}: {lines} lines, {recognized} about messages, {deliveries} deliveries"
@@ -75,22 +78,39 @@ def _understood(log: LogSettings, files: Sequence[LogFile]) -> Finding:
     if unreadable:
         return Finding(
             _TITLE,
-            Level.WARN,
+            Level.FAIL if unreadable * 2 > deliveries else Level.WARN,
             f"{text}, {unreadable} not understood",
             "please report such a line: mtabounce logs parse counts them",
         )
     return Finding(_TITLE, Level.OK, text)
 
 
+def _newest(files: Sequence[LogFile]) -> list[LogFile]:
+    """Return the newest of *files* that have enough lines to say something of the log as it is."""
+    found: list[LogFile] = []
+    for file in reversed(files):
+        found.append(file)
+        if sum(one.lines for one in found) >= _FEW:
+            break
+    return found
+
+
 def _late(log: LogSettings, newest: LogFile) -> Iterator[Finding]:
-    seen = log.path.stat()
-    if (seen.st_dev, seen.st_ino) == (newest.device, newest.inode):
-        behind = seen.st_size - newest.position
-    else:
-        behind = seen.st_size
+    with log.path.open("rb") as file:
+        seen = os.fstat(file.fileno())
+        is_known = (seen.st_dev, seen.st_ino) == (newest.device, newest.inode)
+        position = newest.position if is_known else 0
+        ahead = os.pread(file.fileno(), _LONGEST, position)
+    behind = seen.st_size - position
+    waits = b"\n" in ahead or len(ahead) == _LONGEST  # the last line may lack its end for now
     read_at = newest.updated_at or datetime.fromtimestamp(0, tz=UTC)
     written_at = datetime.fromtimestamp(seen.st_mtime, tz=UTC)
-    if behind > 0 and written_at - read_at > _LATE:
+    now = max(datetime.now(UTC), written_at)
+    if (
+        waits
+        and now - read_at > _LATE
+        and (written_at - read_at > _LATE or now - written_at > _LATE)
+    ):
         yield Finding(
             _TITLE,
             Level.FAIL,

@@ -96,7 +96,8 @@ class LogRecorder:
                 await self._recorder.decide(conn, await store.put_delivered(conn, arrived))
             if joined.settled:
                 await store.settle(conn, joined.settled)
-            if waiting := await waiting_without_erased(conn, joined.waiting.values()):
+            waits = [one for one in joined.waiting.values() if _is_address(one)]
+            if waiting := await waiting_without_erased(conn, waits):
                 await store.put_waiting(conn, waiting)
         self.failures += len(observations)
         OWN_REPORTS.inc(sum(one.reports_itself for one in joined.deliveries))
@@ -136,6 +137,11 @@ async def _news(conn: AsyncConnection[Any], joined: Joined) -> dict[int, datetim
     stamps = dict(zip(names.split("\n"), joined.arrived.values(), strict=True))
     times = [(number, joined.clock(stamps[name]), since) for number, name, since in refused]
     return {number: at for number, at, since in times if at > since}
+
+
+def _is_address(delivery: Delivery) -> bool:
+    """Tell whether the recipient can be a key; RFC 5321 §4.5.3.1 allows 320 octets."""
+    return len(delivery.final_recipient.encode(errors="replace")) <= 320
 
 
 def _keys(names: str) -> str:

@@ -18,6 +18,7 @@ from mtabounce.logs import Joined
 from mtabounce.pipeline.log_record import LogRecorder, Step
 from mtabounce.pipeline.record import AnotherWasFirst
 from mtabounce.sources._log_settings import LogSettings
+from mtabounce.sources._understood import Understood
 from mtabounce.store.logs import LogFile
 
 log = logging.getLogger(__name__)
@@ -38,13 +39,21 @@ SKIPPED = Counter("mtabounce_log_skipped_lines_total", "Lines that were too long
 BLOCK = 128 * 1024  # bytes that are read and parsed at a time: what fits the processor's cache
 BATCH = 16 << 20  # bytes that one transaction may hold …
 FAILURES = 2000  # … and deliveries that failed: about a second of work, and who stops us waits
-STRANGE = 1000  # lines of which none is understood: that is no log of ours
 _STATE = 64 * 1024  # bytes that are read before the state is kept again …
 _SHARE = 8  # … and at least so many times its size
 _ROUNDS = 5  # how often a transaction that met another is tried
+# Classes of SQLSTATE that say the same each time: data, constraint, statement, program limit.
+_REFUSED = frozenset({"22", "23", "42", "54"})
 _MET_ANOTHER = (AnotherWasFirst, DeadlockDetected, SerializationFailure)
 
 Connection = AsyncConnection[Any]
+
+
+def is_temporary(error: Exception) -> bool:
+    """Tell whether the same may go well another time: the database or a disk is away."""
+    if isinstance(error, psycopg.Error):
+        return (error.sqlstate or "")[:2] not in _REFUSED
+    return isinstance(error, (TryAgainLater, OSError))
 
 
 class Readable(Protocol):
@@ -53,7 +62,7 @@ class Readable(Protocol):
     known: LogFile
     reached: LogFile
 
-    def read(self, limit: int = ..., *, to_end: bool = ...) -> bytes:
+    def read(self, limit: int = ..., *, to_end: bool = ..., one_line: bool = ...) -> bytes:
         """Return the whole lines that come next, and move on; b"" where there is none now."""
 
     def at(self, position: int, limit: int) -> bytes:
@@ -69,8 +78,11 @@ class LogRun:
         self._label = str(settings.path)
         self._most = batch
         self._stopping = False
-        self._strange = False
-        self.careful = False  # one line of the next ones may be more than this program can take
+        self._understood = Understood(self._label)
+        # One of the next lines may be more than this program, or the database, can take.
+        self._careful = 0  # bytes that are read line by line …
+        self._suspicious = 0  # … and that are committed line by line
+        self._line = b""
         self.reset()
 
     def reset(self) -> None:
@@ -80,6 +92,12 @@ class LogRun:
         self._since_kept = 0  # bytes
         self._state_size = 0
 
+    def be_careful(self) -> None:
+        """Read the next lines one by one, and leave out the one that this program cannot take."""
+        if self._careful:  # it was read well, and could not be committed
+            self._suspicious = 2 * BLOCK
+        self._careful = BATCH
+
     def stop(self) -> None:
         """Read no further: what was read can be committed."""
         self._stopping = True
@@ -87,7 +105,7 @@ class LogRun:
     @property
     def is_full(self) -> bool:
         """Whether nothing more may be read before the next commit."""
-        most = BLOCK if self.careful else self._most
+        most = 1 if self._suspicious else BLOCK if self._careful else self._most
         return self._stopping or self._batch >= most or self._reader.join.failures >= FAILURES
 
     def restore(self, rows: Iterable[LogFile], opened: Iterable[Readable]) -> None:
@@ -116,9 +134,9 @@ class LogRun:
             self._reader.feed(self._reader.scan(chunk))
         except Exception:  # the line was told of when it was left out
             log.debug("%s: once more, line by line", self._label, exc_info=True)
-            for line in chunk.splitlines(keepends=True):
+            for line in chunk.split(b"\n"):
                 with suppress(Exception):
-                    self._reader.feed(self._reader.scan(line))
+                    self._reader.feed(self._reader.scan(line + b"\n"))
 
     def move_clock(self, latest: datetime) -> None:
         """Note when the log was last written to (aware)."""
@@ -127,14 +145,16 @@ class LogRun:
     async def read(self, conn: Connection, one: Readable, *, to_end: bool = False) -> int:
         """Read and join lines of *one* until there is none, or `is_full`; return how many bytes."""
         used = 0
-        while not self.is_full and (chunk := one.read(BLOCK, to_end=to_end)):
+        careful = self._careful > 0
+        while not self.is_full and (chunk := one.read(BLOCK, to_end=to_end, one_line=careful)):
             await asyncio.sleep(0)  # a block takes milliseconds: let others in between
-            if self.careful:
-                await self._each(conn, one, chunk)
+            if careful:
+                await self._try(conn, one, chunk)
             else:
                 await self._read(conn, one, chunk)
             used += len(chunk)
             self._batch += len(chunk)
+            self._careful = max(0, self._careful - len(chunk))
         self._since_kept += used
         return used
 
@@ -152,21 +172,24 @@ class LogRun:
             unreadable=one.reached.unreadable + now[1] - unreadable,
         )
 
-    async def _each(self, conn: Connection, one: Readable, chunk: bytes) -> None:
-        """Read *chunk* line by line, and leave out what ended a reader: we make mistakes, too."""
-        for line in chunk.splitlines(keepends=True):
-            try:
-                await self._read(conn, one, line)
-            except (psycopg.Error, TryAgainLater):
+    async def _try(self, conn: Connection, one: Readable, line: bytes) -> None:
+        self._line = line
+        try:
+            await self._read(conn, one, line)
+        except Exception as error:
+            if is_temporary(error):
                 raise
-            except Exception:
-                log.exception("%s: left out, please report it: %r", self._label, line[:2000])
-                one.reached = replace(
-                    one.reached,
-                    lines=one.reached.lines + 1,
-                    unreadable=one.reached.unreadable + 1,
-                )
-                LEFT_OUT.labels(self._label).inc()
+            self._leave_out(one)
+
+    def _leave_out(self, one: Readable) -> None:
+        """Go on after a line that ended a reader: we make mistakes, too."""
+        log.exception("%s: left out, please report it: %r", self._label, self._line[:2000])
+        one.reached = replace(
+            one.reached,
+            lines=one.reached.lines + 1,
+            unreadable=one.reached.unreadable + 1,
+        )
+        LEFT_OUT.labels(self._label).inc()
 
     async def commit(
         self, conn: Connection, opened: Sequence[Readable], *, keep: bool = False
@@ -183,14 +206,39 @@ class LogRun:
         self._batch = 0
         if not steps:
             return
-        await self._write(conn, joined, steps)
+        steps = self._with_trouble(joined, steps)
+        try:
+            await self._write(conn, joined, steps)
+        except Exception as error:
+            if not self._suspicious or is_temporary(error):
+                raise
+            steps = self._without_line(opened)
+            await self._write(conn, self._reader.join.take(), steps)
         self._reader.join.underway.let_sleep()
         if keep:
             self._since_kept, self._state_size = 0, len(steps[-1].new.state)
         for one in opened:
             one.known = one.reached
-        self.careful = False
+        self._suspicious = max(0, self._suspicious - len(self._line))
         self._count(joined, steps)
+
+    def _with_trouble(self, joined: Joined, steps: Iterable[Step]) -> list[Step]:
+        """Let the newest file say that the log is not understood, where that is so."""
+        steps = list(steps)
+        lines = sum(step.new.lines - step.old.lines for step in steps)
+        recognized = sum(step.new.recognized - step.old.recognized for step in steps)
+        self._understood.note(lines, recognized, joined.attempts, joined.unreadable)
+        return [
+            replace(step, new=replace(step.new, trouble=self._understood.trouble)) for step in steps
+        ]
+
+    def _without_line(self, opened: Sequence[Readable]) -> list[Step]:
+        """Return the steps over a line that cannot be committed."""
+        for one in opened:
+            if one.reached != one.known:
+                one.reached = replace(one.reached, lines=one.known.lines)
+                self._leave_out(one)
+        return self._steps(opened, keep=False)
 
     async def _write(self, conn: Connection, joined: Joined, steps: Sequence[Step]) -> None:
         for _ in range(_ROUNDS):
@@ -223,10 +271,3 @@ class LogRun:
             LINES.labels(self._label).inc(step.new.lines - step.old.lines)
             RECOGNIZED.labels(self._label).inc(step.new.recognized - step.old.recognized)
             SKIPPED.labels(self._label).inc(step.new.skipped - step.old.skipped)
-            if step.new.lines >= STRANGE and not step.new.recognized and not self._strange:
-                self._strange = True
-                log.error(
-                    "%s: of %d lines not one was understood: is it the log of Postfix or Exim?",
-                    self._label,
-                    step.new.lines,
-                )

@@ -75,6 +75,14 @@ class OpenLog:
         return max(0, self.size - self.reached.position) if self.is_plain else 0
 
     @property
+    def waits(self) -> bool:
+        """Whether a whole line is not committed; the last one may lack its end for now."""
+        if not self.is_plain:
+            return False
+        ahead = os.pread(self._file.fileno(), LONGEST_LINE + 1, self.known.position)
+        return b"\n" in ahead or len(ahead) > LONGEST_LINE
+
+    @property
     def progress(self) -> int:
         """How many bytes of the file, as it lies on the disk, were read."""
         if self.is_plain:
@@ -119,14 +127,16 @@ class OpenLog:
         self._file.seek(here)
         return data
 
-    def read(self, limit: int = CHUNK, *, to_end: bool = False) -> bytes:
+    def read(self, limit: int = CHUNK, *, to_end: bool = False, one_line: bool = False) -> bytes:
         """
         Return the whole lines that come next, and move on; b"" where there is none now.
 
-        With *to_end*, also the last line that lacks its end. Raises OSError. A damaged file ends
-        where its *damage* is.
+        With *one_line*, only the next. With *to_end*, also the last line that lacks its end. A
+        damaged file ends where its *damage* is. Raises OSError.
         """
         while data := self._data(limit):
+            if one_line:
+                data = data[: data.find(b"\n") + 1] or data
             lines, used = self._lines(data, to_end=to_end and len(data) < limit)
             if not used:
                 break

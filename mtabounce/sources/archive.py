@@ -1,5 +1,6 @@
 """Reads logs that are over: rotated, compressed, brought from elsewhere. Each line counts once."""
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +11,7 @@ from typing import Any
 from psycopg import AsyncConnection
 
 from mtabounce.pipeline.log_record import AnotherReader, LogRecorder
-from mtabounce.sources._log_run import LogRun
+from mtabounce.sources._log_run import LogRun, is_temporary
 from mtabounce.sources._log_settings import LogSettings
 from mtabounce.sources._reading import OpenLog, begin
 from mtabounce.sources._rotation import find, is_in_the_making, known_as
@@ -18,7 +19,10 @@ from mtabounce.store import logs as store
 
 BATCH = 4 << 20  # bytes of one transaction: so much is read again after a stop
 SETTLED = 60.0  # seconds without a line after which a file counts as over
+CARE = 3  # times that a file is begun again after a mistake of ours
 _LOCK = "import"
+
+log = logging.getLogger(__name__)
 
 Connection = AsyncConnection[Any]
 
@@ -84,7 +88,7 @@ class Archive:
             self._run.move_clock(datetime.fromtimestamp(_written_at(path), tz=UTC))
             if one.known.position and not one.known.finished:
                 self._run.restore([one.known], [one])
-            read = await self._all_of(conn, path, one)
+            read = await self._all_but_bad_lines(conn, path, one)
             self.recognized += one.reached.recognized
             if one.damage:
                 self._fault(path, f"it is damaged, what follows line {one.reached.lines} is lost")
@@ -116,6 +120,21 @@ class Archive:
                 return None
             one.return_to(await store.add_log_file(conn, one.reached))
             return one
+
+    async def _all_but_bad_lines(self, conn: Connection, path: Path, one: OpenLog) -> bool:
+        """Read *one* to its end; begin again where it was, with more care, where that fails."""
+        for _ in range(CARE):
+            try:
+                return await self._all_of(conn, path, one)
+            except Exception as error:
+                if is_temporary(error):
+                    raise
+                log.exception("%s: a mistake of mtabounce: please report it", path)
+            self._run.be_careful()
+            self._run.reset()
+            one.return_to(one.known)
+            self._run.restore([one.known], [one])
+        return await self._all_of(conn, path, one)
 
     async def _all_of(self, conn: Connection, path: Path, one: OpenLog) -> bool:
         read = False

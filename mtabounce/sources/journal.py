@@ -11,12 +11,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-import psycopg
 from psycopg import AsyncConnection
 
 from mtabounce.errors import TryAgainLater
 from mtabounce.pipeline.log_record import AnotherReader, LogRecorder
-from mtabounce.sources._log_run import BLOCK, LogRun
+from mtabounce.sources._log_run import BLOCK, LogRun, is_temporary
 from mtabounce.sources._log_settings import LogSettings
 from mtabounce.store import logs as store
 from mtabounce.store.logs import LogFile
@@ -47,10 +46,10 @@ class JournalLog:
         del position, limit
         return b""
 
-    def read(self, limit: int = BLOCK, *, to_end: bool = False) -> bytes:
+    def read(self, limit: int = BLOCK, *, to_end: bool = False, one_line: bool = False) -> bytes:
         """Return the whole entries that came, and move on to the cursor of the last."""
         del limit, to_end
-        end = self._data.rfind(b"\n") + 1
+        end = (self._data.find(b"\n") if one_line else self._data.rfind(b"\n")) + 1
         lines, self._data = self._data[:end], self._data[end:]
         if lines:
             position = self.reached.position + len(lines)
@@ -73,6 +72,7 @@ class JournalTailer:
         self._connect = connect
         self._run = LogRun(settings, recorder)
         self._stop = asyncio.Event()
+        self._complaint = ""
 
     @property
     def name(self) -> str:
@@ -90,13 +90,23 @@ class JournalTailer:
                 async with await self._connect() as conn:
                     await self._follow(conn, until_idle=until_idle)
                     return
-            except (psycopg.Error, TryAgainLater, OSError) as error:
-                log.warning("journal: %s", str(error).partition("\n")[0])
-            except Exception:
-                self._run.careful = True
-                raise
+            except Exception as error:
+                if not is_temporary(error):
+                    self._run.be_careful()
+                    raise
+                self._complain(str(error).partition("\n")[0])
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), PAUSE)
+
+    def standing(self) -> str:
+        """Return nothing: how much waits in a journal cannot be known."""
+        return ""
+
+    def _complain(self, text: str) -> None:
+        """Log what is wrong, once until it is well again."""
+        if text != self._complaint:
+            self._complaint = text
+            log.warning("journal: %s", text)
 
     async def _follow(self, conn: Connection, *, until_idle: bool) -> None:
         name = self._settings.name
@@ -113,8 +123,9 @@ class JournalTailer:
             while data := await self._next(output):
                 one.add(data)
                 self._run.move_clock(datetime.now(UTC))
-                if await self._run.read(conn, one):
+                while await self._run.read(conn, one):
                     await self._run.commit(conn, [one], keep=True)
+                    self._complaint = ""
         if not (until_idle or self._stop.is_set()):
             await self._begin_anew(conn, one)
 

@@ -10,21 +10,20 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import psycopg
 from prometheus_client import Counter, Gauge
 from psycopg import AsyncConnection
 
 from mtabounce.errors import TryAgainLater
 from mtabounce.pipeline.log_record import AnotherReader, LogRecorder
 from mtabounce.sources._holding import Waiting, inode_of
-from mtabounce.sources._log_run import LogRun
+from mtabounce.sources._log_run import LogRun, is_temporary
 from mtabounce.sources._log_settings import LogSettings
-from mtabounce.sources._logfile import DAMAGED
 from mtabounce.sources._pace import Pace
 from mtabounce.sources._reading import OpenLog, begin
 from mtabounce.sources._rotation import find, known_as, missed, read_at, siblings
@@ -43,6 +42,7 @@ BEHIND = Gauge("mtabounce_log_behind_bytes", "Bytes that are written and not rea
 
 LINGER = 60.0  # seconds that a writer may keep a renamed file open and silent
 QUICK, SLOW = 0.05, 1.0  # seconds between two looks at a log that is busy, and that is not
+STILL = 300.0  # seconds that lines may wait before that is an error
 BUSY = 30.0  # seconds after its last line that a log counts as busy
 PAUSE = 1.0  # seconds before the next try where something is away
 
@@ -75,7 +75,7 @@ class Tailer:
         self._stopping = False
         self._open: list[OpenLog] = []  # the oldest first
         self._waiting = Waiting()
-        self._busy_at = time.monotonic()
+        self._busy_at = self._moved_at = time.monotonic()
         self._complaint = ""
         self._pace = Pace(self._label)
 
@@ -99,12 +99,14 @@ class Tailer:
                     async with await self._connect() as conn:
                         await self._follow(conn, watch, until_idle=until_idle)
                         return
-                except (psycopg.Error, TryAgainLater, OSError, *DAMAGED) as error:
+                except Exception as error:
+                    if not is_temporary(error):
+                        self._run.be_careful()
+                        raise
+                    if isinstance(error, AnotherReader):
+                        self._moved_at = time.monotonic()  # it is read, though not here
                     self._complain(str(error).partition("\n")[0] or type(error).__name__)
                     await self._pause()
-        except Exception:
-            self._run.careful = True
-            raise
         finally:
             watch.close()
             for one in self._open:
@@ -118,6 +120,26 @@ class Tailer:
         while not self._stopping and (left := until - time.monotonic()) > 0:
             self._waiting.hold(self._path, {one.inode for one in self._open})
             await self._wait(left)
+
+    def standing(self) -> str:
+        """Return why nothing is read though there is something to be read; empty: all is well."""
+        now, behind = time.monotonic(), self._behind()
+        if not any(one.waits for one in self._open) and (self._open or not behind):
+            self._moved_at = now
+        minutes = (now - self._moved_at) / 60
+        if now - self._moved_at < STILL:
+            return ""
+        why = f": {self._complaint}" if self._complaint else ""
+        return f"it grows, and nothing was read for {minutes:.0f} minutes{why}"
+
+    def _behind(self) -> int:
+        """Return how many bytes wait; where nothing could be opened yet, all of them do."""
+        behind = sum(one.behind for one in self._open)
+        if not self._open:
+            with suppress(OSError):
+                behind = self._path.stat().st_size
+        BEHIND.labels(self._label).set(behind)
+        return behind
 
     async def _follow(self, conn: Connection, watch: Watch, *, until_idle: bool) -> None:
         if not await store.own(conn, self._settings.name):
@@ -164,10 +186,9 @@ class Tailer:
             if any(one.is_other() for one in self._open):
                 raise TryAgainLater("it was truncated while it was read")
             await self._run.commit(conn, self._open)
-            self._busy_at, self._complaint = time.monotonic(), ""
-        behind = sum(one.behind for one in self._open)
-        BEHIND.labels(self._label).set(behind)
-        self._pace.note(behind)
+            self._busy_at = self._moved_at = time.monotonic()
+            self._complaint = ""
+        self._pace.note(self._behind())
         return await self._look_around(conn) or progress
 
     async def _find(self, conn: Connection) -> None:
@@ -221,10 +242,20 @@ class Tailer:
         found = self._waiting.take(inodes)
         inodes |= {inode_of(one.file) for one in found if one.file}
         if rows:
-            newest = max(map(_as_of, self._open), default=None)
-            found += missed(self._path, rows, inodes, newest)
+            found += missed(self._path, rows, inodes, self._known_until())
         for new in sorted(found, key=lambda one: one.modified_at):
             await self._begin(conn, new.path, new.file)
+
+    def _known_until(self) -> int | None:
+        """
+        Return when, in nanoseconds, the newest file that is open was written to and read.
+
+        What is written to it after it was renamed does not make others older. None: none is open.
+        """
+        if not self._open:
+            return None
+        written_at = max(one.modified_at for one in self._open)
+        return min(written_at, max(read_at(one.known) for one in self._open))
 
     async def _begin(
         self, conn: Connection, place: Path, file: BinaryIO | None = None, *, at_end: bool = False
@@ -327,8 +358,3 @@ class Tailer:
             row.position,
         )
         await store.move(conn, row, replace(row, finished=True))
-
-
-def _as_of(one: OpenLog) -> int:
-    """Return since when, in nanoseconds, others may be newer; an empty file has no identity."""
-    return one.modified_at if one.known.head_length else read_at(one.known)

@@ -17,6 +17,7 @@ from mtabounce.store.text import clean_text
 SQL = statements("logs")
 Connection = AsyncConnection[Any]
 Waiting = tuple[str, str, str, str]  # host, instance, queue id, final recipient
+_LONGEST = 255  # characters of a name in the statistics: a key may not hold more
 _WAITING = (
     "host", "instance", "queue_id", "final_recipient", "original_recipient", "reverse_path",
     "original_message_id", "status", "diagnostic_code", "command", "remote_mta", "attempts",
@@ -158,7 +159,16 @@ async def put_trouble(conn: Connection, name: str, trouble: str) -> None:
 async def count_deliveries(conn: Connection, counts: Mapping[tuple[Bucket, State], int]) -> None:
     """Add *counts* to the statistics."""
     rows = [
-        {**bucket._asdict(), "sent": 0, "deferred": 0, "bounced": 0, state.value: count}
+        {
+            "hour": bucket.hour,
+            "domain": bucket.domain[:_LONGEST],
+            "relay": bucket.relay[:_LONGEST],
+            "sender_domain": bucket.sender_domain[:_LONGEST],
+            "sent": 0,
+            "deferred": 0,
+            "bounced": 0,
+            state.value: count,
+        }
         for (bucket, state), count in counts.items()
     ]
     await conn.execute(SQL["count_deliveries"], {"rows": as_json(rows)})

@@ -63,7 +63,7 @@ def test_log_of_which_nothing_is_understood(found, tail, tmp_path):
     ((level, text),) = found()
 
     assert level is Level.FAIL
-    assert "2000 lines, 0 about messages" in text
+    assert "of its last 2000 lines not one was understood" in text
 
 
 def test_log_that_stands_still_while_its_file_grows(found, tail, tmp_path):

@@ -189,3 +189,21 @@ async def test_damaged_file_keeps_no_other_from_being_read(tailer, tmp_path, row
     assert {"u0@x.example", "u1@x.example", "u3000@x.example", "u3001@x.example"} <= set(found)
     assert 500 < len(found) < 3000
     assert "mail.log.2.gz: what follows its last line is lost" in caplog.text
+
+
+async def test_late_line_of_an_old_file_hides_no_newer_one(tailer, connecting, tmp_path, rows):
+    log, hour = tmp_path / "mail.log", 3600
+    log.write_text(bounced(0))
+    await tailer().run(until_idle=True)
+    async with await connecting() as conn:  # it was away for an hour
+        await conn.execute("UPDATE mtabounce.log_files SET updated_at = now() - interval '1 hour'")
+    log.rename(tmp_path / "mail.log.2")
+    middle = tmp_path / "mail.log.1"
+    middle.write_text(bounced(1))
+    os.utime(middle, (time.time() - hour / 2, time.time() - hour / 2))
+    log.write_text(bounced(2))
+    with (tmp_path / "mail.log.2").open("a") as file:  # by a writer that kept it open
+        file.write(bounced(3))
+    await tailer().run(until_idle=True)
+
+    assert recipients(rows()) == sorted(f"u{number}@x.example" for number in range(4))

@@ -21,7 +21,7 @@ UPDATE mtabounce.log_files
        head_length = %(head_length)s, position = %(position)s, before = %(before)s,
        skipping = %(skipping)s, finished = %(finished)s, journal = %(journal)s,
        lines = %(lines)s, recognized = %(recognized)s, deliveries = %(deliveries)s,
-       unreadable = %(unreadable)s, skipped = %(skipped)s, trouble = '', updated_at = now()
+       unreadable = %(unreadable)s, skipped = %(skipped)s, trouble = %(trouble)s, updated_at = now()
  WHERE id = %(id)s AND position = %(old_position)s AND journal = %(old_journal)s;
 
 -- name: keep_state
