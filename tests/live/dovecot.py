@@ -27,6 +27,7 @@ ssl_cert = <{folder}/cert.pem
 ssl_key = <{folder}/key.pem
 mail_location = maildir:{folder}/mail/%n
 first_valid_uid = 1
+imap_capability = {capability}
 {oauth2}
 passdb {{
   driver = passwd-file
@@ -83,16 +84,18 @@ class Dovecot:
     """
     The instance, within ``with``; *ports* are those of pop3, pop3s, imap and imaps.
 
-    With *tokeninfo*, XOAUTH2 lets in those of whom that URL says so.
+    With *tokeninfo*, XOAUTH2 lets in those of whom that URL says so. *capability* is what IMAP
+    says that it can do, where that is not all.
     """
 
-    def __init__(self, folder: Path, tokeninfo: str = "") -> None:
+    def __init__(self, folder: Path, tokeninfo: str = "", capability: str = "") -> None:
         find("dovecot")
         self._folder = folder
         self.ports = {name: free_port() for name in ("pop3", "pop3s", "imap", "imaps")}
         self.certificate = folder / "cert.pem"
         self._inbox = folder / "mail" / USER
         self._tokeninfo = tokeninfo
+        self._capability = capability
 
     def __enter__(self) -> Self:
         self._folder.mkdir()
@@ -109,6 +112,7 @@ class Dovecot:
             _CONFIG.format(
                 folder=self._folder,
                 listen=LOOPBACK,
+                capability=self._capability,
                 oauth2=_OAUTH2.format(folder=self._folder) if self._tokeninfo else "",
                 uid=owner.pw_uid,
                 gid=owner.pw_gid,

@@ -7,6 +7,7 @@ import threading
 from functools import partial
 
 import pytest
+from imapclient import IMAPClient
 
 from mtabounce.pipeline.judge_process import JudgeSettings
 from mtabounce.pipeline.judging import Judging
@@ -84,6 +85,26 @@ async def test_bounces_are_fetched_and_other_mail_is_left(dovecot, poll, protoco
     assert (first.stored, first.deleted, first.other) == (3, 3, 1)
     assert (second.stored, second.deleted, second.other) == (0, 0, 0)
     assert dovecot.mails() == [HUMAN]
+
+
+async def test_server_without_uidplus_is_told_once_what_to_delete(folder, make_poll, monkeypatch):
+    told = []
+
+    class Client(IMAPClient):
+        def add_flags(self, messages, flags, silent=False):
+            told.extend(messages)
+            return super().add_flags(messages, flags, silent)
+
+    monkeypatch.setattr("mtabounce.sources.mailboxes.imap.IMAPClient", Client)
+    with Dovecot(folder / "dovecot", capability="IMAP4rev1 SASL-IR") as dovecot:
+        for number in range(3):
+            dovecot.put(bounce(number))
+        poll = make_poll(dovecot)
+
+        first = await poll("imap", "none")
+        await poll("imap", "none")
+
+        assert (first.stored, len(told), len(dovecot.mails())) == (3, 3, 3)
 
 
 @pytest.mark.parametrize("protocol", ["pop3", "imap"])

@@ -49,18 +49,20 @@ class _Imap:
         self._client = client
         self._settings = settings
         self._validity = validity
+        self._flagged: set[int] = set()  # as deleted before this session
         self._doomed: list[int] = []
 
     async def entries(self) -> list[Entry]:
-        found = await self._do(self._sizes)
+        found = await self._do(self._known)
+        self._flagged = {uid for uid, data in found.items() if DELETED in data[b"FLAGS"]}
         return [
             Entry(uid, f"{self._validity}:{uid}", int(data[b"RFC822.SIZE"]))
             for uid, data in sorted(found.items())
         ]
 
-    def _sizes(self) -> dict[int, Any]:
+    def _known(self) -> dict[int, Any]:
         uids = self._client.search("ALL")
-        return dict(self._client.fetch(uids, ["RFC822.SIZE"])) if uids else {}
+        return dict(self._client.fetch(uids, ["RFC822.SIZE", "FLAGS"])) if uids else {}
 
     async def fetch(self, entry: Entry) -> bytes:
         limit = self._settings.max_size
@@ -78,7 +80,8 @@ class _Imap:
         await self._do(self._client.noop)
 
     async def delete(self, entry: Entry) -> None:
-        await self._do(lambda: self._client.add_flags([entry.number], [DELETED], silent=True))
+        if entry.number not in self._flagged:  # a server without UIDPLUS keeps them for long
+            await self._do(lambda: self._client.add_flags([entry.number], [DELETED], silent=True))
         self._doomed.append(entry.number)
 
     async def quit(self) -> None:
