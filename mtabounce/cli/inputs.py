@@ -118,8 +118,9 @@ def cluster(ctx: click.Context, since: datetime | None, limit: int, as_json: boo
     """
     Group what could not be judged by its words, the biggest group first.
 
-    Shows what the next rule should be for: replies that stayed undetermined, and mails that no
-    parser recognized. Addresses, hosts and numbers are masked.
+    Shows what the next rule should be for: replies that stayed undetermined, with a bounce that has
+    such a one (mtabounce bounces show), and mails that no parser recognized. Addresses, hosts and
+    numbers are masked.
 
     \b
     Example:
@@ -129,13 +130,14 @@ def cluster(ctx: click.Context, since: datetime | None, limit: int, as_json: boo
         undetermined = clusters(inputs.undetermined(conn, since))
         mails = inputs.unrecognized(conn, since, _MAILS)
         unrecognized = clusters((gist(content), 1, number) for number, content in mails)
-    for title, found in (("undetermined", undetermined), ("unrecognized", unrecognized)):
+    kinds = (("undetermined", "BOUNCE", undetermined), ("unrecognized", "INPUT", unrecognized))
+    for title, number, found in kinds:
         if as_json:
             for one in found[:limit]:
                 print_json({"kind": title} | asdict(one))
         elif found:
             print_table(
-                ("TIMES", "INPUT", title.upper()),
+                ("TIMES", number, title.upper()),
                 [(one.count, one.number, one.masked) for one in found[:limit]],
             )
         else:

@@ -174,13 +174,13 @@ def backlog(conn: Connection[Any]) -> Backlog:
 
 
 def undetermined(conn: Connection[Any], since: datetime | None) -> list[tuple[str, int, int]]:
-    """Return the words that no rule knew: (words, how often, an input that holds them)."""
+    """Return the words that no rule knew: (words, how often, a bounce that has them)."""
     return conn.execute(SQL["undetermined"], {"since": since}).fetchall()
 
 
 def unrecognized(
     conn: Connection[Any], since: datetime | None, limit: int
 ) -> Iterator[tuple[int, bytes]]:
-    """Yield the latest inputs that no parser knew: (number, content)."""
+    """Yield the latest inputs that no parser knew: (number, how it begins)."""
     with conn.cursor() as cursor:
         yield from cursor.stream(SQL["unrecognized"], {"since": since, "limit": limit})

@@ -74,16 +74,17 @@ SELECT count(*) FILTER (WHERE state = 'pending') AS pending,
  WHERE state IN ('pending', 'failed');
 
 -- name: undetermined
--- What nobody could judge, by its words.
-SELECT diagnostic_code, count(*), min(input_id)
+-- What nobody could judge, by its words, with an example; that of a log has no input.
+SELECT diagnostic_code, count(*), max(bounce_id)
   FROM mtabounce.observations
  WHERE reason = 'undetermined'
-   AND input_id IS NOT NULL
+   AND bounce_id IS NOT NULL
    AND (%(since)s::timestamptz IS NULL OR occurred_at >= %(since)s)
  GROUP BY diagnostic_code;
 
 -- name: unrecognized
-SELECT id, content
+-- Their beginnings: nobody looks further to tell one kind from another.
+SELECT id, substring(content FOR 65536) AS content
   FROM mtabounce.inputs
  WHERE outcome = 'unrecognized'
    AND (%(since)s::timestamptz IS NULL OR received_at >= %(since)s)
