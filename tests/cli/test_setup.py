@@ -178,6 +178,28 @@ def test_exim_of_debian_reads_what_was_written(run, tmp_path, way):
     assert contents(folder) == before
 
 
+def test_exim_of_debian_logs_more_with_what_is_shipped(tmp_path):
+    program, folder, written = find("exim4"), tmp_path / "debian", tmp_path / "written"
+    if not (DEBIAN / "usr/sbin/update-exim4.conf").exists():
+        pytest.skip("exim4-config is not here: make test, as root on Debian, sees to it")
+    shutil.copytree(DEBIAN / "etc/exim4", folder)
+    (folder / "update-exim4.conf.conf").write_text("dc_use_split_config='true'\n")
+    shutil.copy(CONTRIB / "exim/log.debian", folder / "conf.d/main/50_mtabounce")
+    put_together = ["sh", DEBIAN / "usr/sbin/update-exim4.conf", "-d", folder, "-o", written]
+    subprocess.run(put_together, check=True, capture_output=True)
+
+    def selectors(config):
+        command = [program, "-C", config, "-bP", "log_selector"]
+        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        return set(said.partition("=")[2].split())
+
+    plain = tmp_path / "plain"
+    shutil.copy(CONTRIB / "exim/log.conf", plain)
+    debian = selectors(written)
+    assert {"+return_path_on_delivery", "+millisec", "+pid"} <= selectors(plain) < debian
+    assert "+smtp_protocol_error" in debian  # Debian's own
+
+
 @pytest.mark.parametrize("way", ["smtp", "lmtp", "pipe"])
 def test_postfix_reads_what_was_written(run, postfix, way):
     if shutil.which("postconf", path="/usr/sbin:/usr/bin") is None:
