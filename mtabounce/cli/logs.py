@@ -16,7 +16,7 @@ from mtabounce.logs import Delivery, Joined, LogReader, State, formats, report_o
 from mtabounce.model import Outcome, Report, Verdict
 from mtabounce.sources._logfile import DAMAGED, chunks, open_log
 
-_EMPTY_HANDED = 65  # EX_DATAERR: there were lines, and not one was understood
+_EMPTY_HANDED = 65  # EX_DATAERR
 
 
 @click.group()
@@ -53,8 +53,8 @@ def parse(config: Path | None, files: tuple[Path, ...], form: str, as_json: bool
     of the same message. A delivery that was put off has a reason, but no type: it is no bounce,
     and neither is one of a message that is a bounce itself.
 
-    Uses neither database nor network. Exits 66 where a file could not be read, 65 where no line
-    was understood.
+    Uses neither database nor network. Exits 66 where a file could not be read, or not whole; 65
+    where no line, or no delivery, was understood.
 
     \b
     Example:
@@ -72,7 +72,7 @@ def parse(config: Path | None, files: tuple[Path, ...], form: str, as_json: bool
     click.echo(reading.summary(), err=True)
     if reading.failed:
         sys.exit(66)  # EX_NOINPUT
-    if reading.lines and not reading.recognized:
+    if reading.understood_nothing:
         sys.exit(_EMPTY_HANDED)
 
 
@@ -121,6 +121,12 @@ class _Reading:
         if delivery.state is State.DEFERRED or delivery.reports_itself:
             verdict = verdict._replace(type=None)
         return report, verdict
+
+    @property
+    def understood_nothing(self) -> bool:
+        """Whether there were lines, or deliveries, and not one was understood."""
+        no_line = self.lines > 0 and not self.recognized
+        return no_line or 0 < self.attempts == self.unreadable
 
     def summary(self) -> str:
         """Say how much was understood."""

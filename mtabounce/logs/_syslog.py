@@ -31,6 +31,15 @@ BODY = (
 REPEATED = rb"(message repeated \d+ times: \[ ?)?"
 _TIMES = re.compile(rb"\d+")
 _FOREIGN_UNITS = ("user@", "session-")  # where people's own processes run, logger(1) for one
+_SYSTEM = ("/usr/", "/opt/", "/bin/", "/sbin/", "/lib/", "/nix/store/", "/gnu/store/")
+# Programs of the mail servers, and those that hand on what came from other hosts.
+_PROGRAMS = frozenset(
+    (
+        "smtp", "lmtp", "local", "virtual", "pipe", "error", "discard", "retry", "qmgr", "nqmgr",
+        "oqmgr", "cleanup", "master", "postlogd", "rsyslogd", "syslog-ng",
+    )
+)  # fmt: skip
+_PEOPLE = range(1000, 65534)  # user ids
 
 
 def times_of(repeated: bytes) -> int:
@@ -63,13 +72,34 @@ def _entries(chunk: bytes) -> Iterator[bytes]:
 
 def _line(entry: dict[str, Any]) -> bytes:
     tag = str(entry["SYSLOG_IDENTIFIER"])
-    if "/" in tag and str(entry.get("_SYSTEMD_UNIT", "")).startswith(_FOREIGN_UNITS):
-        return b""  # Postfix's master starts its programs, and no person's session does
+    if not _is_of_a_mail_server(tag, entry):
+        return b""
     at = datetime.fromtimestamp(int(entry["__REALTIME_TIMESTAMP"]) / 1_000_000, tz=UTC)
     host = str(entry.get("_HOSTNAME") or "-").replace(" ", "-")
     pid = str(entry.get("SYSLOG_PID") or entry.get("_PID") or "0")
     head = f"{at.isoformat(timespec='microseconds')} {host} {tag}[{pid}]: "
     return (head.encode() + _message(entry["MESSAGE"])).replace(b"\n", b" ")
+
+
+def _is_of_a_mail_server(tag: str, entry: dict[str, Any]) -> bool:
+    """
+    Tell whether a mail server wrote *entry*, by what journald itself knows of the writer.
+
+    Any user may choose a tag, and call a program of his own "smtp"; but not put it into /usr.
+    Postfix's master starts its programs, and no person's session does. What ended at once may
+    have no name in the journal, but it has a user.
+    """
+    if "/" in tag and str(entry.get("_SYSTEMD_UNIT", "")).startswith(_FOREIGN_UNITS):
+        return False
+    if path := entry.get("_EXE"):
+        return str(path).startswith(_SYSTEM) and _is_program(str(path).rpartition("/")[2])
+    if name := entry.get("_COMM"):
+        return _is_program(str(name))
+    return int(entry.get("_UID") or 0) not in _PEOPLE
+
+
+def _is_program(name: str) -> bool:
+    return name in _PROGRAMS or name.startswith("exim")
 
 
 def _message(value: str | list[int]) -> bytes:

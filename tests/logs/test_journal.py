@@ -1,6 +1,7 @@
 """journald, of which only journalctl is known: a stand-in for it writes what it would."""
 
 import asyncio
+import json
 import os
 from datetime import UTC, datetime
 from functools import partial
@@ -123,3 +124,36 @@ def test_time_of_the_journal_is_universal(read):
     (found, *_) = read(*map(journal, SHORT.read_bytes().splitlines()))
 
     assert found.occurred_at == datetime(2026, 11, 23, 3, 12, 17, tzinfo=UTC)
+
+
+POSTFIX = {"_EXE": "/usr/lib/postfix/sbin/smtp", "_COMM": "smtp", "_UID": "101"}
+EXIM = {"_EXE": "/usr/sbin/exim4", "_COMM": "exim4", "_UID": "100"}
+FAILED = "1xVKdA-0005NO-24 ** ann@example.org R=rem T=smtp: 550 5.1.1 no"
+
+
+@pytest.mark.parametrize(
+    ("changed", "is_believed"),
+    [
+        ({}, True),
+        ({"_EXE": None}, True),
+        ({"_EXE": None, "_COMM": None}, True),  # it had ended before journald looked
+        ({"_EXE": None, "_COMM": None, "_UID": "1000"}, False),
+        ({"_EXE": "/usr/bin/logger", "_COMM": "logger", "_UID": "0"}, False),
+        ({"_EXE": None, "_COMM": "php-fpm8.2", "_UID": "33"}, False),
+        ({"_EXE": "/home/eve/smtp", "_UID": "1000"}, False),
+        ({"_EXE": "/srv/eve/exim4", "_COMM": "exim4"}, False),
+        ({"_EXE": "/usr/sbin/rsyslogd", "_COMM": "rsyslogd"}, True),  # from another host
+    ],
+)
+@pytest.mark.parametrize("server", ["postfix", "exim"])
+def test_entry_is_believed_by_what_journald_knows_of_its_writer(read, server, changed, is_believed):
+    (line,) = [one for one in SHORT.read_bytes().splitlines() if b"status=bounced" in one][:1]
+    entry = json.loads(journal(line))
+    if server == "exim":
+        entry |= {"SYSLOG_IDENTIFIER": "exim4", "MESSAGE": FAILED}
+    trusted = (POSTFIX if server == "postfix" else EXIM) | changed
+    entry |= {name: value for name, value in trusted.items() if value is not None}
+
+    found = read(json.dumps(entry))
+
+    assert len(found) == is_believed

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from mtabounce.cli import mtabounce
 
-from .conftest import LOGS
+from .conftest import LOGS, bounced
 
 LOG = LOGS / "postfix" / "3.7-short-ids.log"
 FIELDS = {
@@ -78,6 +78,16 @@ def test_log_of_which_nothing_is_understood_is_an_error(tmp_path):
 
     assert result.exit_code == 65
     assert "No line was understood" in result.stderr
+
+
+def test_log_of_which_no_delivery_is_understood_is_an_error(tmp_path):
+    path = tmp_path / "mail.log"
+    path.write_text(bounced(1).replace("delay=1, delays=0/0/0/1, ", "") + bounced(2)[:80] + "\n")
+
+    result = parse(path)
+
+    assert result.exit_code == 65
+    assert "2 deliveries could not be read" in result.stderr
 
 
 def test_missing_and_damaged_files_are_named(tmp_path):
