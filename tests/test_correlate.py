@@ -1,6 +1,6 @@
 """Which observations are one bounce, and what they add up to, in whatever order they come."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
 
@@ -203,7 +203,9 @@ def test_another_recipient_is_another_bounce():
 
 def test_final_recipient_alone_finds_the_bounce_of_the_original_one():
     (full,) = observed(
-        report(final_recipient="ann@new.example", original_recipient="ann@example.org")
+        report(final_recipient="ann@new.example", original_recipient="ann@example.org"),
+        trusted=True,
+        relayed=False,
     )
     (final,) = observed(report(final_recipient="ann@new.example"), fingerprint=b"other")
 
@@ -224,10 +226,20 @@ def test_stored_bounce_is_found_by_any_ref():
 
 
 def test_late_link_joins_two_stored_bounces():
-    (one,) = observed(report(queue_id="4F1", reporting_mta="mx"))
+    (one,) = observed(report(queue_id="4F1", reporting_mta="mx"), trusted=True, relayed=False)
     by_id, by_queue = known_by(one, 9)[0], known_by(one, 4)[1]
 
     assert group([one], [by_id, by_queue]) == [([4, 9], [one])]
+
+
+def test_claim_makes_no_two_bounces_one():
+    names = {"final_recipient": "bob@example.org", "original_recipient": "ann@example.org"}
+    queued = {"queue_id": "4F1", "reporting_mta": "mx", "original_envelope_id": "e1"}
+    (claimed,) = observed(report(**names, **queued))
+    (own,) = observed(report(**names, **queued), trusted=True, relayed=False)
+
+    assert len(own.refs) == 6
+    assert claimed.refs == own.refs[:1]
 
 
 def test_queue_id_of_last_month_is_another_message():
@@ -252,11 +264,12 @@ def bounces(draw):
         remote_mta=draw(st.sampled_from(["", "mx1", "mx2"])),
         original_message_id="",
         queue_id="",
-        campaign="",
+        campaign=draw(st.sampled_from(["", "spring"])),
         trust=draw(st.sampled_from(Trust)),
         sources=(draw(st.sampled_from(["api", "receiver"])),),
         decisive=draw(st.binary(min_size=4, max_size=4)),
         decisive_at=seen_at,
+        meta=draw(st.sampled_from([{}, {"list_id": "a"}, {"list_id": "b"}])),
         first_seen_at=seen_at,
         last_seen_at=seen_at,
     )
@@ -289,6 +302,38 @@ def test_stronger_evidence_decides_whatever_weaker_says():
     bounce = merge([Bounce.of(claimed), Bounce.of(proven)])
 
     assert (bounce.type, bounce.trust, bounce.observations) == ("soft", "proven", 2)
+
+
+@given(
+    st.lists(bounces(), min_size=1, max_size=3, unique_by=lambda one: one.decisive),
+    bounces(),
+    st.randoms(),
+)
+def test_claim_changes_nothing_that_policy_reads(parts, claim, random):
+    parts = [
+        replace(one, trust=Trust.LIKELY) if one.trust is Trust.CLAIMED else one for one in parts
+    ]
+    claim = replace(claim, trust=Trust.CLAIMED, decisive=b"claim")
+    before = merge(parts)
+
+    after = merge(random.sample([*parts, claim], len(parts) + 1))
+
+    told = {"id", "sources", "observations"}
+    assert {
+        f.name for f in fields(Bounce) if getattr(before, f.name) != getattr(after, f.name)
+    } <= told
+
+
+def test_weaker_evidence_does_not_say_when_it_was():
+    day = timedelta(days=1)
+    (likely,) = observed(report(list_id="news.example.org"), received_at=NOW - day)
+    (proven,) = observed(report(), trusted=True, relayed=False)
+    likely = replace(Bounce.of(replace(likely, trust=Trust.LIKELY)), id=1, created_at=NOW - day)
+
+    bounce = merge([likely, Bounce.of(proven)])
+
+    assert (bounce.first_seen_at, bounce.last_seen_at, bounce.created_at) == (NOW, NOW, None)
+    assert bounce.meta == {"list_id": "news.example.org"}
 
 
 def test_what_is_no_failure_makes_no_bounce():

@@ -10,6 +10,7 @@ it share.
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Self
 
 from mtabounce.correlate._groups import Groups
@@ -144,7 +145,7 @@ def observe_delivery(report: Report, verdict: Verdict, *, source: str, parser: s
         trust=Trust.PROVEN,
         report=report,
         verdict=verdict,
-        refs=tuple(_refs(_logged(source, report, key), report, recipient)),
+        refs=tuple(_refs(_logged(source, report, key), report, recipient, Trust.PROVEN)),
     )
 
 
@@ -167,6 +168,7 @@ def _observation(
     raw, reading = context.raw, context.reading
     if context.proof and context.proof.campaign:
         report = replace(report, campaign=context.proof.campaign)
+    trust = Trust.PROVEN if context.proof else _trust(raw, reading)
     return Observation(
         recipient=recipient,
         domain=domain_of(recipient),
@@ -174,10 +176,10 @@ def _observation(
         key=_key_of(raw, report.mark or reading.fingerprint, recipient),
         source=raw.source,
         parser=reading.parser,
-        trust=Trust.PROVEN if context.proof else _trust(raw, reading),
+        trust=trust,
         report=report,
         verdict=verdict,
-        refs=tuple(_refs(context, report, recipient)),
+        refs=tuple(_refs(context, report, recipient, trust)),
         input_id=context.input_id,
         is_spoilt=context.is_spoilt and not context.proof,
     )
@@ -205,20 +207,26 @@ def _time_of(report: Report, raw: RawInput, reading: Reading) -> datetime:
     return told if is_known or came - told <= OLDEST else came
 
 
-def _refs(context: _Context, report: Report, recipient: str) -> Iterator[Ref]:
+def _refs(context: _Context, report: Report, recipient: str, trust: Trust) -> Iterator[Ref]:
+    """Give all that it is known by; of a claim one only, so that it makes no two bounces one."""
+    found = _all_refs(context, report, recipient)
+    return islice(found, 1) if trust is Trust.CLAIMED else found
+
+
+def _all_refs(context: _Context, report: Report, recipient: str) -> Iterator[Ref]:
     known = {
-        "envelope_id": report.original_envelope_id,
         "message_id": report.original_message_id,
         "queue_id": queue_of(report),
+        "envelope_id": report.original_envelope_id,
     }
-    names = {recipient, key_of(report.final_recipient)} - {""}
+    names = dict.fromkeys((recipient, key_of(report.final_recipient)))
     # Without a campaign, all mails of a day to one recipient may have the same return path.
     if context.proof and (context.proof.campaign or not known["message_id"]):
         yield ref_of("return_path", context.proof.mark, context.proof.recipient)
     elif not any(known.values()):
         yield ref_of("mail", (report.mark or context.reading.fingerprint).hex(), recipient)
     for kind, identifier in known.items():
-        for name in sorted(names) if identifier else ():
+        for name in filter(None, names if identifier else ()):
             yield ref_of(kind, identifier, name)
 
 
@@ -294,23 +302,27 @@ def merge(parts: Iterable[Bounce]) -> Bounce:
     Return the one bounce that *parts* are, whatever their order; at least one must be given.
 
     The facts are those of the best observation (trust first, then complaint over hard over
-    soft); what it does not know is taken from the next best. The lowest stored id stays.
+    soft); what it does not know is taken from the next best, but of claims only where there is
+    nothing else. When it was is said by evidence of the best trust alone, and so is since when
+    that is known: created_at. The lowest stored id stays.
     """
     ranked = sorted(parts, key=lambda part: part.weight, reverse=True)
-    best, stored = ranked[0], [part for part in ranked if part.id]
+    best = ranked[0]
+    equals = [part for part in ranked if part.trust is best.trust]
+    good = [part for part in ranked if part.trust is not Trust.CLAIMED] or ranked
     return replace(
         best,
-        id=min((part.id for part in stored), default=0),
-        remote_mta=_first(part.remote_mta for part in ranked),
-        original_message_id=_first(part.original_message_id for part in ranked),
-        queue_id=_first(part.queue_id for part in ranked),
-        campaign=_first(part.campaign for part in ranked),
+        id=min((part.id for part in ranked if part.id), default=0),
+        remote_mta=_first(part.remote_mta for part in good),
+        original_message_id=_first(part.original_message_id for part in good),
+        queue_id=_first(part.queue_id for part in good),
+        campaign=_first(part.campaign for part in good),
         sources=tuple(sorted({source for part in ranked for source in part.sources})),
         observations=sum(part.observations for part in ranked),
-        meta={name: value for part in reversed(ranked) for name, value in part.meta.items()},
-        first_seen_at=min(part.first_seen_at for part in ranked),
-        last_seen_at=max(part.last_seen_at for part in ranked),
-        created_at=min((part.created_at for part in stored if part.created_at), default=None),
+        meta={name: value for part in reversed(good) for name, value in part.meta.items()},
+        first_seen_at=min(part.first_seen_at for part in equals),
+        last_seen_at=max(part.last_seen_at for part in equals),
+        created_at=min((part.created_at for part in equals if part.created_at), default=None),
     )
 
 

@@ -1,9 +1,9 @@
 """
 Whose mail a report is about that names nobody: a complaint that hides who complained.
 
-What was returned still has the Message-ID of the mail, or the UUID of the subscriber; where other
-reports told whom that went to, it is the same person. That alone proves nothing: what the report
-is worth is asked afterwards, as for any other claim.
+What was returned still has the Message-ID of the mail, or the UUID of the subscriber; where it is
+proven whom that went to, it is the same person. That alone proves nothing: what the report is worth
+is asked afterwards, as for any other claim.
 """
 
 from collections import defaultdict
@@ -14,7 +14,7 @@ from prometheus_client import Counter
 from psycopg import AsyncConnection
 
 from mtabounce.correlate import ReturnPath, recipient_of
-from mtabounce.model import Judged, Report, Trust
+from mtabounce.model import Judged, Report
 from mtabounce.pipeline.record import is_uuid
 from mtabounce.store import record as store
 from mtabounce.store.inputs import ClaimedInput
@@ -27,7 +27,6 @@ UNNAMED = Counter(
 )
 UNKNOWN = "it does not say who, and its Message-ID and return path are not known here"
 Work = tuple[ClaimedInput, Judged | str, tuple[ReturnPath, ...]]
-_RANKS = list(Trust)
 
 
 async def look_up(conn: AsyncConnection[Any], work: Sequence[Work]) -> list[Work]:
@@ -62,14 +61,8 @@ def _question(one: ClaimedInput, report: Report) -> dict[str, Any]:
 
 
 async def _owners(conn: AsyncConnection[Any], rows: Sequence[dict[str, Any]]) -> dict[int, str]:
-    """Return by input the one recipient that the best evidence names; none where it names two."""
-    told: defaultdict[int, dict[str, int]] = defaultdict(dict)
-    for number, recipient, trust in await store.owners_of_messages(conn, rows):
-        rank = _RANKS.index(Trust(trust))
-        told[number][recipient] = max(rank, told[number].get(recipient, rank))
-    owners = {}
-    for number, ranks in told.items():
-        best = [name for name, rank in ranks.items() if rank == max(ranks.values())]
-        if len(best) == 1:
-            owners[number] = best[0]
-    return owners
+    """Return by input the one recipient that others name; none where they name two."""
+    told: defaultdict[int, set[str]] = defaultdict(set)
+    for number, recipient in await store.owners_of_messages(conn, rows):
+        told[number].add(recipient)
+    return {number: names.pop() for number, names in told.items() if len(names) == 1}

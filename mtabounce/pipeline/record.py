@@ -115,7 +115,7 @@ async def _with_backing(
     Return *observations*; claims that only who had the mail can make are likely to be true.
 
     That is: they name a Message-ID, or the UUID of a subscriber, that proven evidence on the same
-    recipient names, too.
+    recipient names, too; and nothing that is known of others names that Message-ID.
     """
     claims = {
         (ids[one.recipient], one.key): {

@@ -151,7 +151,11 @@ class PolicySettings(Section):
     )
     min_trust: Trust = Field(
         default=Trust.LIKELY,
-        description="What evidence counts: proven, likely or claimed; all is stored and shown.",
+        description=(
+            "What evidence counts: proven, likely or claimed; all is stored and shown. likely: it"
+            " names a Message-ID or subscriber that only this recipient is known to have got. Where"
+            " one Message-ID goes to many, as on lists, a member could know it: choose proven."
+        ),
     )
     hard: ThresholdSettings = Field(default_factory=ThresholdSettings)
     soft: ThresholdSettings = Field(default_factory=ThresholdSettings)

@@ -6,6 +6,7 @@ from typing import Any
 from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 
+from mtabounce.model import Trust
 from mtabounce.store.statements import statements
 
 SQL = statements("listmonk")
@@ -43,9 +44,9 @@ async def let_go(conn: Connection, ids: Sequence[int]) -> None:
     await conn.execute(SQL["let_go"], {"ids": list(ids)})
 
 
-async def bounced_recipients(conn: Connection) -> list[str]:
-    """Return everybody who has a bounce."""
-    cursor = await conn.execute(SQL["bounced_recipients"])
+async def bounced_recipients(conn: Connection, trusts: Sequence[Trust]) -> list[str]:
+    """Return who has a bounce of one of *trusts*, and is not blocklisted by hand yet."""
+    cursor = await conn.execute(SQL["bounced_recipients"], {"trusts": list(trusts)})
     return [recipient for (recipient,) in await cursor.fetchall()]
 
 

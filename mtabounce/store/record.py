@@ -49,12 +49,12 @@ async def backed_claims(conn: Connection, rows: Sequence[Row]) -> set[tuple[int,
     return {(recipient_id, bytes.fromhex(key)) for recipient_id, key in await cursor.fetchall()}
 
 
-async def owners_of_messages(conn: Connection, rows: Sequence[Row]) -> list[tuple[int, str, str]]:
+async def owners_of_messages(conn: Connection, rows: Sequence[Row]) -> list[tuple[int, str]]:
     """
-    Return whom the messages of *rows* went to, as far as others say it.
+    Return whom the messages of *rows* went to, as far as it is proven.
 
     *rows* have input_id, received_at, message_id and subscriber ("" where unknown); the answers
-    are triples of input_id, recipient and trust.
+    are pairs of input_id and recipient.
     """
     cursor = await conn.execute(SQL["owners_of_messages"], {"rows": as_json(rows)})
     return await cursor.fetchall()

@@ -198,7 +198,7 @@ class ListmonkApi:
     async def _blocklist(self, request: Request) -> bool:
         del request  # its body means nothing
         async with self._connected() as conn:
-            who = await store.bounced_recipients(conn)
+            who = await store.bounced_recipients(conn, self._policy.trusts())
             words = [
                 Word(recipient=one, action="add", why="blocklisted over the API") for one in who
             ]

@@ -28,15 +28,21 @@ SOFT = Verdict(type=BounceType.SOFT, reason="mailbox_full", fault=Fault.RECIPIEN
 BLOCK = Verdict(type=BounceType.SOFT, reason="ip_blocked", fault=Fault.SENDER, rule="r3")
 
 
-def observed(verdict, message="1@lists", days_ago=0, *, proven=True, name="ann@example.org"):
+def observed(
+    verdict, message="1@lists", days_ago=0, *, proven=True, name="ann@example.org", **facts
+):
     report = Report(
         outcome=Outcome.BOUNCE,
         final_recipient=name,
         action=Action.FAILED,
         original_message_id=message,
+        **facts,
     )
     reading = Reading(
-        outcome=Outcome.BOUNCE, reports=(report,), fingerprint=message.encode(), relayed=not proven
+        outcome=Outcome.BOUNCE,
+        reports=(report,),
+        fingerprint=repr((message, facts, proven)).encode(),
+        relayed=not proven,
     )
     received_at = NOW - timedelta(days=days_ago)
     raw = RawInput(source="receiver", content=b"", received_at=received_at, trusted=True)
@@ -237,3 +243,58 @@ async def test_claims_by_the_hundred_are_read_and_decided_on_once(conn):
     assert number == 400
     history = await histories(conn, [1], PolicySettings().trusts())
     assert history[1] == []
+
+
+async def test_claim_moves_no_bounce_before_what_forgave_others(conn):
+    await recorded(conn, *observed(HARD, "1@lists", days_ago=3))
+    await conn.execute(
+        "INSERT INTO decisions (recipient_id, recipient, key, actor, action, why, decided_at)"
+        " VALUES (1, 'ann@example.org', '\\x00', 'ops', 'remove', 'asked', %s)",
+        [NOW - timedelta(days=1)],
+    )
+    await recorded(conn, *observed(HARD, "2@lists"))
+
+    await recorded(conn, *observed(HARD, "2@lists", days_ago=2, proven=False))
+
+    (bounce,) = await rows(
+        conn, "SELECT * FROM bounces WHERE first_seen_at > now() - '1 day'::interval"
+    )
+    assert bounce["observations"] == 2
+    assert await suppressed(conn)
+
+
+async def test_claim_that_came_first_does_not_date_what_is_proven_later(conn):
+    await recorded(conn, *observed(HARD, "2@lists", days_ago=2, proven=False))
+    await conn.execute("UPDATE bounces SET created_at = %s", [NOW - timedelta(days=2)])
+    await conn.execute(
+        "INSERT INTO decisions (recipient_id, recipient, key, actor, action, why, decided_at)"
+        " VALUES (1, 'ann@example.org', '\\x00', 'ops', 'remove', 'asked', %s)",
+        [NOW - timedelta(days=1)],
+    )
+
+    await recorded(conn, *observed(HARD, "2@lists"))
+
+    assert await suppressed(conn)
+
+
+async def test_claim_does_not_stretch_the_span_of_soft_bounces(conn):
+    for days_ago in (3, 2, 1):
+        await recorded(conn, *observed(SOFT, f"{days_ago}@lists", days_ago))
+
+    await recorded(conn, *observed(SOFT, "3@lists", 20, proven=False))
+
+    assert not await suppressed(conn)
+
+
+async def test_claim_does_not_let_two_messages_be_one(conn):
+    for number, days_ago in enumerate((10, 6, 1)):
+        (one,) = observed(SOFT, f"{number}@lists", days_ago)
+        await recorded(conn, one)
+    claims = [{"queue_id": "Q1", "reporting_mta": "mx"}, {"original_envelope_id": "e"}]
+    for facts in claims:
+        for number in (0, 1, 2):
+            (one,) = observed(SOFT, f"{number}@lists", 5, proven=False, **facts)
+            await recorded(conn, one)
+
+    assert len(await rows(conn, "SELECT * FROM bounces")) == 3
+    assert await suppressed(conn)

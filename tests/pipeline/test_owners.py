@@ -141,13 +141,30 @@ async def test_complaint_is_found_by_the_mail_that_our_own_server_delivered(
     assert shown() == []
 
 
-async def test_what_anybody_could_have_sent_finds_it_and_suppresses_nobody(
-    receive, complaints, rows
+async def test_what_anybody_could_have_sent_does_not_say_who_complained(
+    receive, complaints, rows, shown
 ):
-    await receive(relayed("ann@example.net"), complaint())
+    header = f"Message-ID: <{MAIL}>\nX-Listmonk-Subscriber: {SUBSCRIBER}"
+    await receive(failed("victim@example.net", header))
+    await receive(complaint(header), trusted=True)
 
-    assert complaints() == [("ann@example.net", "claimed")]
+    assert complaints() == []
     assert rows("SELECT * FROM suppressions") == []
+    assert len(shown()) == 1
+
+
+async def test_message_that_two_people_got_backs_no_claim_of_either(receive, rows):
+    await receive(relayed("ann@example.net"), relayed("bob@example.net"), trusted=True)
+    await receive(failed("ann@example.net"))
+
+    assert [row["trust"] for row in rows("SELECT trust FROM bounces")] == ["claimed"]
+
+
+async def test_message_that_one_person_got_backs_what_is_said_of_it(receive, rows):
+    await receive(relayed("ann@example.net"), trusted=True)
+    await receive(failed("ann@example.net"))
+
+    assert [row["trust"] for row in rows("SELECT trust FROM bounces")] == ["likely"]
 
 
 async def test_stranger_cannot_turn_a_complaint_against_somebody_else(receive, complaints):

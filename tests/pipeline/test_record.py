@@ -121,7 +121,8 @@ async def test_late_link_makes_two_bounces_one(conn):
     await recorded(conn, *observed(report(), fingerprint=b"2"))
     assert len(await rows(conn, "SELECT * FROM bounces")) == 2
 
-    await recorded(conn, *observed(report(**queued), fingerprint=b"3"))
+    own = observed(report(**queued), fingerprint=b"3", trusted=True, relayed=False)
+    await recorded(conn, *own)
 
     (bounce,) = await rows(conn, "SELECT * FROM bounces")
     evidence = await rows(conn, "SELECT * FROM observations")
@@ -180,7 +181,7 @@ async def test_recorder_that_comes_second_by_another_name_does_it_again(conn, co
     final = report("ann@new.example")
     async with await connecting() as other:
         async with conn.transaction():
-            await record(conn, observed(full, fingerprint=b"1"))
+            await record(conn, observed(full, fingerprint=b"1", trusted=True, relayed=False))
             waiting = asyncio.create_task(recorded(other, *observed(final, fingerprint=b"2")))
             await asyncio.sleep(0.2)
         with pytest.raises(AnotherWasFirst):

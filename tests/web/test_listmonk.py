@@ -5,9 +5,22 @@ import base64
 import http.client
 import json
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 
 import pytest
 
+from mtabounce.correlate import observe
+from mtabounce.model import (
+    Action,
+    BounceType,
+    Fault,
+    Judged,
+    Outcome,
+    RawInput,
+    Reading,
+    Report,
+    Verdict,
+)
 from mtabounce.pipeline.decide import Recorder
 from mtabounce.pipeline.judge_process import JudgeSettings
 from mtabounce.pipeline.judging import Judging
@@ -382,3 +395,49 @@ async def test_who_is_suppressed_stays_so_when_the_bounces_are_deleted(calling, 
     assert told == (True,)
     kept = await conn.execute("SELECT actor FROM decisions WHERE action = 'keep'")
     assert await kept.fetchall() == [("api",)]
+
+
+def forged(recipient, uuid):
+    report = Report(
+        outcome=Outcome.BOUNCE,
+        final_recipient=recipient,
+        action=Action.FAILED,
+        original_message_id="1@lists",
+        subscriber=uuid,
+    )
+    reading = Reading(outcome=Outcome.BOUNCE, reports=(report,), fingerprint=b"forged")
+    verdict = Verdict(
+        type=BounceType.HARD, reason="user_unknown", fault=Fault.RECIPIENT, rule="status-5.1.1"
+    )
+    raw = RawInput(source="receiver", content=b"", received_at=datetime.now(UTC))
+    return observe(raw, Judged(reading=reading, verdicts=(verdict,)))
+
+
+async def test_stranger_gets_nobody_on_the_blocklist(calling, connecting, conn):
+    async with conn.transaction():
+        await Recorder(PolicySettings()).record(conn, forged("victim@mail.com", UUID))
+    async with calling() as call:
+        await call("POST", "/webhooks/bounce", {"email": "soft@mail.com", "type": "soft"})
+        await worked(connecting)
+
+        for _ in range(2):
+            await call("PUT", "/api/bounces/blocklist", "")
+
+    cursor = await conn.execute("SELECT recipient FROM mtabounce.suppressions")
+    assert await cursor.fetchall() == [("soft@mail.com",)]
+    cursor = await conn.execute("SELECT count(*) FROM mtabounce.decisions WHERE action = 'add'")
+    assert await cursor.fetchall() == [(1,)]
+
+
+async def test_stranger_cannot_say_whose_uuid_it_is(calling, connecting, conn):
+    async with conn.transaction():
+        await Recorder(PolicySettings()).record(conn, forged("victim@mail.com", UUID))
+    async with calling() as call:
+        bounce = {"subscriber_uuid": UUID, "email": "own@mail.com", "type": "hard"}
+        await call("POST", "/webhooks/bounce", bounce)
+        await worked(connecting)
+
+    cursor = await conn.execute("SELECT recipient FROM mtabounce.suppressions")
+    assert await cursor.fetchall() == [("own@mail.com",)]
+    cursor = await conn.execute("SELECT email FROM listmonk.subscribers WHERE uuid = %s", [UUID])
+    assert await cursor.fetchall() == [("own@mail.com",)]

@@ -44,17 +44,23 @@ SELECT DISTINCT recipient
 UPDATE mtabounce.observations SET bounce_id = NULL WHERE bounce_id = ANY (%(ids)s);
 
 -- name: bounced_recipients
-SELECT DISTINCT r.recipient
+-- Without those whom only strangers name, and who are blocklisted by hand already.
+SELECT r.recipient
   FROM mtabounce.recipients AS r
-  JOIN mtabounce.bounces AS b ON b.recipient_id = r.id;
+ WHERE position('@' IN r.recipient) > 1
+   AND EXISTS (SELECT FROM mtabounce.bounces AS b
+                WHERE b.recipient_id = r.id AND b.trust = ANY (%(trusts)s::text[]))
+   AND NOT EXISTS (SELECT FROM mtabounce.suppressions AS s
+                    WHERE s.recipient = r.recipient AND s.scope = 'all' AND s.cause = 'manual'
+                      AND s.until IS NULL);
 
 -- name: recipient_by_uuid
--- The address that a bounce named the UUID with, or that the UUID was made of.
+-- The address that the last proven bounce named the UUID with, or that the UUID was made of.
 SELECT recipient
-  FROM (SELECT recipient, 1 AS rank FROM mtabounce.bounces
-         WHERE meta ? 'subscriber' AND meta->>'subscriber' = %(uuid)s
+  FROM (SELECT recipient, first_seen_at FROM mtabounce.bounces
+         WHERE meta ? 'subscriber' AND meta->>'subscriber' = %(uuid)s AND trust = 'proven'
         UNION ALL
-        SELECT recipient, 2 FROM mtabounce.recipients
+        SELECT recipient, NULL FROM mtabounce.recipients
          WHERE mtabounce.stable_uuid(recipient) = %(uuid)s::uuid) AS found
- ORDER BY rank
+ ORDER BY first_seen_at DESC NULLS LAST
  LIMIT 1;

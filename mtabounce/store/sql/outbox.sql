@@ -28,7 +28,7 @@ SELECT k.name, r.event, r.recipient, r.payload
  ORDER BY r.place;
 
 -- name: add_bounces
--- The same for bounces that this transaction made.
+-- The same for bounces that this transaction made, or has better evidence for.
 INSERT INTO mtabounce.outbox (sink, event, recipient, payload)
 SELECT k.name, 'bounce', b.recipient,
        jsonb_build_object('id', b.id, 'type', b.type, 'reason', b.reason, 'fault', b.fault, 'status', b.status,

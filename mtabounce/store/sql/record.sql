@@ -37,6 +37,7 @@ SELECT o.recipient_id, o.key
    AND o.occurred_at BETWEEN r.occurred_at - interval '50 days' AND r.occurred_at + interval '50 days';
 
 -- name: backed_claims
+-- What several people got, as members of a list do, each of them could say of any other.
 SELECT DISTINCT r.recipient_id, r.key
   FROM json_to_recordset(%(rows)s::json) AS r
        (recipient_id bigint, key text, occurred_at timestamptz, message_id text, subscriber text)
@@ -44,26 +45,35 @@ SELECT DISTINCT r.recipient_id, r.key
     ON o.recipient_id = r.recipient_id
    AND o.trust = 'proven'
    AND o.occurred_at BETWEEN r.occurred_at - interval '50 days' AND r.occurred_at + interval '50 days'
-   AND (o.original_message_id = nullif(r.message_id, '') OR o.facts->>'subscriber' = nullif(r.subscriber, ''));
+   AND (o.facts->>'subscriber' = nullif(r.subscriber, '')
+        OR o.original_message_id = nullif(r.message_id, '')
+           AND NOT EXISTS (SELECT FROM mtabounce.observations AS other
+                            WHERE other.original_message_id = r.message_id
+                              AND other.original_message_id <> ''
+                              AND other.trust <> 'claimed'
+                              AND other.recipient_id <> r.recipient_id));
 
 -- name: owners_of_messages
--- What the input itself said before is no evidence.
-SELECT r.input_id, t.recipient, o.trust
+-- Whoever it is, is held to what an input says that may be proven: so only what is proven says it,
+-- and nothing that the input itself said before.
+SELECT r.input_id, t.recipient
   FROM json_to_recordset(%(rows)s::json) AS r
        (input_id bigint, received_at timestamptz, message_id text, subscriber text)
   JOIN mtabounce.observations AS o
     ON o.original_message_id = r.message_id
    AND o.original_message_id <> ''
+   AND o.trust = 'proven'
    AND o.input_id IS DISTINCT FROM r.input_id
    AND o.occurred_at BETWEEN r.received_at - interval '50 days' AND r.received_at + interval '50 days'
   JOIN mtabounce.recipients AS t ON t.id = o.recipient_id
  UNION
-SELECT r.input_id, b.recipient, b.trust
+SELECT r.input_id, b.recipient
   FROM json_to_recordset(%(rows)s::json) AS r
        (input_id bigint, received_at timestamptz, message_id text, subscriber text)
   JOIN mtabounce.bounces AS b
     ON b.meta ? 'subscriber'
    AND b.meta->>'subscriber' = r.subscriber
+   AND b.trust = 'proven'
    AND r.subscriber <> '';
 
 -- name: known_refs

@@ -372,7 +372,7 @@ CREATE VIEW listmonk.subscribers AS
  SELECT id,
     COALESCE(( SELECT mtabounce.stable_uuid((b.meta ->> 'subscriber'::text)) AS stable_uuid
            FROM mtabounce.bounces b
-          WHERE ((b.recipient_id = r.id) AND (b.meta ? 'subscriber'::text))
+          WHERE ((b.recipient_id = r.id) AND (b.meta ? 'subscriber'::text) AND (b.trust = 'proven'::text))
           ORDER BY b.first_seen_at DESC
          LIMIT 1), mtabounce.stable_uuid(recipient)) AS uuid,
     recipient AS email,
