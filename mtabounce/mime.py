@@ -79,8 +79,8 @@ class Headers:
 
     def get(self, name: bytes) -> str:
         """Return the first *name* (in lower case) as text; "" where there is none."""
-        value = self.raw(name)
-        return header_text(value) if value else ""
+        value = self._first.get(name)
+        return header_text(value[:VALUE_LIMIT]) if value else ""
 
 
 @dataclass(slots=True)
@@ -90,6 +90,7 @@ class Part:
     head: bytes
     body: bytes  # as transferred
     type: str  # "text/plain", "message/rfc822", …: lower case
+    content_type: bytes  # that field as it stands, with its parameters
 
     @property
     def data(self) -> bytes:
@@ -104,7 +105,7 @@ class Part:
 
     def text_of(self, limit: int) -> str:
         """Return the body as text, at most *limit* bytes of it; HTML as a reader sees it."""
-        found = _CHARSET.search(_field(self.head, b"content-type"))
+        found = _CHARSET.search(self.content_type) if self.content_type else None
         label = found[1].decode("ascii", "replace").lower() if found else ""
         text = unify_text(to_text(self.data[:limit], label))
         return html_text(text) if self.type == "text/html" else text
@@ -156,6 +157,8 @@ def _split_head(content: bytes) -> tuple[bytes, bytes]:
 
 def _field(head: bytes, name: bytes) -> bytes:
     """Return the first field *name* (in lower case) of *head*, which is not worth a dict."""
+    if not head:
+        return b""
     at = (b"\n" + head).lower().find(b"\n" + name)
     found = _VALUE.match(head, at + len(name)) if at >= 0 else None
     return found[1] if found else b""
@@ -177,7 +180,7 @@ def _walk(head: bytes, body: bytes) -> Iterator[Part]:
             pieces, kind = _split(value, body), "text/plain"
         if not pieces:
             found += 1
-            yield Part(head, body, kind)
+            yield Part(head, body, kind, value)
         waiting += [(*_split_head(piece), depth + 1) for piece in reversed(pieces[:PART_LIMIT])]
 
 

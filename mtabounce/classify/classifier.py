@@ -81,7 +81,8 @@ class Classifier:
         )
 
     def _judge(self, seen: Evidence) -> Verdict:
-        found = self._cause_of_delay(seen) or self._index.first(seen)
+        is_delay = seen.outcome is Outcome.DELAYED
+        found = (self._cause_of_delay(seen) if is_delay else None) or self._index.first(seen)
         if found and found[0].reason in self._blaming and blame.is_ours(seen):
             found = self._of_ours.first(seen)
         rule, words = found or (_NO_RULE, "")
@@ -93,8 +94,6 @@ class Classifier:
 
     def _cause_of_delay(self, seen: Evidence) -> Found | None:
         """Return what a delay would be, had it failed; None where that says no more."""
-        if seen.outcome is not Outcome.DELAYED:
-            return None
         found = self._index.first(replace(seen, outcome=Outcome.BOUNCE))
         if found is None or self.reasons[found[0].reason].name in _NO_CAUSES:
             return None

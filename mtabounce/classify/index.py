@@ -25,7 +25,6 @@ _Try = tuple[Rule, Pattern | None]
 _Places = int
 
 _BY_INDEX = frozenset({"text", "status", "reply_code", "operator"})
-_CERTAIN = ({"status"}, {"reply_code"}, set[str]())  # allowed by their codes, these rules fit
 
 
 class Index:
@@ -47,14 +46,18 @@ class Index:
             outcome: _places(rule.outcome is outcome for rule, _ in self._tries)
             for outcome in Outcome
         }
-        self._asking = {id(rule) for rule in rules if not _BY_INDEX.issuperset(rule.conditions())}
+        self._asking = {  # places of rules that ask for more than they are looked up by
+            place
+            for place, (rule, _) in enumerate(self._tries)
+            if not _BY_INDEX.issuperset(rule.conditions())
+        }
 
     def first(self, evidence: Evidence) -> Found | None:
         """Return the first rule that fits, and the words that it matched; None: none does."""
         text = evidence.text.lower().encode(errors="replace")
         for place in _in_order(*self._candidates(evidence, text)):
             rule, pattern = self._tries[place]
-            if id(rule) in self._asking and not rule.fits(evidence, self._operators):
+            if place in self._asking and not rule.fits(evidence, self._operators):
                 continue
             if pattern is None:
                 return rule, ""
@@ -78,7 +81,7 @@ class Index:
         """Return what may decide: places, and others that come after all of them."""
         if evidence.outcome is not Outcome.BOUNCE:
             return (self._by_outcome[evidence.outcome],)
-        operator = self._operators.of(evidence.host)
+        operator = self._operators.of(evidence.host) if evidence.host else ""
         allowed, wordless, last = self._codes.of(evidence.status, evidence.reply_code, operator)
         found = self._words.places_in(text) & allowed | wordless
         return (found & ~last, last) if evidence.guessed else (found,)

@@ -20,6 +20,7 @@ _UNICODE = re.compile(r"\\x\{([0-9A-Fa-f]{2,6})\}")
 _OF_RECIPIENT = frozenset(
     {"final-recipient", "original-recipient", "x-actual-recipient", "action", "diagnostic-code"}
 )
+_WRITTEN = frozenset(Action)  # as RFC 3464 §2.3.3 has them, and nearly all write them
 _ACTIONS = {
     "fail": Action.FAILED,
     "error": Action.FAILED,
@@ -130,6 +131,8 @@ def _character(found: re.Match[str]) -> str:
 def action_of(value: str) -> Action | None:
     """Return the action that a field says, comments and odd endings aside; None for none."""
     word = without_comments(value).lower()
+    if word in _WRITTEN:
+        return Action(word)
     return next((action for start, action in _ACTIONS.items() if word.startswith(start)), None)
 
 

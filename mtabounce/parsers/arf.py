@@ -9,7 +9,6 @@ by the Message-ID or the return path; ``original_recipient`` holds what was writ
 import re
 
 from mtabounce.address import parse
-from mtabounce.mime import Headers
 from mtabounce.model import Action, Outcome, Report
 from mtabounce.parsers._dates import parse_date
 from mtabounce.parsers._fields import Fields, host_of, read_groups
@@ -102,17 +101,13 @@ def _explanation(kind: str, fields: Fields) -> str:
 
 
 def _jmrp(mail: Mail) -> Findings | None:
-    part = mail.returned
-    headers = mail.headers
-    original = mail.original
-    if part is not None and _JMRP_SUBJECT in mail.subject.lower():
-        headers = Headers(part.data.lstrip(b"\n").partition(b"\n\n")[0])
-    elif _JMRP in headers:
-        original = mail.original_of(headers)
-    address = parse(headers.get(_JMRP))
+    is_forwarded = _JMRP_SUBJECT in mail.subject.lower() and mail.returned is not None
+    returned = mail.returned_headers if is_forwarded else None
+    headers = mail.headers if returned is None else returned
+    address = parse(headers.get(_JMRP)) if _JMRP in headers else ""
     if not address:
         return None
-    return findings([_complaint(mail, address, "abuse", original)])
+    return findings([_complaint(mail, address, "abuse", mail.original_of(headers))])
 
 
 def _apple(mail: Mail) -> Findings | None:
