@@ -7,6 +7,9 @@ _MONTHS = {name.encode(): number for number, name in enumerate(calendar.month_ab
 _AHEAD = timedelta(days=1)  # so far may the clock of the logging host be ahead
 _CACHED = 4096
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+_EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)  # there was no such log before
+_BEYOND = timedelta(days=366)  # a stamp with a year is believed so far: files are copied
+_BACKWARDS = timedelta(minutes=5)  # so far may stamps of one log go back
 
 
 class Clock:
@@ -22,7 +25,8 @@ class Clock:
         self._zone = zone
         self._known: dict[bytes, datetime] = {}
         self._hours: dict[bytes, datetime] = {}
-        self._last = _NEVER
+        self._last = _NEVER  # in an hour that came twice
+        self._twice = False  # whether the stamp that was read last may mean two moments
 
     def move(self, latest: datetime) -> None:
         """Note that the log was written to at *latest* (aware)."""
@@ -32,12 +36,19 @@ class Clock:
         self._limit = latest + _AHEAD
 
     def at(self, stamp: bytes) -> datetime:
-        """Return the moment, in UTC, that *stamp* says; 1970 where there is no such day."""
+        """
+        Return the moment, in UTC, that *stamp* says.
+
+        Where that cannot be, as where there is no such day, or the host had no clock, it is when
+        the log was last written to.
+        """
         found = self._known.get(stamp)
         if found is None:
-            if len(self._known) >= _CACHED:
-                self._known.clear()
-            found = self._known[stamp] = self._read(stamp)
+            found = self._read(stamp)
+            if not self._twice:
+                if len(self._known) >= _CACHED:
+                    self._known.clear()
+                self._known[stamp] = found
         return found
 
     def hour(self, stamp: bytes) -> datetime:
@@ -46,19 +57,26 @@ class Clock:
         key = stamp[:15] + stamp[-6:] if stamp[:1].isdigit() else stamp[:-4]
         found = self._hours.get(key)
         if found is None:
-            if len(self._hours) >= _CACHED:
-                self._hours.clear()
+            self._twice = False
             found = self.at(stamp).replace(minute=0, second=0, microsecond=0)
-            self._hours[key] = found
+            if not self._twice:
+                if len(self._hours) >= _CACHED:
+                    self._hours.clear()
+                self._hours[key] = found
         return found
 
     def _read(self, stamp: bytes) -> datetime:
+        self._twice = False
         try:
-            if stamp[:1].isdigit():
-                return self._aware(_iso(stamp))
-            return self._without_year(stamp)
+            is_dated = stamp[:1].isdigit()
+            found = self._aware(_iso(stamp)) if is_dated else self._without_year(stamp)
         except (ValueError, KeyError, OverflowError):
-            return _NEVER
+            found = _NEVER
+        if not _EARLIEST < found <= self._limit + _BEYOND:
+            return self._limit - _AHEAD
+        if self._twice:
+            self._last = max(self._last, found)
+        return found
 
     def _without_year(self, stamp: bytes) -> datetime:
         month, day, time = stamp.split()
@@ -77,9 +95,8 @@ class Clock:
         if found.tzinfo is not None:
             return found.astimezone(UTC)
         first, second = (self._zoned(found, fold) for fold in (0, 1))
-        chosen = first if first >= second or first >= self._last - timedelta(minutes=5) else second
-        self._last = chosen
-        return chosen
+        self._twice = first < second
+        return second if self._twice and first < self._last - _BACKWARDS else first
 
     def _zoned(self, found: datetime, fold: int) -> datetime:
         found = found.replace(fold=fold)

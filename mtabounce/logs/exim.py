@@ -30,7 +30,7 @@ _REVERSE_PATH = _QUOTED_WORDS + rb'[^\s"]*+|(?!<>[ \n])[^\s"]\S*+'
 _WORDS = (
     rb"(?:" + _SENT
     + rb"|<=( (?:" + _REVERSE_PATH + rb")?)(?:<>)?((?: [^\n]*+)?)(?=\n)"
-    rb"|((?:=>|->|\*\*|==|>>|<=) [^\n]*+|cancelled by )|(?:Completed|removed by )[^\n]*+)"
+    rb"|((?:=>|->|\*\*|==|>>|<=) [^\n]*+|cancelled by [^\n]*+)|(?:Completed|removed by )[^\n]*+)"
 )  # fmt: skip
 # Exim's own file names no host. The marks are not used there, nor does syslog repeat lines.
 _NATIVE = re.compile(rb"\n(" + _LOCAL_STAMP + rb")(?: \[\d+\])?( )()()()" + _ID + _WORDS)
@@ -64,7 +64,7 @@ _TOKEN = re.compile(
     rb"|(?:\w+ )?defer \((-?\d+)\)(?:: (.*?)(?= H=\S+ \[))?|(\[[0-9A-Fa-f.:]+\](?::\d+)?)\*?"
     rb"|\([^()\s]*\)|K|L|PRX)(?=[ :*]|$)"
 )
-_TIMES = re.compile(rb"(?: (?:DT|QT|RT)=[\d.]+[smhdw][\d.smhdw]*)+$")
+_TIMES = re.compile(rb"(?:DT|QT|RT)=[\d.]+[smhdw][\d.smhdw]*+")
 _ESCAPE = re.compile(rb"\\([0-7]{3}|[\\nrtbvf])")
 _PLAIN_ESCAPES = {
     b"\\": b"\\",
@@ -130,6 +130,8 @@ class _Pieces:
 def _told(rest: bytes) -> tuple[Kind, bytes]:
     if rest.startswith(b"<= "):
         return Kind.RECEIVED, b""
+    if rest.startswith(b"cancelled by timeout_frozen_after"):
+        return Kind.EXPIRED, b""
     return (Kind.CANCELLED, b"") if rest.startswith(b"cancelled") else (Kind.DELIVERY, rest)
 
 
@@ -158,7 +160,7 @@ def _attempt(rest: bytes) -> Attempt | None:
     text = rest[plain.end() :].strip()
     state = State.NOTED if defer in _PUT_OFF else _STATES[flag]
     if state is State.BOUNCED:
-        text = _TIMES.sub(b"", text)
+        text = _without_times(text)
         if text.endswith(GAVE_UP):
             state = State.EXPIRED
     return Attempt(state, final, b"", host + address, b"", text, path)
@@ -174,7 +176,7 @@ def _odd_attempt(rest: bytes) -> Attempt | None:
     if state is State.DEFERRED and defer in _PUT_OFF:
         state = State.NOTED
     elif state is State.BOUNCED:
-        text = _TIMES.sub(b"", text)
+        text = _without_times(text)
         if text.endswith(GAVE_UP):
             state = State.EXPIRED
     relay = fields.get(b"H", b"") + fields.get(b"[", b"") or fields.get(b"T", b"")
@@ -237,6 +239,16 @@ def _explain(attempt: Attempt) -> Explained:
     return Explained(
         error["reply"] or error["answer"], after[1] if after else "", error["host"] or host
     )
+
+
+def _without_times(text: bytes) -> bytes:
+    """Take the times off that some selectors put behind what was said; there are three kinds."""
+    for _ in range(3):
+        rest, _, last = text.rpartition(b" ")
+        if not _TIMES.fullmatch(last):
+            break
+        text = rest
+    return text
 
 
 def _unescape(found: re.Match[bytes]) -> bytes:

@@ -53,9 +53,39 @@ def test_stamp_of_any_kind_is_read(stamp, expected):
     assert clock(2026, 11, 24).at(stamp) == datetime(2026, 11, 23, *expected, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("stamp", [b"2026-02-30 03:11:44", b"Foo 11 03:11:44", b"Nov 31 25:00:00"])
-def test_impossible_day_is_the_first_of_all(stamp):
-    assert clock(2026, 11, 24).at(stamp).year == 1970
+@pytest.mark.parametrize("cached", [False, True])
+def test_every_second_of_the_hour_that_comes_twice_is_in_order(cached):
+    read = clock(2026, 11, 1, zone=BERLIN)
+    hour = [f"Oct 25 02:{minute:02}:{second:02}" for minute in range(60) for second in (0, 30)]
+    stamps = [stamp.encode() for stamp in hour + hour]
+
+    found = [(read.hour(stamp), read.at(stamp)) if cached else read.at(stamp) for stamp in stamps]
+
+    assert found == sorted(found)
+    last = found[-1][1] if cached else found[-1]
+    assert last == datetime(2026, 10, 25, 1, 59, 30, tzinfo=UTC)
+
+
+def test_stamps_of_a_later_year_are_none_of_the_hour_that_comes_twice():
+    read = clock(2026, 12, 31, zone=BERLIN)
+
+    assert read.at(b"Oct 25 02:30:00") == datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "stamp",
+    [
+        b"2026-02-30 03:11:44",
+        b"Foo 11 03:11:44",
+        b"Nov 31 25:00:00",
+        b"0001-01-01T00:00:00+00:00",
+        b"1970-01-01T00:00:09+00:00",
+        b"9999-12-31T23:59:59-01:00",
+        b"2099-01-01 00:00:00",
+    ],
+)
+def test_moment_that_cannot_be_is_when_the_log_was_written(stamp):
+    assert clock(2026, 11, 24).at(stamp) == datetime(2026, 11, 24, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(

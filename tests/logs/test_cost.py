@@ -13,7 +13,23 @@ ID = "1xVKdA-0005NO-24"
 EXIM = f"2026-11-23 03:22:12 {ID}"
 POSTFIX = "Nov 23 03:12:17 mail postfix"
 SENT = "relay=mx[192.0.2.1]:25, delay=1, delays=0/0/0/1, dsn=2.0.0, status=sent (ok)"
-WORDS = ["a@@@@@@ ", "@", '"', ' <"', "<", ">, ", " (", "[", "=", " R=a T=b H=", "\\\\", ": ", "a/"]
+WORDS = [
+    "a@@@@@@ ",
+    "@",
+    '"',
+    ' <"',
+    "<",
+    ">, ",
+    " (",
+    "[",
+    "=",
+    " R=a T=b H=",
+    "\\\\",
+    ": ",
+    "a/",
+    " DT=1s",
+    " QT=1s DT=",
+]
 LINES = [
     EXIM + ' <= "x for {}end"@evil.example H=(x) [192.0.2.1] P=esmtp S=5 for ann@example.org\n',
     EXIM + ' <= a@evil.example H=(x) [192.0.2.1] P=esmtp S=5 T="x for {}end" for ann@x.org\n',

@@ -86,6 +86,15 @@ def test_cancelled_message_fails_whoever_waits(read):
     assert failed == ["ann@example.org", "cy@example.org"]
 
 
+def test_message_that_was_frozen_for_too_long_has_expired(read):
+    waits = f"2026-11-23 03:22:13 {ID} == ann@example.org R=rem T=smtp defer (111): refused"
+    over = f"2026-11-24 03:22:13 {ID} cancelled by timeout_frozen_after"
+
+    found = read(ARRIVED, waits, over)
+
+    assert [(one.state, one.diagnostic_code) for one in found[1:]] == [(State.EXPIRED, "refused")]
+
+
 @pytest.mark.parametrize("end", ["removed by root", "Completed"])
 def test_message_that_is_gone_fails_nobody(read, end):
     waits = f"2026-11-23 03:22:13 {ID} == ann@example.org R=rem T=smtp defer (111): refused"
@@ -198,6 +207,7 @@ def test_deferral_names_who_waits_and_not_what_was_said(read):
         (r"550-5.1.1 one\n550 5.1.1 two", "one 550 5.1.1 two"),
         (r"550 5.1.1 a\\b", r"a\b"),
         ("550 5.1.1 gone DT=0.003s", "gone"),
+        ("550 5.1.1 gone QT=1h2m3s DT=0.003s RT=2s", "gone"),
     ],
 )
 def test_text_is_decoded(read, logged, meant):

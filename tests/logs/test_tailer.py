@@ -458,6 +458,53 @@ async def test_deferred_recipient_is_known_days_later(catch_up, rows, log, datab
     assert waiting == 0
 
 
+def deferred(recipient, sender, queue_id="4A00000000"):
+    head = f"{SECOND} mail postfix"
+    return (
+        f"{head}/qmgr[1]: {queue_id}: from=<{sender}>, size=1, nrcpt=1 (queue active)\n"
+        f"{head}/smtp[77]: {queue_id}: to=<{recipient}>, relay=none, delay=1, delays=0/0/0/1,"
+        " dsn=4.4.1, status=deferred (connect to mx[192.0.2.1]:25: refused)\n"
+    )
+
+
+async def test_message_that_is_removed_lets_nobody_wait(catch_up, log, database_url):
+    log.path.write_text(deferred("ann@x.example", "news@s.test"))
+    await catch_up()
+    with psycopg.connect(database_url, autocommit=True) as conn:
+        waiting = "SELECT final_recipient FROM mtabounce.pending_deliveries"
+        before = conn.execute(waiting).fetchall()
+        with log.path.open("a") as file:
+            file.write(f"{SECOND} mail postfix/qmgr[1]: 4A00000000: removed\n")
+        await catch_up()
+
+        assert before == [("ann@x.example",)]
+        assert conn.execute(waiting).fetchall() == []
+
+
+async def test_who_waited_in_an_earlier_message_of_the_same_id_does_not_expire(catch_up, rows, log):
+    log.path.write_text(deferred("ann@x.example", "news@s.test"))
+    await catch_up()
+    log.rotate("mail.log.1").unlink()  # and with it the line that said that the message was gone
+    log.path.write_text(deferred("bob@x.example", "other@s.test"))
+    with log.path.open("a") as file:
+        file.write(
+            f"{SECOND} mail postfix/qmgr[1]: 4A00000000: from=<other@s.test>, status=expired, x\n"
+        )
+    await catch_up()
+
+    assert rows() == ["bob@x.example"]
+
+
+async def test_first_start_begins_with_the_log_as_it_is(catch_up, rows, log):
+    log.write(2)
+    old = log.rotate("mail.log.1")
+    log.write(1)
+    await catch_up()
+    os.utime(old)  # somebody touched it
+
+    assert rows() == ["u2@x.example"]
+
+
 async def test_messages_under_way_are_known_after_a_restart(catch_up, log, database_url):
     head = f"{SECOND} mail postfix"
     log.path.write_text(
