@@ -3,8 +3,9 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from typing import Any
 
 from jmespath.exceptions import JMESPathError
@@ -21,7 +22,7 @@ _RANKS = [
 ]  # fmt: skip
 _ACTIONS = {Outcome.BOUNCE: Action.FAILED, Outcome.DELAYED: Action.DELAYED,
             Outcome.DELIVERED: Action.DELIVERED}  # fmt: skip
-_NOT_USED = ("unknown event", "bad element", "no recipient", "several recipients")
+_NOT_USED = ("unknown event", "bad element", "no recipient", "several recipients", "too many")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,10 @@ def read(
         return Said(ignored=(Ignored(f"unreadable: {error}"[:200], "bad element"),))
     reports: list[Report] = []
     ignored: list[Ignored] = []
-    for item in _items(provider, document, headers):
+    events = _events(provider, document)
+    if more := len(events[MAX_EVENTS:]):
+        ignored.append(Ignored(f"{more} events after the first {MAX_EVENTS}", "too many"))
+    for item in _items(events[:MAX_EVENTS], document, headers):
         try:
             found = list(_one(provider, item, names))
         except (JMESPathError, RecursionError, ValueError, TypeError, KeyError) as error:
@@ -88,13 +92,17 @@ def read(
     return Said(tuple(reports), tuple(ignored))
 
 
-def _items(provider: Provider, document: Any, headers: Mapping[str, str]) -> Iterator[Any]:
-    """Yield each event with what stands around it; what is no object comes as it is."""
+def _events(provider: Provider, document: Any) -> list[Any]:
     try:
         found = provider.paths["items"].search(document)
     except (JMESPathError, RecursionError):
         found = None
-    for item in (found if isinstance(found, list) else [found])[:MAX_EVENTS]:
+    return found if isinstance(found, list) else [found]
+
+
+def _items(events: list[Any], document: Any, headers: Mapping[str, str]) -> Iterator[Any]:
+    """Yield each event with what stands around it; what is no object comes as it is."""
+    for item in events:
         around = {"_body": document, "_headers": headers, "_recipient": None}
         yield {**item, **around} if isinstance(item, dict) else item
 
@@ -120,8 +128,11 @@ def _reports(
     if provider.table.single and len(several) > 1:
         yield Ignored(key.rstrip("/"), "several recipients")
         return
+    if not several:
+        yield Ignored(key.rstrip("/"), "no recipient")
+    whole = cache(partial(_canonical, item))
     for one in several:
-        facts = _Facts(provider, {**item, "_recipient": one})
+        facts = _Facts(provider, {**item, "_recipient": one}, whole)
         report = _report(facts, key, word, names)
         named = report.final_recipient or report.subscriber
         yield report if named else Ignored(key.rstrip("/"), "no recipient")
@@ -130,9 +141,10 @@ def _reports(
 class _Facts:
     """Looks things up in one event."""
 
-    def __init__(self, provider: Provider, scope: dict[str, Any]) -> None:
+    def __init__(self, provider: Provider, scope: dict[str, Any], event: Callable[[], str]) -> None:
         self.provider = provider
         self.scope = scope
+        self.event = event  # all of it, as text
 
     def get(self, name: str) -> Any:
         found = self.whole(name)
@@ -189,7 +201,7 @@ def _with_identity(facts: _Facts, report: Report) -> Report:
         str(int(at.timestamp())) if at else "", report.diagnostic_code,
     ]  # fmt: skip
     if not (told[1] and at):
-        told.append(values.text(facts.get("event_id")) or _canonical(facts.scope))
+        told.append(values.text(facts.get("event_id")) or facts.event())
     mark = hashlib.sha256("\0".join(told).encode(errors="replace")).digest()[:16]
     return replace(report, mark=mark)
 

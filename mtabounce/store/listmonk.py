@@ -1,6 +1,6 @@
 """Bounces as listmonk's API gives them."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from psycopg import AsyncConnection
@@ -11,6 +11,7 @@ from mtabounce.store.statements import statements
 
 SQL = statements("listmonk")
 Connection = AsyncConnection[Any]
+_SOME = 1_000  # bounces that are in memory at a time
 _ALL: dict[str, Any] = {
     "id": None, "campaign_id": None, "subscriber_id": None, "source": None, "limit": None,
     "offset": 0, "order_by": "created_at", "ascending": False,
@@ -22,6 +23,14 @@ async def list_bounces(conn: Connection, **filters: Any) -> list[dict[str, Any]]
     async with conn.cursor(row_factory=dict_row) as cursor:
         await cursor.execute(SQL["list_bounces"], _ALL | filters)
         return await cursor.fetchall()
+
+
+async def all_bounces(conn: Connection, **filters: Any) -> AsyncIterator[list[dict[str, Any]]]:
+    """Yield all bounces that fit *filters*, some at a time, each as list_bounces() has it."""
+    async with conn.transaction(), conn.cursor(name="bounces", row_factory=dict_row) as cursor:
+        await cursor.execute(SQL["list_bounces"], _ALL | filters)
+        while rows := await cursor.fetchmany(_SOME):
+            yield rows
 
 
 async def bounce_ids(

@@ -9,7 +9,7 @@ which lacks a quote, is taken.
 import json
 import logging
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -17,7 +17,7 @@ from uuid import uuid4
 import psycopg
 from psycopg import AsyncConnection
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from mtabounce.address import domain_of, normalize
@@ -84,7 +84,8 @@ class ListmonkApi:
         async def answer(request: Request) -> Response:
             try:
                 await self._authorize(request, permission)
-                return _json({"data": await handler(request)})
+                given = await handler(request)
+                return given if isinstance(given, Response) else _json({"data": given})
             except Refused as error:
                 return _json({"message": str(error)}, error.status, error.headers())
             except (TryAgainLater, psycopg.OperationalError):
@@ -132,25 +133,47 @@ class ListmonkApi:
             known = await store.recipient_by_uuid(conn, uuid)
         return str(known or bounce["email"] or uuid)
 
-    async def _list(self, request: Request) -> dict[str, Any]:
+    async def _list(self, request: Request) -> dict[str, Any] | Response:
         query = request.query_params
         page, per_page = max(_int(query.get("page"), 1), 1), _per_page(query.get("per_page"))
+        order = query.get("order_by")
+        filters = {
+            "campaign_id": _int(query.get("campaign_id"), 0) or None,
+            "source": clean_text(query.get("source", "")) or None,
+            "order_by": order if order in _ORDERS else "created_at",
+            "ascending": query.get("order") == "asc",
+        }
+        if not per_page:
+            return await self._all(filters, page)
         async with self._connected() as conn:
-            rows = await store.list_bounces(
-                conn,
-                campaign_id=_int(query.get("campaign_id"), 0) or None,
-                source=clean_text(query.get("source", "")) or None,
-                order_by=query.get("order_by")
-                if query.get("order_by") in _ORDERS
-                else "created_at",
-                ascending=query.get("order") == "asc",
-                limit=per_page or None,
-                offset=min((page - 1) * per_page, LARGEST),
-            )
+            offset = min((page - 1) * per_page, LARGEST)
+            rows = await store.list_bounces(conn, **filters, limit=per_page, offset=offset)
         if not rows:
             return _page([], 0, 0, 0)
         results = [_bounce(row) for row in rows]
         return _page(results, rows[0]["total"], per_page, page)
+
+    async def _all(self, filters: dict[str, Any], page: int) -> dict[str, Any] | Response:
+        """Answer with all bounces, a few at a time: they may be more than memory holds."""
+        chunks = self._chunks(filters)
+        first: list[dict[str, Any]] = await anext(chunks, [])
+        if not first:
+            return _page([], 0, 0, 0)
+        head, tail = _text({"data": _page([], first[0]["total"], 0, page)}).split("[]", 1)
+
+        async def texts() -> AsyncIterator[bytes]:
+            yield f"{head}[".encode()
+            yield _listed(first)
+            async for rows in chunks:
+                yield b"," + _listed(rows)
+            yield f"]{tail}".encode()
+
+        return StreamingResponse(texts(), media_type="application/json")
+
+    async def _chunks(self, filters: dict[str, Any]) -> AsyncGenerator[list[dict[str, Any]], None]:
+        async with self._connected() as conn:
+            async for rows in store.all_bounces(conn, **filters):
+                yield rows
 
     async def _one(self, request: Request) -> dict[str, Any]:
         async with self._connected() as conn:
@@ -328,9 +351,17 @@ async def _unknown(request: Request) -> Response:
 
 
 def _json(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    text = json.dumps(value, default=_plain, ensure_ascii=False, separators=(",", ":")) + "\n"
-    content = text.encode(errors="replace")
+    content = _text(value).encode(errors="replace")
     return Response(content, status, headers, media_type="application/json")
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, default=_plain, ensure_ascii=False, separators=(",", ":")) + "\n"
+
+
+def _listed(rows: list[dict[str, Any]]) -> bytes:
+    """Return *rows* as they stand in a list of JSON, without its brackets."""
+    return _text([_bounce(row) for row in rows]).strip()[1:-1].encode(errors="replace")
 
 
 def _plain(value: object) -> str:

@@ -7,6 +7,7 @@ stranger can make us keep is bounded: so many requests and octets a minute for e
 
 import asyncio
 import logging
+from collections import Counter as Tally
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -22,6 +23,7 @@ from mtabounce.web.request import Posted, Refused
 
 PAUSE = 2.0  # seconds between two times of writing
 KEPT = 20  # refused requests of one webhook in a minute; others are only counted
+KEPT_OF_A_KIND = 10  # of them with one reason: a scanner leaves room for the provider's own
 KEPT_OCTETS = 2**20  # of their bodies; of one that is longer, its beginning
 _MINUTE = 60.0
 _SECRETS = ("authorization", "cookie", "token", "secret", "password", "api-key", "apikey")
@@ -45,7 +47,7 @@ class Seen:
     unwritten_refused: int = 0
     waiting: list[store.Refusal] = field(default_factory=list)
     minute: float = 0.0  # when it began, by the monotonic clock
-    kept: int = 0  # requests in this minute
+    kept: Tally[str] = field(default_factory=Tally)  # requests in this minute, by why
     octets: int = 0
 
 
@@ -95,11 +97,12 @@ class Refusals:
         seen.refused += 1
         seen.unwritten_refused += 1
         if monotonic() - seen.minute > _MINUTE:
-            seen.minute, seen.kept, seen.octets = monotonic(), 0, 0
+            seen.minute, seen.kept, seen.octets = monotonic(), Tally(), 0
         body = posted.body[: max(KEPT_OCTETS - seen.octets, 0)]
-        if seen.kept >= KEPT:
+        if seen.kept.total() >= KEPT or seen.kept[seen.why] >= KEPT_OF_A_KIND:
             return False
-        seen.kept, seen.octets = seen.kept + 1, seen.octets + len(body)
+        seen.kept[seen.why] += 1
+        seen.octets += len(body)
         seen.waiting.append(
             store.Refusal(
                 webhook=name,

@@ -12,6 +12,7 @@ import json
 import logging
 import os
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from itertools import count
 from pathlib import Path
@@ -45,6 +46,7 @@ class Spool:
         self._pause = pause  # seconds between looks
         self._numbers = count()
         self._octets = 0
+        self._unreadable: set[Path] = set()  # told of once
         self._failed = ""  # why nothing is written any more; "": all is well
 
     async def keep(self, raw: RawInput) -> None:
@@ -68,8 +70,8 @@ class Spool:
         while True:
             try:
                 await self.drain()
-            except OSError as error:
-                log.error("spool: %s: %s", error.filename, error.strerror)  # noqa: TRY400
+            except Exception:  # whatever it is, it ends no other part
+                log.exception("spool: it is looked at again")
             await asyncio.sleep(self._pause)
 
     async def drain(self) -> None:
@@ -78,7 +80,7 @@ class Spool:
         WAITING.set(len(paths))
         self._octets = await asyncio.to_thread(_octets, paths)
         while paths:
-            batch, paths = await asyncio.to_thread(_batch, paths)
+            batch, paths = await asyncio.to_thread(self._batch, paths)
             if not await self._hand_on(batch):
                 return
 
@@ -89,27 +91,55 @@ class Spool:
         )
         for (path, _), answer in zip(batch, answers, strict=True):
             if answer is None:
-                path.unlink()
+                path.unlink(missing_ok=True)
                 WAITING.dec()
             elif not isinstance(answer, StoreUnavailable):
-                raise answer
+                log.error("spool: %s waits: it cannot be handed on: %r", path.name, answer)
         return not any(answers)
+
+    def _batch(self, paths: list[Path]) -> tuple[list[tuple[Path, RawInput]], list[Path]]:
+        """Return what the first of *paths* hold, and the other paths; set aside what is damaged."""
+        batch: list[tuple[Path, RawInput]] = []
+        octets = 0
+        for number, path in enumerate(paths):
+            if len(batch) == _BATCH or octets > _BATCH_OCTETS:
+                return batch, paths[number:]
+            if raw := self._taken(path):
+                batch.append((path, raw))
+                octets += len(raw.content)
+        return batch, []
+
+    def _taken(self, path: Path) -> RawInput | None:
+        """Return what *path* holds; None where it is damaged, or cannot be read."""
+        try:
+            if raw := _read(path):
+                return raw
+            log.error("spool: %s is damaged, and set aside", path.name)
+            path.rename(path.with_suffix(_DAMAGED))
+        except OSError as error:
+            if path not in self._unreadable:
+                log.error("spool: %s waits: %s", path, error.strerror)  # noqa: TRY400 (says it all)
+            self._unreadable.add(path)
+        return None
 
     def _waiting(self) -> list[Path]:
         for draft in self._folder.glob(f"*{_DRAFT}"):
-            if time() - draft.stat().st_mtime > _OLD:  # its process was killed meanwhile
-                draft.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):  # it has just become an input
+                if time() - draft.stat().st_mtime > _OLD:  # its process was killed meanwhile
+                    draft.unlink()
         return sorted(self._folder.glob(f"*{_READY}"))
 
     def _write(self, raw: RawInput) -> None:
         packed = _packed(raw)
         if self._octets + len(packed) > MAX_OCTETS:
             raise OSError(errno.ENOSPC, "it is full")
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not self._folder.is_dir():
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _sync(self._folder.parent)
         name = f"{time_ns():020d}-{os.getpid()}-{next(self._numbers):06d}"
         draft = self._folder / f"{name}{_DRAFT}"
         try:
-            with draft.open("xb") as file:
+            with open(draft, "xb", opener=_for_us_alone) as file:
                 file.write(packed)
                 file.flush()
                 os.fsync(file.fileno())
@@ -121,6 +151,10 @@ class Spool:
         self._octets += len(packed)
 
 
+def _for_us_alone(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
 def _sync(folder: Path) -> None:
     handle = os.open(folder, os.O_RDONLY)
     try:
@@ -130,24 +164,7 @@ def _sync(folder: Path) -> None:
 
 
 def _octets(paths: list[Path]) -> int:
-    return sum(path.stat().st_size for path in paths)
-
-
-def _batch(paths: list[Path]) -> tuple[list[tuple[Path, RawInput]], list[Path]]:
-    """Return what the first of *paths* hold, and the other paths; set aside what is damaged."""
-    batch: list[tuple[Path, RawInput]] = []
-    octets = 0
-    for number, path in enumerate(paths):
-        if len(batch) == _BATCH or octets > _BATCH_OCTETS:
-            return batch, paths[number:]
-        raw = _read(path)
-        if raw is None:
-            log.error("spool: %s is damaged, and set aside", path.name)
-            path.rename(path.with_suffix(_DAMAGED))
-            continue
-        batch.append((path, raw))
-        octets += len(raw.content)
-    return batch, []
+    return sum(path.stat().st_size for path in paths if path.is_file())
 
 
 def _packed(raw: RawInput) -> bytes:

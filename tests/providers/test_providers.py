@@ -4,6 +4,7 @@ import json
 import random
 import tomllib
 from pathlib import Path
+from time import process_time
 
 import pytest
 
@@ -194,6 +195,48 @@ def test_ids_that_the_sender_attached_are_found_by_any_name_that_is_set(name, bo
     (report,) = read(provider(name), json.dumps(body).encode(), {}, names).reports
 
     assert (report.campaign, report.subscriber) == ("j", "m")
+
+
+@pytest.mark.parametrize(
+    ("name", "body"),
+    [
+        ("ses", {"eventType": "Bounce", "bounce": {"bouncedRecipients": []}}),
+        ("ses", {"eventType": "Bounce", "bounce": {"bounceType": "Permanent"}}),
+        ("ses", {"eventType": "Complaint", "complaint": {"complainedRecipients": []}}),
+        ("ses", {"eventType": "DeliveryDelay", "deliveryDelay": {"delayedRecipients": None}}),
+        ("kumomta", {"type": "Bounce", "recipient": []}),
+        ("resend", {"type": "email.bounced", "data": {"to": []}}),
+    ],
+)  # fmt: skip
+def test_who_is_not_listed_as_failed_is_well(name, body):
+    body["mail"] = {"destination": ["a@example.com", "b@example.com"]}
+
+    said = said_by(name, json.dumps(body))
+
+    assert said.reports == ()
+    assert [one.why for one in said.ignored] == ["no recipient"]
+
+
+def test_events_beyond_the_most_are_told_of():
+    event = {"type": "hard", "email": "a@example.com"}
+
+    said = said_by("generic", json.dumps([event] * 20_050))
+
+    assert len(said.reports) == 20_000
+    note = said.reading("generic", b"").note
+    assert note == "too many: 50 events after the first 20000 ×1"
+
+
+def test_event_with_many_recipients_costs_no_more_than_each_of_them():
+    def seconds(count):
+        recipients = [f"u{n}@example.com" for n in range(count)]
+        body = json.dumps({"type": "Bounce", "recipient": recipients})
+        began = process_time()
+        assert len(said_by("kumomta", body).reports) == count
+        return process_time() - began
+
+    few = min(seconds(500) for _ in range(3))
+    assert seconds(4_000) < 24 * few  # in proportion it is 8, with the square 64
 
 
 def test_own_table_renames_fields_and_stands_in_for_ours():

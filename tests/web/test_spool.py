@@ -164,14 +164,42 @@ async def test_draft_of_a_killed_process_is_removed_later(tmp_path):
     assert list(tmp_path.iterdir()) == [new]
 
 
-async def test_file_that_cannot_be_removed_ends_nothing(tmp_path, caplog):
-    (path,) = await kept(tmp_path, 1)
-    path.unlink()
-    path.mkdir()  # reading it fails, for root, too
-    running = asyncio.create_task(Spool(tmp_path, Taken(), pause=0.01).run())
+async def test_file_that_cannot_be_read_waits_and_holds_up_no_other(tmp_path, caplog):
+    paths = await kept(tmp_path, 4)
+    paths[0].unlink()
+    paths[0].mkdir()  # reading it fails, for root, too
+    taken = Taken()
+    running = asyncio.create_task(Spool(tmp_path, taken, pause=0.01).run())
 
-    await asyncio.sleep(0.1)
+    await asyncio.sleep(0.3)
+
+    assert len(taken) == 3
+    assert not running.done()
+    running.cancel()
+    assert caplog.text.count("Is a directory") == 1
+    assert list(tmp_path.iterdir()) == [paths[0]]
+
+
+async def test_what_the_inbox_cannot_take_for_once_holds_up_no_other(tmp_path, caplog):
+    await kept(tmp_path, 3)
+    taken, poison = [], b"[0]"
+
+    async def accept(one):
+        if poison in one.content:
+            raise KeyError("poison")
+        taken.append(one)
+
+    running = asyncio.create_task(Spool(tmp_path, accept, pause=0.01).run())
+    await asyncio.sleep(0.2)
 
     assert not running.done()
     running.cancel()
-    assert "Is a directory" in caplog.text
+    assert len(taken) == 2  # once each, however often it is looked
+    assert len(list(tmp_path.iterdir())) == 1
+    assert "poison" in caplog.text
+
+
+async def test_files_are_for_us_alone(tmp_path):
+    (path,) = await kept(tmp_path / "new", 1)
+
+    assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o600, 0o700)

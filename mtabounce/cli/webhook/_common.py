@@ -5,6 +5,7 @@ from pathlib import Path
 
 from mtabounce.config import ListenAddress
 from mtabounce.errors import UsageError
+from mtabounce.model import RawInput
 from mtabounce.providers import discover
 from mtabounce.settings import Settings, load_settings
 from mtabounce.web.server import HttpSettings
@@ -43,6 +44,10 @@ def url_of(http: HttpSettings, name: str) -> str:
 def _base(address: ListenAddress) -> str:
     host = _ANYWHERE.get(address.host, address.host)
     return f"http://{ListenAddress(host, address.port)}"
+
+
+async def nowhere(raw: RawInput) -> None:
+    """Take nothing, where a webhook is only asked."""
 
 
 def masked(text: str) -> str:

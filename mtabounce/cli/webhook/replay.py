@@ -8,9 +8,8 @@ import click
 from psycopg import Connection
 
 from mtabounce.cli._database import connected
-from mtabounce.cli.webhook._common import checked_settings, webhook_of
+from mtabounce.cli.webhook._common import checked_settings, nowhere, webhook_of
 from mtabounce.errors import UsageError
-from mtabounce.model import RawInput
 from mtabounce.store import inputs
 from mtabounce.store import webhooks as store
 from mtabounce.web.request import Posted, Refused
@@ -39,7 +38,7 @@ def command(
       mtabounce webhook replay postmark 17 18 --trust
     """
     config: Path | None = ctx.obj
-    webhook = Webhook(name, webhook_of(checked_settings(config), name), _nowhere)
+    webhook = Webhook(name, webhook_of(checked_settings(config), name), nowhere)
     taken = left = 0
     with connected(config) as conn:
         for one in _chosen(conn, name, numbers):
@@ -52,10 +51,6 @@ def command(
                 _take(conn, webhook, one)
     click.echo(f"{taken} taken, {left} refused once more.")
     ctx.exit(1 if left else 0)
-
-
-async def _nowhere(raw: RawInput) -> None:
-    """Take nothing: it is only verified here."""
 
 
 def _chosen(conn: Connection[Any], name: str, numbers: tuple[int, ...]) -> list[store.Refusal]:

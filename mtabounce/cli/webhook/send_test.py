@@ -15,11 +15,13 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from psycopg import Connection
 
 from mtabounce.cli._database import connected
-from mtabounce.cli.webhook._common import checked_settings, masked, url_of, webhook_of
+from mtabounce.cli.webhook._common import checked_settings, masked, nowhere, url_of, webhook_of
 from mtabounce.errors import MtabounceError, StoreUnavailable, UsageError
 from mtabounce.store import bounces
+from mtabounce.web.refusals import Hidden, without_secrets
 from mtabounce.web.signing import PRIVATE, Made, PrivateKey, Proofs, sample, signed
 from mtabounce.web.webhook_settings import WebhookSettings, provider_of
+from mtabounce.web.webhooks import Webhook
 
 _PATIENCE = 10.0  # seconds for the answer, and then for the row
 _STRANGER = {
@@ -79,7 +81,7 @@ def command(
     made = signed(whose, body, _proofs(one, kind, _read_key(key)), now)
     target = url or url_of(settings.http, name)
     if dry_run:
-        _print(target, made)
+        _print(target, made, Webhook(name, one, nowhere).hidden)
         return
     status, text = _post(target, made)
     click.echo(f"POST {target}: {status} {text}")
@@ -153,10 +155,10 @@ def _post(url: str, made: Made) -> tuple[int, str]:
         connection.close()
 
 
-def _print(url: str, made: Made) -> None:
+def _print(url: str, made: Made, hidden: Hidden) -> None:
     click.echo(f"POST {url}" + (f"?{masked(urlencode(made.query))}" if made.query else ""))
-    for name, value in made.headers.items():
-        click.echo(f"{name}: {'***' if name == 'authorization' else value}")
+    for name, value in without_secrets(made.headers, hidden).items():
+        click.echo(f"{name}: {value}")
     click.echo(f"\n{made.body.decode('utf-8', 'replace')}")
 
 
