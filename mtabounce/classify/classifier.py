@@ -55,7 +55,13 @@ class Classifier:
 
     def matches(self, report: Report) -> list[Found]:
         """Return every rule that fits *report*, the deciding one first."""
-        return list(self._index.all(evidence_of.of_report(report)))
+        seen = evidence_of.of_report(report)
+        found = list(self._index.all(seen))
+        return list(self._of_ours.all(seen)) if self._blames(found[:1], seen) else found
+
+    def _blames(self, found: Sequence[Found], seen: Evidence) -> bool:
+        """Whether the first of *found* blames the recipient for what was said of us."""
+        return bool(found) and found[0][0].reason in self._blaming and blame.is_ours(seen)
 
     @cached_property
     def _of_ours(self) -> Index:
@@ -83,7 +89,7 @@ class Classifier:
     def _judge(self, seen: Evidence) -> Verdict:
         is_delay = seen.outcome is Outcome.DELAYED
         found = (self._cause_of_delay(seen) if is_delay else None) or self._index.first(seen)
-        if found and found[0].reason in self._blaming and blame.is_ours(seen):
+        if found and self._blames([found], seen):
             found = self._of_ours.first(seen)
         rule, words = found or (_NO_RULE, "")
         reason = self.reasons[rule.reason]

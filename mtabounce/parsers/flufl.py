@@ -16,7 +16,7 @@ from flufl.bounce import _scan
 from mtabounce.address import is_address
 from mtabounce.model import Action, Report
 from mtabounce.parsers._mail import Findings, Mail, Parser, findings, outcome_of
-from mtabounce.parsers._prose import command_in, explanation, host_in
+from mtabounce.parsers._prose import command_in, explanation, has_failed, host_in, is_delay
 from mtabounce.parsers._words import Words
 
 _NESTING_LIMIT = 50  # mails inside each other; the standard library takes them recursively
@@ -54,11 +54,17 @@ def _read(mail: Mail) -> Findings | None:
         if temporary or permanent:
             return findings(
                 [
-                    *_reports(mail, temporary, Action.DELAYED),
+                    *_reports(mail, temporary, _action(mail)),
                     *_reports(mail, permanent, Action.FAILED),
                 ]
             )
     return None
+
+
+def _action(mail: Mail) -> Action:
+    """Return what a detector means that says "temporary": some say so of every warning."""
+    text = f"{mail.subject}\n{mail.prose[0]}"
+    return Action.FAILED if has_failed(text) and not is_delay(text) else Action.DELAYED
 
 
 def _detectors(text: str) -> Iterator[type]:

@@ -85,7 +85,8 @@ def _of_session(mail: Mail, session: str, action: Action) -> Iterator[Report]:
         if address and result["code"] > "4" and address.lower() not in seen:
             seen.add(address.lower())
             talk = talk[max(talk.rfind("While talking to"), 0) :]
-            said = f"{_remote(talk)} {result[0]}".strip()
+            remote = _remote(talk)  # a refusal of theirs is the reason, whatever followed it
+            said = remote if remote.startswith("5") else f"{remote} {result[0]}".strip()
             yield report_of(mail, address, action, said, talk)
 
 

@@ -719,3 +719,33 @@ John Doe on Mon, 23 Nov 2026 03:00:01 -0000
 """
 
     assert read(mail("System Administrator <postmaster@example.org>", text)).reports == ()
+
+
+def test_refusal_in_a_transcript_is_the_reason_whatever_followed_it():
+    text = """   ----- Transcript of session follows -----
+While talking to mx.example.org:
+>>> DATA
+<<< 550 You cannot send mail to yourself.
+421 mx.example.org (smtp)... Deferred: Connection reset by peer
+554 <gone@example.org>... Remote protocol error: Connection reset by peer
+
+   ----- Unsent message follows -----
+"""
+
+    (report,) = read(mail("MAILER-DAEMON@example.net", text)).reports
+
+    assert report.diagnostic_code == "550 You cannot send mail to yourself."
+
+
+def test_filter_that_stopped_a_mail_has_delayed_nothing():
+    text = """Your message to: gone@example.org
+was blocked by our filter. The mail with the following subject has NOT BEEN DELIVERED:
+
+Subject: Weekly news
+"""
+
+    reading = read(mail("filter@example.net", text, "**Message you sent blocked by our filter**"))
+
+    assert [(one.final_recipient, one.action) for one in reading.reports] == [
+        ("gone@example.org", Action.FAILED)
+    ]
