@@ -41,6 +41,7 @@ from mtabounce.store.migrate import prepare
 from mtabounce.store.partitions import ensure_partitions
 from mtabounce.store.state import state_directory
 from mtabounce.store.unavailable import unavailable
+from mtabounce.waiting import wait_for_store
 from mtabounce.web.app import application
 from mtabounce.web.callers import Callers
 from mtabounce.web.late import late_api
@@ -90,8 +91,10 @@ def serve(settings: Settings, config: Path | None, announce: Callable[[Listening
     Run every part until SIGTERM or SIGINT; SIGHUP reads *config* again.
 
     *announce* is called once all parts listen. Raises ConfigError and StoreUnavailable where a
-    part cannot start.
+    part cannot start; where webhooks are configured, they are spooled until the database is there.
     """
+    if settings.database.url and not wait_for_store(settings, settings.database.url):
+        return
     with storage(settings) as url, _unwrapped():
         hand_over_keys(settings, url)
         uvloop.run(_Daemon(settings, config, url).serve(announce))

@@ -17,7 +17,7 @@ LAYERS = [
     {"pipeline"},
     {"sources", "sinks", "web", "lookup"},
     {"settings"},
-    {"reload"},
+    {"reload", "waiting"},
     {"daemon", "doctor"},
     {"cli"},
 ]
