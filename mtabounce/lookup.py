@@ -9,9 +9,10 @@ import asyncio
 import logging
 import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 from prometheus_client import Counter
@@ -21,6 +22,7 @@ from pydantic import Field
 from mtabounce.config import Duration, ListenAddress, Section
 from mtabounce.errors import TryAgainLater
 from mtabounce.listen import address_of, open_sockets
+from mtabounce.network import Network
 from mtabounce.store.suppressions import refusal
 
 ANSWERS = Counter(
@@ -42,6 +44,11 @@ class LookupSettings(Section):
         default=[],
         description='Where to listen, such as "127.0.0.1:2527". Whoever can connect can ask who is'
         " suppressed. Absent: nowhere.",
+    )
+    own_networks: list[Network] = Field(
+        default=[ip_network("127.0.0.0/8"), ip_network("::1/128")],
+        description="Whose mail is ours: a client in one of these, or one that has logged in, is"
+        " refused mail to whom is suppressed. Mail that others send in is never refused.",
     )
     timeout: Duration = Field(
         default=timedelta(seconds=1),
@@ -165,16 +172,30 @@ class Lookup:
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         async with asyncio.timeout(_IDLE):
             request = await reader.readuntil(b"\n\n")
-        asked = recipient_of(request)
+        asked = recipient_of(request, self._settings.own_networks)
         why = await self._refusals.of(asked) if asked else None
         action = f"550 5.7.1 {why}" if why else NOBODY
         writer.write(f"action={action}\n\n".encode())
         await writer.drain()
 
 
-def recipient_of(request: bytes) -> str:
-    """Return whom *request* is about; "" where it names nobody, or more than one."""
+def recipient_of(request: bytes, own: Sequence[Network]) -> str:
+    """Return whom *request* would mail; "" where it names nobody, or others than *own* mail it."""
     attributes = dict(
         line.split("=", 1) for line in request.decode(errors="replace").split("\n") if "=" in line
     )
+    if not _is_ours(attributes, own):
+        return ""
     return attributes.get("recipient", "").replace("\0", "")
+
+
+def _is_ours(attributes: Mapping[str, str], own: Sequence[Network]) -> bool:
+    """Tell whether we send that mail. Exim, which tells no client, asks of our own only."""
+    client = attributes.get("client_address")
+    if client is None or attributes.get("sasl_username"):
+        return True
+    try:
+        address = ip_address(client)
+    except ValueError:
+        return False
+    return any(address in network for network in own)

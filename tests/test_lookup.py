@@ -38,9 +38,9 @@ async def ask(lookup, *requests):
     return answers
 
 
-def request(recipient):
+def request(recipient, *more):
     lines = ["request=smtpd_access_policy", "protocol_state=RCPT", f"recipient={recipient}"]
-    return "\n".join([*lines, "sasl_username=a=b", "", ""]).encode()
+    return "\n".join([*lines, *(more or ["sasl_username=a=b"]), "", ""]).encode()
 
 
 async def refuses_again(lookup):
@@ -55,6 +55,23 @@ async def test_one_connection_is_asked_again_and_again(lookup):
     answers = await ask(lookup, *map(request, asked))
 
     assert answers == [REFUSED, "action=DUNNO", REFUSED, "action=DUNNO", "action=DUNNO"]
+
+
+@pytest.mark.parametrize(
+    ("client", "is_ours"),
+    [
+        (["client_address=127.0.0.1", "sasl_username="], True),
+        (["client_address=::1"], True),
+        (["client_address=192.0.2.7", "sasl_username=ann"], True),
+        (["helo_name=exim"], True),
+        (["client_address=192.0.2.7", "sasl_username="], False),
+        (["client_address=unknown"], False),
+    ],
+)
+async def test_only_mail_of_our_own_is_refused(lookup, client, is_ours):
+    answer = await ask(lookup, request("ann@example.org", *client))
+
+    assert answer == [REFUSED if is_ours else "action=DUNNO"]
 
 
 @pytest.mark.parametrize(

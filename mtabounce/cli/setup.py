@@ -35,13 +35,16 @@ _EXIM_ASKS = (  # as contrib/exim/acl.suppressed.lookup
 _EXIM_REFUSES = [
     "",
     "mtabounce_check_rcpt:",
-    "  deny    condition = ${if acl {{mtabounce_suppressed}{$local_part@$domain}}}",
+    "  deny    condition = ${if or {{def:sender_host_authenticated}{!def:sender_host_address}\\",
+    "                      {match_ip{$sender_host_address}{+relay_from_hosts}}}}",
+    "          condition = ${if acl {{mtabounce_suppressed}{$local_part@$domain}}}",
     "          message = 5.7.1 $acl_m_mtabounce",
     "  require acl = acl_check_rcpt",
     "  accept",
 ]
 _EXIM_RETURNS = (
     "  driver = redirect",
+    "  condition = ${if !def:sender_host_address}",
     "  condition = ${if acl {{mtabounce_suppressed}{$local_part@$domain}}}",
     "  allow_fail",
     "  data = :fail: 550 5.7.1 $acl_m_mtabounce",

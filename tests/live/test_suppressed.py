@@ -53,7 +53,7 @@ class World:
 @pytest.fixture(scope="module")
 def world():
     asked = free_port()
-    more = f'[lookup]\nlisten = ["127.0.0.1:{asked}"]\n'
+    more = f'[lookup]\nlisten = ["127.0.0.1:{asked}"]\nown_networks = ["127.0.0.1"]\n'
     with (
         shared_folder() as folder,
         FakeMX({}) as mx,
@@ -70,6 +70,7 @@ def postfix(world: World, name: str, asks: str, transports: str = "") -> Postfix
         name: (CONTRIB / "postfix" / name).read_text().replace("hosts = unix:/run/postgresql", host)
         for name in names
     }
+    own = (CONTRIB / "postfix" / "mtabounce_own").read_text().replace("127.0.0.0/8", "127.0.0.1")
     routes = f".moody.example smtp:[127.0.0.1]:{world.mx.port}\n"
     restrictions = f"""
 {asks}
@@ -81,7 +82,12 @@ transport_maps = texthash:/etc/postfix/mtabounce_transport {transports}
         master=shipped("postfix/master.cf", world.service),
         transport=shipped("postfix/mtabounce_transport", world.service) + routes,
         lifetime="1h",
-        files={**files, "suppressed_access": "", "suppressed_transport": ""},
+        files={
+            **files,
+            "mtabounce_own": own,
+            "suppressed_access": "",
+            "suppressed_transport": "",
+        },
     )
 
 
@@ -92,7 +98,7 @@ def exim(world: World, name: str, asked: int | None = None) -> Exim:
         acl = at_port("exim/acl.suppressed.lookup", asked)
     _, _, rcpt = acl.partition("# In the ACL of acl_smtp_rcpt")
     sections = {
-        "main": asking_postgres(world.service),
+        "main": f"hostlist relay_from_hosts = 127.0.0.1\n{asking_postgres(world.service)}",
         "acl": acl,
         "rcpt": "\n".join(line[1:] for line in rcpt.splitlines()[2:]),
         "routers": shipped("exim/router", world.service)
@@ -115,7 +121,13 @@ def at_port(name: str, port: int) -> str:
 
 def by_table(kind: str, access: str, transport: str) -> tuple[str, str]:
     """Return the lines of main.cf by which Postfix asks tables of the kind."""
-    asks = f"smtpd_recipient_restrictions = check_recipient_access {kind}:/etc/postfix/{access}"
+    asks = f"""
+smtpd_restriction_classes = mtabounce_refuses
+mtabounce_refuses = check_recipient_access {kind}:/etc/postfix/{access}
+smtpd_recipient_restrictions =
+    check_client_access cidr:/etc/postfix/mtabounce_own
+    check_sasl_access static:mtabounce_refuses
+"""
     return asks, f"{kind}:/etc/postfix/{transport}"
 
 
@@ -160,6 +172,12 @@ class Story:
     def hand_over(self) -> None:
         """Hand a mail over as a program on the machine does."""
         self.server.sendmail(f"b@{RETURN_DOMAIN}", self.ann, self.mail().content)
+
+    def send_in(self) -> None:
+        """Hand a mail over as a server elsewhere does."""
+        mail = self.mail()
+        with smtplib.SMTP(*self.server.address, source_address=("127.0.0.2", 0)) as client:
+            client.sendmail(mail.reverse_path, [mail.to], mail.content)
 
     def refusal(self) -> tuple[int, bytes]:
         """Send a mail, which is refused; return how."""
@@ -239,6 +257,24 @@ def test_mail_of_a_program_comes_back_to_its_sender_and_counts_for_nothing(story
 @pytest.mark.parametrize(
     "server", ["postfix-lookup", "exim", "exim-lookup"], indirect=True, scope="module"
 )
+def test_mail_that_others_send_in_is_not_refused(story):
+    story.let_live()
+    story.send_in()
+    story.wait(lambda: story.arrived == 1, "it arrives")
+
+
+def test_postfix_without_a_transport_map_refuses_its_own_clients_only(world):
+    with postfix(world, "postfix-own", PGSQL[0]) as server:
+        story = story_of(world, server)
+        assert story.refusal()[0] == 550
+        story.let_live()
+        story.send_in()
+        story.wait(lambda: story.arrived == 1, "it arrives")
+
+
+@pytest.mark.parametrize(
+    "server", ["postfix-lookup", "exim", "exim-lookup"], indirect=True, scope="module"
+)
 def test_mail_goes_out_at_once_while_mtabounce_and_postgresql_are_away(story):
     story.let_live()
     with story.world.without_mtabounce():
@@ -274,6 +310,31 @@ def test_postfix_asks_to_try_again_while_postgresql_is_away(story):
     story.server.reload()  # or a minute later: so long Postfix leaves such a database alone
     story.wait(lambda: not story.is_refused(), "it is asked again")
     story.wait(lambda: story.arrived == 1, "the mail goes out")
+
+
+@pytest.mark.parametrize("server", ["postfix-lookup", "exim"], indirect=True, scope="module")
+def test_who_is_erased_while_all_runs_is_named_nowhere_and_refused(story):
+    story.world.service.run("erase", story.ann, "--yes")
+
+    assert story.refusal()[0] == 550
+    known, _ = inputs(story.world)
+    story.send_in()
+    story.wait(lambda: inputs(story.world) == (known + 1, 0), "its bounce is read")
+    kept = story.world.service.query(
+        "SELECT recipient AS text FROM mtabounce.recipients"
+        " UNION ALL SELECT convert_from(content, 'UTF8') FROM mtabounce.inputs"
+    )
+    assert not any(story.ann in one.text for one in kept)
+    assert story.refusal()[0] == 550
+
+
+def inputs(world: World) -> tuple[int, int]:
+    """Return how many inputs came in, and how many of them wait."""
+    (counted,) = world.service.query(
+        "SELECT count(*), count(*) FILTER (WHERE state = 'pending') AS waiting"
+        " FROM mtabounce.inputs"
+    )
+    return counted.count, counted.waiting
 
 
 def test_postfix_with_exported_tables_needs_no_database(world):
