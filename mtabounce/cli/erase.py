@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import click
@@ -10,6 +11,8 @@ from mtabounce.address import recipient_key
 from mtabounce.cli._asking import agreed
 from mtabounce.cli._database import connected
 from mtabounce.cli._output import print_json, print_table
+from mtabounce.cli._progress import count_bar
+from mtabounce.errors import UsageError
 from mtabounce.pipeline.erasing import Erased, erase
 from mtabounce.settings import load_settings
 from mtabounce.store import erasure as store
@@ -17,7 +20,9 @@ from mtabounce.store.state import state_directory
 
 _OUT_OF_REACH = (
     "Out of reach: the logs of your mail servers, backups and dumps of the database, what sinks"
-    " were told already, your own lists, and space that PostgreSQL has not used again yet."
+    " were told already, your own lists, and space that PostgreSQL has not used again yet.\n"
+    "Tables that `suppressions export` made still name it: make them anew. They cannot hold an"
+    " erased address, so servers that read them take mail for it again: let these ask mtabounce."
 )
 
 
@@ -44,6 +49,9 @@ def command(config: Path | None, address: str, forget: bool, yes: bool, as_json:
       mtabounce erase ann@example.org
     """
     recipient = recipient_key(address)
+    with connected(config) as conn:
+        if "@" not in recipient and not store.count_rows(conn, recipient):
+            raise UsageError(f"{address!r} is no address, and nothing is held about such a name")
     spool = state_directory(load_settings(config).state) / "spool"
     with connected(config) as conn:
         counts = store.count_rows(conn, recipient)
@@ -55,7 +63,10 @@ def command(config: Path | None, address: str, forget: bool, yes: bool, as_json:
         after = "nothing of it is kept" if forget else "a hash of it stays, and suppresses it"
         if not agreed(f"Erase {recipient}? It cannot be undone; {after}.", yes=yes):
             return
-        done = erase(conn, recipient, spool, forget=forget)
+        with count_bar() as bar:
+            total = store.count_contents(conn)
+            looked = partial(bar.track, total=total, description="looking through inputs")
+            done = erase(conn, recipient, spool, looked, forget=forget)
     if as_json:
         print_json(asdict(done) | {"out_of_reach": _OUT_OF_REACH})
     else:
@@ -68,7 +79,7 @@ def _tell(done: Erased) -> None:
     for name in done.files:
         click.echo(f"{name}: deleted from the spool")
     for name in done.waiting:
-        click.echo(f"{name}: waits in the spool; it is read, and emptied, by mtabounce serve")
+        click.echo(f"{name}: waits in the spool: erase again when mtabounce serve has read it")
     click.echo(_OUT_OF_REACH)
 
 

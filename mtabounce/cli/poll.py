@@ -6,16 +6,10 @@ from functools import partial
 
 import click
 import psycopg
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import Progress
 
 from mtabounce.cli._output import print_json
+from mtabounce.cli._progress import count_bar
 from mtabounce.config.values import printable
 from mtabounce.errors import MtabounceError, UsageError
 from mtabounce.pipeline.judging import Judging
@@ -76,7 +70,7 @@ async def _poll(
     try:
         for protocol, mailbox in settings.mailboxes():
             if mailbox.title in names:
-                with _bar() as bar:
+                with count_bar() as bar:
                     poller = Poller(
                         protocol,
                         mailbox,
@@ -98,19 +92,6 @@ async def _one(poller: Poller, *, again: bool) -> Tally | str:
         return await poller.poll(again=again)
     except (MtabounceError, psycopg.Error, OSError) as error:
         return str(error).splitlines()[0]
-
-
-def _bar() -> Progress:
-    console = Console(stderr=True, highlight=False)
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
 
 
 def _shown_in(bar: Progress, name: str) -> Callable[[Tally], None]:

@@ -1,7 +1,9 @@
 """An address leaves every table and file; a keyed hash of it keeps it suppressed."""
 
+import zlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -14,6 +16,8 @@ from mtabounce.store import erasure as store
 
 _LONG = timedelta(hours=2)  # for one statement that looks through a whole table
 _ROUNDS = 3  # a worker may be at it just now
+Inputs = Iterable[tuple[int, bytes]]
+Watched = Callable[[Inputs], Inputs]
 
 
 @dataclass(slots=True)
@@ -26,12 +30,15 @@ class Erased:
     waiting: list[str] = field(default_factory=list)  # files that a worker is to read first
 
 
-def erase(conn: Connection[Any], address: str, spool: Path, *, forget: bool) -> Erased:
+def erase(
+    conn: Connection[Any], address: str, spool: Path, watched: Watched = iter, *, forget: bool
+) -> Erased:
     """
     Erase *address*, normalized, from the database and from the folder *spool*.
 
-    *conn* is in autocommit mode. With *forget* no hash stays: it is no longer suppressed, and what
-    is reported of it later is kept as of any other.
+    *watched* is given the inputs that are looked through, and gives them back. *conn* is in
+    autocommit mode. With *forget* no hash stays: it is no longer suppressed, and what is reported
+    of it later is kept as of any other.
     """
     traces, done = Traces(address), Erased()
     store.wait_long(conn, _LONG)
@@ -40,8 +47,9 @@ def erase(conn: Connection[Any], address: str, spool: Path, *, forget: bool) -> 
         done.rows += gone
         if not gone:
             break
-    found = _naming(store.contents(conn), traces)
+    found = _naming(watched(store.contents(conn)), traces)
     store.empty(conn, found)
+    done.redacted["log_files"] += _clean_log_states(conn, traces)
     done.rows["inputs"] += len(found)
     refused = _naming(store.refusals(conn), traces)
     store.delete_refusals(conn, refused)
@@ -56,8 +64,21 @@ def named_in_inputs(conn: Connection[Any], address: str) -> list[int]:
     return _naming(store.contents(conn), Traces(address))
 
 
-def _naming(contents: Iterable[tuple[int, bytes]], traces: Traces) -> list[int]:
+def _naming(contents: Inputs, traces: Traces) -> list[int]:
     return [number for number, content in contents if traces.are_in(content)]
+
+
+def _clean_log_states(conn: Connection[Any], traces: Traces) -> int:
+    """Take the address out of what is noted of mails under way; return in how many logs it was."""
+    count = 0
+    for number, state in store.log_states(conn):
+        with suppress(zlib.error):
+            text = zlib.decompress(state)
+            clean = traces.without(text)
+            if clean != text:
+                store.put_log_state(conn, number, state, zlib.compress(clean, 1))
+                count += 1
+    return count
 
 
 def _clean_spool(folder: Path, traces: Traces, done: Erased) -> None:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any, LiteralString
 
 from psycopg import AsyncConnection, Connection, sql
-from psycopg.errors import UniqueViolation
+from psycopg.errors import IntegrityError
 from psycopg.rows import class_row, scalar_row
 
 from mtabounce.store.statements import statements
@@ -155,7 +155,7 @@ def _redact_table(conn: Connection[Any], one: _Texts, pattern: str, mark: str) -
     try:
         with conn.transaction():
             return conn.execute(update, args).rowcount
-    except UniqueViolation:  # two rows that are the same but for the address
+    except IntegrityError:  # rows that are the same but for the address, or need one
         return conn.execute(sql.SQL("DELETE FROM {} {}").format(table, where), args).rowcount
 
 
@@ -169,9 +169,26 @@ def contents(conn: Connection[Any]) -> Iterator[tuple[int, bytes]]:
         after = rows[-1][0]
 
 
+def count_contents(conn: Connection[Any]) -> int:
+    """Return how many inputs contents() gives."""
+    with conn.cursor(row_factory=scalar_row) as cursor:
+        return int(cursor.execute(SQL["count_contents"]).fetchone() or 0)
+
+
 def empty(conn: Connection[Any], ids: Sequence[int]) -> None:
-    """Do as empty_inputs() does."""
-    conn.execute(SQL["empty_inputs"], {"ids": list(ids)})
+    """Keep nothing of inputs *ids*; those that wait for a worker are emptied when it is done."""
+    waiting = {number for (number,) in conn.execute(SQL["empty_once_read"], {"ids": list(ids)})}
+    conn.execute(SQL["empty_inputs"], {"ids": sorted(set(ids) - waiting)})
+
+
+def log_states(conn: Connection[Any]) -> list[tuple[int, bytes]]:
+    """Return the notes of messages that are under way, of each log: its number, and the bytes."""
+    return conn.execute(SQL["log_states"], binary=True).fetchall()
+
+
+def put_log_state(conn: Connection[Any], number: int, old: bytes, new: bytes) -> None:
+    """Write *new* over *old* for a log; what its reader wrote meanwhile stays."""
+    conn.execute(SQL["put_log_state"], {"id": number, "old": old, "new": new})
 
 
 def refusals(conn: Connection[Any]) -> list[tuple[int, bytes]]:

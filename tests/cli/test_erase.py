@@ -5,12 +5,14 @@ import base64
 import json
 import subprocess
 import zipfile
+import zlib
 from datetime import UTC, datetime
 from functools import partial
 
 import psycopg
 import pytest
 
+from mtabounce.errors import UsageError
 from mtabounce.logs import Delivery, Joined, State
 from mtabounce.model import RawInput
 from mtabounce.pipeline.decide import Recorder
@@ -30,8 +32,8 @@ ANN = "ann@example.org"
 CLAIMS = PolicySettings.model_validate({"min_trust": "claimed"})
 
 
-async def read(url, *contents, source="receiver"):
-    """Put *contents* into the inbox, and let a worker read them."""
+async def read(url, *contents, source="receiver", worked=True):
+    """Put *contents* into the inbox, and let a worker read them, if it has *worked*."""
     connecting = partial(connect, url, application_name="test")
     async with await connecting() as conn:
         now = datetime.now(UTC)
@@ -46,6 +48,8 @@ async def read(url, *contents, source="receiver"):
             for one in contents
         ]
         await inputs.append(conn, raws)
+    if not worked:
+        return
     judging = Judging(JudgeSettings(), deadline=10, memory=2**28)
     await Worker(connecting, judging, Recorder(CLAIMS), asyncio.Event(), until_idle=True).run()
 
@@ -72,9 +76,20 @@ def dumped(url):
 
 
 def traces_in(text):
-    forms = [ANN, "ann=example.org", ANN.encode().hex(), b"ann=example.org".hex()]
-    forms.append(base64.b64encode(b"rfc822; " + ANN.encode()).decode().lower())
+    """Return the forms of the address that stand in what was dumped, in lower case."""
+    written = [ANN, "ann=example.org", "ann=40example.org", "ann%40example.org"]
+    written.append("ann\\u0040example.org")
+    forms = [*written, *(one.encode().hex() for one in written)]
+    for shift in range(3):  # whatever stands before it
+        coded = base64.b64encode(b"x" * shift + ANN.encode())[4:-4]
+        forms += [coded.decode().lower(), coded.hex()]
     return [form for form in forms if form in text]
+
+
+def log_states(url):
+    with psycopg.connect(url) as conn:
+        rows = conn.execute("SELECT state FROM log_files WHERE state <> ''").fetchall()
+    return b"".join(zlib.decompress(state) for (state,) in rows).decode().lower()
 
 
 BASE64 = b"""\
@@ -106,6 +121,11 @@ def told(cli, database_url, tmp_path):
             " (webhook, refused_at, status, why, peer, headers, body, size) VALUES"
             " ('ses', now(), 401, 'no', '::1', '{}', %s, 9)",
             [b'{"to":"ann\\u0040example.org"}'],
+        )
+        conn.execute(
+            "INSERT INTO log_files (name, path, reader, device, inode, head, head_length, position,"
+            " before, state) VALUES ('l', '/l', 'tail', 1, 2, '', 0, 0, '', %s)",
+            [zlib.compress(b"+mx\0001A\0<b+Ann=example.org@bounces.example.org\0m@x")],
         )
         conn.execute(
             "INSERT INTO incidents (kind, operator, reason, began_at, last_at)"
@@ -152,6 +172,7 @@ def test_erased_address_is_nowhere_and_stays_suppressed(told, database_url, tmp_
     assert "Out of reach" in result.output
     assert ANN not in result.output.lower()
     assert traces_in(dumped(database_url)) == []
+    assert "erased@bounces.example.org" in log_states(database_url)
     assert not list((tmp_path / "state" / "spool").iterdir())
     assert answers(database_url, " ANN@example.org") == (True, ["hard"], 1, 1)
     assert told("suppressions", "check", ANN).exit_code == 1
@@ -166,6 +187,57 @@ def test_same_bounce_again_brings_nothing_back(told, database_url):
 
     assert traces_in(dumped(database_url)) == []
     assert answers(database_url) == (True, ["hard"], 1, 1)
+
+
+def test_what_waits_for_a_worker_tells_of_others_and_is_emptied_then(told, database_url):
+    lunch = b"Subject: x\n\nWrite to ann=40example.org or YW5uQGV4YW1wbGUub3Jn!\n"
+    of_eve = dsn(("eve", "example.org", "5.1.1", "550 no", "z"))
+    mails = [dsn(MAILS[0]), b"X-Copied: Ann@example.org\n" + of_eve, lunch]
+    asyncio.run(read(database_url, *mails, worked=False))
+
+    told("erase", ANN, "--yes")
+    asyncio.run(read(database_url))
+
+    assert traces_in(dumped(database_url)) == []
+    assert answers(database_url, "eve@example.org")[0]
+
+
+def test_return_path_of_who_was_erased_does_not_write_it_down(told, database_url):
+    told("erase", ANN, "--yes")
+    with psycopg.connect(database_url) as conn:
+        conn.execute("SELECT return_path_id('Ann@Example.org', 'summer')")
+
+    assert traces_in(dumped(database_url)) == []
+
+
+@pytest.mark.parametrize("address", ["zoë@bücher.example", '"bob"@x.example'])
+def test_unusual_addresses_go_whole(cli, database_url, address):
+    with psycopg.connect(database_url, autocommit=True) as conn:
+        conn.execute("SELECT return_path_id(%s, 'summer')", [address])
+        conn.execute("INSERT INTO return_paths (recipient) VALUES (%s)", [f"x{address}"])
+    cli("suppressions", "add", address)
+
+    assert cli("erase", address, "--yes").exception is None
+
+    text = dumped(database_url).replace(f"x{address}", "")
+    assert address not in text
+    assert "xn--bcher-kva" not in text
+    assert answers(database_url, address)[0]
+
+
+def test_suppression_that_was_over_does_not_come_back_as_what_it_was(cli, database_url):
+    cli("suppressions", "add", ANN)
+    with psycopg.connect(database_url, autocommit=True) as conn:
+        conn.execute(
+            "UPDATE suppressions SET type = 'complaint', cause = 'complaint', until = '2020-01-01'"
+        )
+    cli("erase", ANN, "--yes")
+
+    assert answers(database_url) == (True, ["manual"], 1, 1)
+
+
+def test_name_of_which_nothing_is_held_is_refused(cli):
+    assert isinstance(cli("erase", "notanaddress", "--yes").exception, UsageError)
 
 
 def test_address_that_was_not_suppressed_is_so_because_it_was_erased(cli, database_url):

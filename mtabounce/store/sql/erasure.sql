@@ -135,12 +135,36 @@ SELECT to_jsonb(i) - 'content'
  WHERE i.id = ANY (%(ids)s::bigint[])
  ORDER BY i.id;
 
+-- name: empty_once_read
+-- They wait for a worker, and may say something of others.
+UPDATE mtabounce.inputs
+   SET kept = 'none'
+ WHERE id = ANY (%(ids)s::bigint[])
+   AND state = 'pending'
+RETURNING id;
+
+-- name: log_states
+SELECT id, state
+  FROM mtabounce.log_files
+ WHERE state <> '';
+
+-- name: put_log_state
+-- Unless its reader was on meanwhile.
+UPDATE mtabounce.log_files
+   SET state = %(new)s
+ WHERE id = %(id)s
+   AND state = %(old)s;
+
+-- name: count_contents
+SELECT count(*)
+  FROM mtabounce.inputs
+ WHERE kept <> 'none';
+
 -- name: contents
 SELECT id, content
   FROM mtabounce.inputs
  WHERE id > %(after)s
    AND kept <> 'none'
-   AND state <> 'pending'
  ORDER BY id
  LIMIT %(limit)s;
 

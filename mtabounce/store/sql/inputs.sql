@@ -29,7 +29,10 @@ SELECT id, source, reverse_path, forward_paths, peer, trusted, received_at, cont
 
 -- name: finish
 UPDATE mtabounce.inputs AS i
-   SET state = r.state, outcome = r.outcome, parser = r.parser, error = r.error, processed_at = now()
+   SET state = r.state, outcome = r.outcome, parser = r.parser, error = r.error, processed_at = now(),
+       content = CASE WHEN i.kept = 'none' THEN '' ELSE i.content END,  -- it names somebody who was erased
+       reverse_path = CASE WHEN i.kept = 'none' THEN NULL ELSE i.reverse_path END,
+       forward_paths = CASE WHEN i.kept = 'none' THEN '{}' ELSE i.forward_paths END
   FROM json_to_recordset(%(rows)s::json) AS r (id bigint, state text, outcome text, parser text, error text)
  WHERE i.id = r.id;
 
