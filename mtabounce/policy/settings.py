@@ -74,6 +74,13 @@ class ThresholdSettings(Section):
         ' suppresses it again, for longer. "0s": not at all.',
     )
 
+    @field_validator("window", "hold", "lasts", "longest")
+    @classmethod
+    def _is_some_time(cls, given: timedelta | None) -> timedelta | None:
+        if given is not None and not given:
+            raise ValueError("must be longer than 0s: leave it out where it is not to be")
+        return given
+
     @model_validator(mode="after")
     def _can_be_reached(self) -> Self:
         if self.span and self.window and self.span > self.window:
@@ -139,6 +146,17 @@ class OverrideSettings(Section):
         return " and ".join(f"{name} {value}" for name, value in self.conditions().items())
 
 
+def _contradiction(threshold: Threshold) -> str:
+    """Return which setting of *threshold* could never have an effect; "": all have."""
+    if threshold.lasts and threshold.longest and threshold.lasts > threshold.longest:
+        return "lasts is longer than longest"
+    if not threshold.lasts and (threshold.longest or threshold.probe):
+        return "longest and probe need lasts: without it a suppression is for good"
+    if threshold.hold and threshold.lasts:
+        return "hold and lasts exclude each other: what is held is suppressed for good, or not"
+    return ""
+
+
 class PolicySettings(Section):
     """Whom not to mail: how many bounces of which type have which consequence."""
 
@@ -173,8 +191,8 @@ class PolicySettings(Section):
                     raise ValueError(
                         f"{kind}: span is longer than window, so it could never be reached"
                     )
-                if threshold.lasts and threshold.longest and threshold.lasts > threshold.longest:
-                    raise ValueError(f"{kind}: lasts is longer than longest")
+                if fault := _contradiction(threshold):
+                    raise ValueError(f"{kind}: {fault}")
         for number, one in enumerate(self.override):
             for before in self.override[:number]:
                 if before.covers(one):

@@ -93,6 +93,11 @@ def list_outbox(
         return cursor.execute(SQL["list_outbox"], args).fetchall()
 
 
+def dead_by_sink(conn: Connection[Any]) -> dict[str, int]:
+    """Return how many messages were given up, by sink."""
+    return dict(conn.execute(SQL["dead_by_sink"]).fetchall())
+
+
 def forget_sink(conn: Connection[Any], name: str) -> bool:
     """Write nothing more for a sink, and drop what it was to be told; return whether it was one."""
     return conn.execute(SQL["forget_sink"], {"name": name}).rowcount > 0

@@ -64,6 +64,13 @@ UPDATE mtabounce.outbox AS o
   FROM json_to_recordset(%(rows)s::json) AS r (id bigint, error text, pause double precision)
  WHERE o.id = r.id;
 
+-- name: dead_by_sink
+SELECT sink, count(*)
+  FROM mtabounce.outbox
+ WHERE state = 'dead'
+ GROUP BY sink
+ ORDER BY sink;
+
 -- name: list_outbox
 SELECT id, sink, event, recipient, state, attempts, next_at, error, created_at
   FROM mtabounce.outbox
