@@ -86,8 +86,8 @@ def _is_of_a_mail_server(tag: str, entry: dict[str, Any]) -> bool:
     Tell whether a mail server wrote *entry*, by what journald itself knows of the writer.
 
     Any user may choose a tag, and call a program of his own "smtp"; but not put it into /usr.
-    Postfix's master starts its programs, and no person's session does. What ended at once may
-    have no name in the journal, but it has a user.
+    Postfix's master starts its programs, and no person's session does. What ended at once, as
+    Exim may, has no name in the journal, but it has a user.
     """
     if "/" in tag and str(entry.get("_SYSTEMD_UNIT", "")).startswith(_FOREIGN_UNITS):
         return False
@@ -95,7 +95,8 @@ def _is_of_a_mail_server(tag: str, entry: dict[str, Any]) -> bool:
         return str(path).startswith(_SYSTEM) and _is_program(str(path).rpartition("/")[2])
     if name := entry.get("_COMM"):
         return _is_program(str(name))
-    return int(entry.get("_UID") or 0) not in _PEOPLE
+    user = int(entry.get("_UID") or 0)
+    return user == 0 or ("/" not in tag and user not in _PEOPLE)
 
 
 def _is_program(name: str) -> bool:

@@ -24,6 +24,12 @@ def inode_of(file: BinaryIO) -> tuple[int, int]:
     return seen.st_dev, seen.st_ino
 
 
+def held(path: Path) -> Found:
+    """Open what is at *path* now. Raises OSError."""
+    file = open_log(path)
+    return Found(os.fstat(file.fileno()).st_mtime_ns, path, file)
+
+
 class Waiting:
     """What came by one path: whatever becomes of its name, what was written to it can be read."""
 

@@ -11,6 +11,8 @@ from pydantic import Field, field_validator
 from mtabounce.config import Section
 from mtabounce.logs import LogReader
 
+_JOURNAL = "journal"
+
 
 class LogSettings(Section):
     """One log of a mail server, to be followed."""
@@ -30,6 +32,12 @@ class LogSettings(Section):
     start: Literal["beginning", "end"] = Field(
         default="beginning", description="Where to begin in a file that is new: beginning or end."
     )
+
+    @field_validator("path")
+    @classmethod
+    def _journal(cls, value: Path) -> Path:
+        """Take back what a configuration file made of the word: a path beside itself."""
+        return Path(_JOURNAL) if value.name == _JOURNAL and not value.is_file() else value
 
     @field_validator("timezone")
     @classmethod
@@ -58,7 +66,7 @@ class LogSettings(Section):
     @property
     def is_journal(self) -> bool:
         """Whether it is journald's, and no file."""
-        return str(self.path) == "journal"
+        return str(self.path) == _JOURNAL
 
     @property
     def name(self) -> str:

@@ -21,7 +21,7 @@ from psycopg import AsyncConnection
 
 from mtabounce.errors import TryAgainLater
 from mtabounce.pipeline.log_record import AnotherReader, LogRecorder
-from mtabounce.sources._holding import Waiting, inode_of
+from mtabounce.sources._holding import Found, Waiting, held, inode_of
 from mtabounce.sources._log_run import LogRun, is_temporary
 from mtabounce.sources._log_settings import LogSettings
 from mtabounce.sources._pace import Pace
@@ -234,12 +234,15 @@ class Tailer:
         one.reached = replace(row, path=str(place), device=device, inode=inode)
         return one
 
-    async def _begin_new(self, conn: Connection, rows: Sequence[LogFile]) -> None:
+    async def _begin_new(
+        self, conn: Connection, rows: Sequence[LogFile], newest: Iterable[Found] = ()
+    ) -> None:
         """Open what came while nobody looked: what was held, and rotated files that are unknown."""
-        inodes = {one.inode for one in self._open}
         if not rows and self._settings.start == "end":
             self._waiting.close()
-        found = self._waiting.take(inodes)
+        found = list(newest)
+        inodes = {one.inode for one in self._open}
+        found += self._waiting.take(inodes | {inode_of(one.file) for one in found if one.file})
         inodes |= {inode_of(one.file) for one in found if one.file}
         if rows:
             found += missed(self._path, rows, inodes, self._known_until())
@@ -306,8 +309,11 @@ class Tailer:
 
     async def _open_new(self, conn: Connection) -> None:
         rows = await store.log_files(conn, self._settings.name)
-        await self._begin_new(conn, rows)  # it was rotated more than once since the last look
-        await self._begin(conn, self._path, at_end=not rows and self._settings.start == "end")
+        if not rows:
+            await self._begin(conn, self._path, at_end=self._settings.start == "end")
+            return
+        # Held before one looks what was rotated: it may be rotated away in between.
+        await self._begin_new(conn, rows, [held(self._path)])
 
     async def _end_old(self, conn: Connection, inode: tuple[int, int] | None) -> bool:
         now = time.monotonic()

@@ -1,7 +1,7 @@
 """
 The tailer as a process that is killed again and again, while the log is written and rotated.
 
-MTABOUNCE_CRASHES says how often; 500 take a quarter of an hour.
+MTABOUNCE_CRASHES says how often; 500 take a quarter of an hour, and more on a busy machine.
 """
 
 import os
@@ -105,7 +105,7 @@ def command(tmp_path, database_url):
     return [sys.executable, "-m", "mtabounce", "--config", str(config), "tail"]
 
 
-@pytest.mark.timeout(120 + 4 * CRASHES)
+@pytest.mark.timeout(240 + 20 * CRASHES)
 def test_rows_are_exactly_the_truth_however_often_it_is_killed(command, tmp_path, database_url):
     writer = Writer(tmp_path / "mail.log")
     writer.start()
@@ -119,7 +119,7 @@ def test_rows_are_exactly_the_truth_however_often_it_is_killed(command, tmp_path
         process.communicate()
     writer.over.set()
     writer.join()
-    done = subprocess.run([*command, "--until-idle"], capture_output=True, timeout=60)
+    done = subprocess.run([*command, "--until-idle"], capture_output=True, timeout=240)
 
     assert done.returncode == 0, done.stderr
     found = failures(database_url)
@@ -152,7 +152,7 @@ def test_process_that_is_asked_to_end_does_so_at_once(command, tmp_path, databas
 def wait_until_reading(url, process):
     """Wait until the process has committed something, so that it is killed at work."""
     before = position(url)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120  # a busy machine has others to start
     while position(url) == before and process.poll() is None:
         assert time.monotonic() < deadline
         time.sleep(0.02)

@@ -13,10 +13,12 @@ from mtabounce import classify
 from mtabounce.pipeline.decide import Recorder
 from mtabounce.pipeline.log_record import LogRecorder
 from mtabounce.policy import PolicySettings
+from mtabounce.settings import load_settings
 from mtabounce.sources._log_settings import LogSettings
 from mtabounce.sources.journal import JournalTailer
 from mtabounce.store.connection import connect
 
+from .conftest import bounced
 from .test_postfix import SHORT, journal
 
 # Entries are the lines of a file; the cursor is the number of the line. "gone" is no cursor.
@@ -128,6 +130,7 @@ def test_time_of_the_journal_is_universal(read):
 
 POSTFIX = {"_EXE": "/usr/lib/postfix/sbin/smtp", "_COMM": "smtp", "_UID": "101"}
 EXIM = {"_EXE": "/usr/sbin/exim4", "_COMM": "exim4", "_UID": "100"}
+BOUNCED = bounced(1).partition("]: ")[2].rstrip()
 FAILED = "1xVKdA-0005NO-24 ** ann@example.org R=rem T=smtp: 550 5.1.1 no"
 
 
@@ -136,7 +139,7 @@ FAILED = "1xVKdA-0005NO-24 ** ann@example.org R=rem T=smtp: 550 5.1.1 no"
     [
         ({}, True),
         ({"_EXE": None}, True),
-        ({"_EXE": None, "_COMM": None}, True),  # it had ended before journald looked
+        ({"_EXE": None, "_COMM": None, "_UID": "0"}, True),
         ({"_EXE": None, "_COMM": None, "_UID": "1000"}, False),
         ({"_EXE": "/usr/bin/logger", "_COMM": "logger", "_UID": "0"}, False),
         ({"_EXE": None, "_COMM": "php-fpm8.2", "_UID": "33"}, False),
@@ -157,3 +160,23 @@ def test_entry_is_believed_by_what_journald_knows_of_its_writer(read, server, ch
     found = read(json.dumps(entry))
 
     assert len(found) == is_believed
+
+
+@pytest.mark.parametrize(("server", "is_believed"), [("postfix", False), ("exim", True)])
+def test_program_that_had_ended_before_journald_looked(read, server, is_believed):
+    """Exim's deliver and end; those of Postfix wait for more, a script that calls logger(1) not."""
+    entry = json.loads(journal(SHORT.read_bytes().splitlines()[0]))
+    tag, text = ("exim4", FAILED) if server == "exim" else ("postfix/smtp", BOUNCED)
+    entry |= {"SYSLOG_IDENTIFIER": tag, "MESSAGE": text, "_UID": "101"}
+
+    assert len(read(json.dumps(entry))) == is_believed
+
+
+def test_journal_is_the_journal_also_where_a_file_says_so(tmp_path):
+    config = tmp_path / "mtabounce.toml"
+    config.write_text('[[log]]\npath = "journal"\n[[log]]\npath = "mail.log"\n')
+
+    journal, other = load_settings(config).log
+
+    assert (journal.is_journal, other.is_journal) == (True, False)
+    assert journal.name.endswith(":journal")

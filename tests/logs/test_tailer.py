@@ -17,7 +17,9 @@ from mtabounce import classify
 from mtabounce.pipeline.decide import Recorder
 from mtabounce.pipeline.log_record import LogRecorder
 from mtabounce.policy import PolicySettings
+from mtabounce.sources import tailer as tailer_module
 from mtabounce.sources._log_settings import LogSettings
+from mtabounce.sources._rotation import missed
 from mtabounce.sources.tailer import Tailer
 from mtabounce.store.connection import connect
 
@@ -174,6 +176,25 @@ async def test_two_rotations_between_two_looks(running, rows, log):
         log.rotate("mail.log.2")
         log.write(3)
         log.rotate("mail.log.1")
+        log.write(3)
+        await settled(rows, log)
+
+
+async def test_log_that_is_rotated_while_one_looks_for_rotated_ones(
+    running, rows, log, monkeypatch
+):
+    def _missed(*args):
+        found = missed(*args)
+        if not log.path.with_name("mail.log.3").exists():
+            log.rotate("mail.log.3")
+            log.write(3)
+        return found
+
+    log.write(3)
+    async with running():
+        await until(lambda: len(rows()) == 3)
+        monkeypatch.setattr(tailer_module, "missed", _missed)
+        log.rotate("mail.log.4")
         log.write(3)
         await settled(rows, log)
 
