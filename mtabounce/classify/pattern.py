@@ -37,14 +37,11 @@ class Pattern:
         known = literals.read(source)
         self.needs = known.needs
         self._texts = _encoded(known.texts) if known.whole and len(known.texts) <= _FEW else ()
-        self._needs = [_encoded(words) for words in known.needs if len(words) <= _FEW]
 
     def search(self, text: bytes) -> Span | None:
         """Return where the pattern is in *text* (lower case, UTF-8), None where it is not."""
         if self._texts:
             return _first(text, self._texts)
-        if not _holds(text, self._needs):
-            return None
         ((start, end),) = self._compiled.Match(_UNANCHORED, text, 0, len(text))
         return None if start < 0 else (start, end)
 
@@ -82,14 +79,3 @@ def _first(text: bytes, words: Sequence[bytes]) -> Span | None:
         return None
     start, turn = min(places)
     return start, start + len(words[turn])
-
-
-def _holds(text: bytes, needs: Iterable[Sequence[bytes]]) -> bool:
-    """Whether one word of each of *needs* stands in *text*."""
-    for words in needs:
-        for word in words:
-            if word in text:
-                break
-        else:
-            return False
-    return True
