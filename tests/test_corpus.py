@@ -43,3 +43,12 @@ def said_by(report: Any, judged: Any, fields: dict[str, str]) -> dict[str, str]:
 def test_ten_mail_systems_and_more_than_a_hundred_cases_are_there():
     assert len({case.parent.name for case in CASES}) >= 10
     assert len(CASES) >= 120
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.parent.name}/{case.name}")
+def test_expectation_says_whom_what_and_why(case):
+    expected = tomllib.loads((case / "expected.toml").read_text())
+
+    assert {"origin", "outcome", "relayed"} <= expected.keys()
+    for fields in expected.get("report", []):
+        assert {"final_recipient", "action", *JUDGED} <= fields.keys()
