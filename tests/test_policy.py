@@ -282,6 +282,30 @@ def test_what_lies_ahead_does_not_count():
     assert not is_suppressed(bounce(HARD, 10), day=9)
 
 
+def test_delivery_lets_lengths_begin_again():
+    again = [*YEARLY[:3], delivered(60), *(bounce(SOFT, day) for day in (100, 104, 108))]
+
+    found = standing(*again, day=109).suppressions[EVERYWHERE]
+
+    assert found.until == START + 138 * DAY
+
+
+def test_of_equal_suppressions_the_first_stays():
+    first = standing(bounce(HARD, 1), bounce(HARD, 3)).suppressions[EVERYWHERE]
+
+    assert first.since == START + DAY
+
+
+def test_what_is_kept_goes_with_the_bounces_it_rests_on():
+    kept = Event(
+        kind=EventKind.KEPT, at=START, id=7, type=HARD, cause="hard", reason="x", rests_on=(3, 4)
+    )
+
+    assert is_suppressed(kept)
+    assert not is_suppressed(kept, operator(EventKind.REMOVED, 2, forgives=(4,)))
+    assert is_suppressed(kept, operator(EventKind.REMOVED, 2, forgives=(5,)))
+
+
 @st.composite
 def events(draw):
     day = draw(st.integers(0, 120))

@@ -298,3 +298,55 @@ async def test_claim_does_not_let_two_messages_be_one(conn):
 
     assert len(await rows(conn, "SELECT * FROM bounces")) == 3
     assert await suppressed(conn)
+
+
+MAILED = {
+    "campaign": "spring",
+    "list_id": "News, weekly <News.Example.org>",
+    "original_from": "News <news@Mail.Example.net>",
+}
+
+
+@pytest.mark.parametrize(
+    ("named", "fits"),
+    [
+        ({"campaign": "spring"}, True),
+        ({"campaign": "summer"}, False),
+        ({"list_id": "news.example.org"}, True),
+        ({"list_id": "other.example.org"}, False),
+        ({"sender": "mail.example.net"}, True),
+        ({"sender": "example.net"}, False),
+        ({"destination": "example.org"}, True),
+        ({"destination": "example.com"}, False),
+        ({"list_id": "news.example.org", "destination": "example.org"}, True),
+        ({"list_id": "news.example.org", "destination": "example.com"}, False),
+    ],
+)
+async def test_override_decides_on_what_it_names(conn, named, fits):
+    lenient = {**named, "hard": {"count": 2}}
+
+    await recorded(conn, *observed(HARD, **MAILED), override=[lenient])
+
+    assert await suppressed(conn) is not fits
+    (decision,) = await rows(conn, "SELECT settings FROM decisions")
+    assert ("2 different messages" in decision["settings"]) is fits
+
+
+async def test_unsubscription_is_of_the_list_that_the_header_names(conn):
+    await recorded(conn, *observed(HARD, **MAILED), hard={"action": "unsubscribe"})
+
+    (one,) = await rows(conn, "SELECT scope, action FROM suppressions")
+    assert one == {"scope": "list:news.example.org", "action": "unsubscribe"}
+    assert not await suppressed(conn)
+    (row,) = await rows(
+        conn, "SELECT is_suppressed('ann@example.org', 'list:news.example.org') AS it"
+    )
+    assert row["it"]
+
+
+async def test_claim_moves_no_proven_bounce_in_time(conn):
+    for days_ago in (3, 2, 1):  # too close together to suppress
+        await recorded(conn, *observed(SOFT, f"{days_ago}@lists", days_ago))
+    await recorded(conn, *observed(SOFT, "3@lists", 20, proven=False))
+
+    assert not await suppressed(conn)

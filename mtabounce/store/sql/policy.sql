@@ -4,10 +4,11 @@
 SELECT clock_timestamp();
 
 -- name: bounces_of
--- The failures of these recipients, as policy counts them. None is later than it was heard of: the
--- clocks of others run ahead.
+-- The failures of these recipients, as policy counts them. It was when the best
+-- evidence says, so that a claim moves nothing; and not later than it was heard of: the clocks of
+-- others run ahead.
 SELECT b.recipient_id, b.recipient, b.id, b.type, b.reason, b.fault, b.trust, b.original_message_id,
-       least(b.first_seen_at, b.created_at) AS at, coalesce(c.campaign, '') AS campaign, b.meta ->> 'list_id' AS list_id,
+       least(b.decisive_at, b.created_at) AS at, coalesce(c.campaign, '') AS campaign, b.meta ->> 'list_id' AS list_id,
        b.meta ->> 'from' AS sender,
        (SELECT h.incident_id
           FROM mtabounce.incident_bounces AS h
