@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from mtabounce.web import sns
 from mtabounce.web.request import Posted, Refused
+from mtabounce.web.sns import to_sign
 from mtabounce.web.webhook_settings import WebhookSettings
 from mtabounce.web.webhooks import Webhook
 from tests.web.envelopes import CERTIFICATE, NOW, TOPIC, certificate, message
@@ -184,6 +185,16 @@ async def test_changed_message_is_refused(change):
         return certificate()
 
     assert await refused(message() | change, fetch) == 401
+
+
+async def test_words_cannot_be_moved_from_field_to_field():
+    async def fetch(url):
+        return certificate()
+
+    signed = message(Message="bounce\nMessageId\nm-1\nSubject\nhello", MessageId="m-2")
+    moved = signed | {"Message": "bounce", "MessageId": "m-1\nSubject\nhello\nMessageId\nm-2"}
+    assert to_sign(moved) == to_sign(signed)
+    assert await refused(moved, fetch) == 401
 
 
 @pytest.mark.parametrize(
