@@ -36,7 +36,7 @@ LEFT_OUT = Counter(
 )
 SKIPPED = Counter("mtabounce_log_skipped_lines_total", "Lines that were too long.", ["log"])
 
-BLOCK = 128 * 1024  # bytes that are read and parsed at a time: what fits the processor's cache
+BLOCK = 64 * 1024  # bytes that are read and parsed at a time: what fits the processor's cache
 BATCH = 16 << 20  # bytes that one transaction may hold …
 FAILURES = 2000  # … and deliveries that failed: about a second of work, and who stops us waits
 _STATE = 64 * 1024  # bytes that are read before the state is kept again …

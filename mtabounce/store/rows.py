@@ -1,16 +1,16 @@
 """Rows on their way into PostgreSQL: one JSON array that json_to_recordset takes apart."""
 
-import json
 import re
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 from typing import Any
+
+from pydantic_core import PydanticSerializationError, to_json
 
 from mtabounce.store.text import clean_text
 
 Row = Mapping[str, Any]
-# Escapes of what clean_text() would change: line breaks, controls, C1, surrogates.
-_SUSPICIOUS = re.compile(r"\\(?:[nrbf]|u00[0189]|u202[89]|ud[89a-f])|\x7f")
+# What clean_text() would change, as JSON has it: controls are escaped, but DEL and C1.
+_SUSPICIOUS = re.compile(r"\\(?:[nrbf]|u00)|[\x7f-\x9f\u2028\u2029]")
 
 
 def as_json(rows: Iterable[Row]) -> str:
@@ -20,10 +20,24 @@ def as_json(rows: Iterable[Row]) -> str:
     Raises TypeError for a value that has no such form.
     """
     given = list(rows)
-    text = json.dumps(given, default=_plain)
-    if _SUSPICIOUS.search(text):  # seldom; to clean each string costs more than all else here
-        text = json.dumps([_clean(row) for row in given], default=_plain)
-    return text
+    try:
+        text = _json(given)
+    except PydanticSerializationError:  # perhaps a lone surrogate, which no UTF-8 can hold
+        return _cleaned(given)
+    if text.isprintable() and "\\" not in text:  # nearly always, and five times as fast as to look
+        return text
+    return _cleaned(given) if _SUSPICIOUS.search(text) else text
+
+
+def _json(rows: list[Row]) -> str:
+    return to_json(rows, bytes_mode="hex").decode()
+
+
+def _cleaned(rows: list[Row]) -> str:
+    try:
+        return _json([_clean(row) for row in rows])
+    except PydanticSerializationError as error:
+        raise TypeError(f"a value has no place in a row: {error}") from error
 
 
 def _clean(value: Any) -> Any:
@@ -34,11 +48,3 @@ def _clean(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_clean(item) for item in value]
     return value
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, bytes):
-        return value.hex()
-    if isinstance(value, datetime):
-        return value.isoformat()
-    raise TypeError(f"{type(value).__name__} has no place in a row")
