@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Self
 
 from mtabounce.correlate._groups import Groups
-from mtabounce.correlate._refs import Ref, digest, queue_of, ref_of
+from mtabounce.correlate._refs import Ref, digest, queue_of, ref_of, text_digest
 from mtabounce.correlate._whom import ReturnPath, domain_of, key_of, proof_of, recipient_of
 from mtabounce.model import (
     BounceType,
@@ -134,7 +134,7 @@ def observe_delivery(report: Report, verdict: Verdict, *, source: str, parser: s
     at = report.occurred_at or _UNKNOWN
     said = (queue_of(report), report.final_recipient, str(report.action), str(report.status))
     told = (*said, report.diagnostic_code, at.isoformat())
-    key = digest(*(part.encode(errors="replace") for part in told))
+    key = text_digest(*told)
     return Observation(
         recipient=recipient,
         domain=domain_of(recipient),
@@ -258,12 +258,17 @@ class Bounce:
     created_at: datetime | None = None  # None: not stored yet
 
     @classmethod
-    def of(cls, observation: Observation) -> Self:
-        """Return the bounce that *observation* alone makes. Raises ValueError where it is none."""
+    def of(cls, observation: Observation, number: int = 0) -> Self:
+        """
+        Return the bounce that *observation* alone makes; *number* is to be its id.
+
+        Raises ValueError where it is none.
+        """
         report, verdict = observation.report, observation.verdict
         if verdict.type is None:
             raise ValueError(f"{report.outcome} is no bounce")
         return cls(
+            id=number,
             recipient=observation.recipient,
             type=verdict.type,
             reason=verdict.reason,
@@ -306,7 +311,10 @@ def merge(parts: Iterable[Bounce]) -> Bounce:
     nothing else. When it was is said by evidence of the best trust alone, and so is since when
     that is known: created_at. The lowest stored id stays.
     """
-    ranked = sorted(parts, key=lambda part: part.weight, reverse=True)
+    given = list(parts)
+    if len(given) == 1:
+        return given[0]
+    ranked = sorted(given, key=lambda part: part.weight, reverse=True)
     best = ranked[0]
     equals = [part for part in ranked if part.trust is best.trust]
     good = [part for part in ranked if part.trust is not Trust.CLAIMED] or ranked

@@ -34,9 +34,12 @@ def queue_of(report: Report) -> str:
 
 def ref_of(kind: str, identifier: str, recipient: str) -> Ref:
     """Return the ref by which *recipient* has the *identifier* of its *kind*."""
-    return Ref(
-        digest(*(part.encode(errors="replace") for part in (kind, identifier, recipient))), kind
-    )
+    return Ref(text_digest(kind, identifier, recipient), kind)
+
+
+def text_digest(*parts: str) -> bytes:
+    """Return 16 bytes that stand for *parts*."""
+    return digest("\0".join(parts).encode(errors="replace"))
 
 
 def digest(*parts: bytes) -> bytes:

@@ -155,13 +155,10 @@ async def _changes(conn: AsyncConnection[Any], new: Sequence[Observation]) -> li
     if not new:
         return []
     refs, groups, stored = await _known(conn, new)
-    changes = [_change([stored[number] for number in ids], joined) for ids, joined in groups]
-    fresh = iter(await store.new_bounce_ids(conn, sum(not change.bounce.id for change in changes)))
+    fresh = iter(await store.new_bounce_ids(conn, sum(not ids for ids, _ in groups)))
     changes = [
-        change
-        if change.bounce.id
-        else replace(change, bounce=replace(change.bounce, id=next(fresh)))
-        for change in changes
+        _change([stored[number] for number in ids], joined, 0 if ids else next(fresh))
+        for ids, joined in groups
     ]
     await _write_refs(conn, changes, refs)
     return changes
@@ -184,8 +181,9 @@ async def _known(
             raise AnotherWasFirst("a bounce was merged into another meanwhile")
 
 
-def _change(stored: Sequence[Bounce], joined: Sequence[Observation]) -> Change:
-    bounce = merge([*stored, *map(Bounce.of, joined)])
+def _change(stored: Sequence[Bounce], joined: Sequence[Observation], number: int) -> Change:
+    """Return what *joined* make of *stored*; *number* is the id where nothing is stored."""
+    bounce = merge([*stored, *(Bounce.of(one, number) for one in joined)])
     return Change(bounce, tuple(stored), tuple(joined))
 
 

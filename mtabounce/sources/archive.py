@@ -17,7 +17,7 @@ from mtabounce.sources._reading import OpenLog, begin
 from mtabounce.sources._rotation import find, is_in_the_making, known_as
 from mtabounce.store import logs as store
 
-BATCH = 16 << 20  # bytes of one transaction: so much is read again after a stop
+BATCH = 8 << 20  # bytes of one transaction: so much is read again after a stop
 SETTLED = 60.0  # seconds without a line after which a file counts as over
 CARE = 3  # times that a file is begun again after a mistake of ours
 _LOCK = "import"

@@ -1,7 +1,6 @@
 """The night of 14 December 2020: Gmail said 550 5.1.1 for valid users, for hours."""
 
 import asyncio
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -140,7 +139,7 @@ async def test_confirmed_bounces_count_and_can_still_be_undone(night, cli):
 
 async def test_other_operators_and_reasons_go_on(night):
     at = NIGHT + timedelta(hours=2)
-    moved = replace(UNKNOWN, reason="mailbox_moved")
+    moved = UNKNOWN._replace(reason="mailbox_moved")
     await recorded(night, [seen("eva", at, domain="example.org"), seen("fay", at, verdict=moved)])
 
     assert await suppressed(night, "eva") == 1
