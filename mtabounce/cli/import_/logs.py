@@ -1,16 +1,13 @@
-"""``mtabounce import``: what was there before mtabounce was."""
+"""``mtabounce import logs``: logs that are over."""
 
 import asyncio
 import os
 import sys
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import click
-from psycopg import AsyncConnection
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -21,37 +18,19 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from mtabounce import daemon
-from mtabounce.cli._mails import Mail, mails_of
-from mtabounce.errors import UsageError
 from mtabounce.logs import formats
-from mtabounce.model import RawInput
 from mtabounce.pipeline.decide import Recorder
 from mtabounce.pipeline.log_record import LogRecorder
 from mtabounce.settings import Settings, load_settings
 from mtabounce.sources import archive
 from mtabounce.sources._log_settings import LogSettings
 from mtabounce.sources.archive import Archive
-from mtabounce.store import inputs
 from mtabounce.store.connection import connect
 from mtabounce.store.embedded import database
 from mtabounce.store.migrate import prepare
 
-_MAILS = 200  # that one transaction takes
 
-
-@click.group()
-def command() -> None:
-    """
-    Read old logs and mailboxes. What is in the database already is not counted again.
-
-    \b
-    Example:
-      mtabounce import logs /var/log/mail.log.*
-    """
-
-
-@command.command()
+@click.command()
 @click.argument(
     "paths",
     nargs=-1,
@@ -70,7 +49,7 @@ def command() -> None:
 @click.option("--host", default="", help="Host of lines that name none.  [default: this host]")
 @click.option("--timezone", help='Zone of times without one, such as "Europe/Berlin".')
 @click.pass_obj
-def logs(
+def command(
     config: Path | None, paths: tuple[Path, ...], form: str, host: str, timezone: str | None
 ) -> None:
     """
@@ -174,53 +153,3 @@ def _bar() -> Progress:
         TimeRemainingColumn(),
         console=Console(stderr=True, highlight=False),
     )
-
-
-@command.command()
-@click.argument(
-    "paths",
-    nargs=-1,
-    required=True,
-    type=click.Path(path_type=Path, exists=True),
-    metavar="PATH...",
-)
-@click.option("--drain", is_flag=True, help="Read them at once, not when serve or worker runs.")
-@click.pass_obj
-def mail(config: Path | None, paths: tuple[Path, ...], drain: bool) -> None:
-    """
-    Put the mails PATH into the inbox: files, mboxes, Maildirs.
-
-    A mail that is there already is kept twice as an input, but counts once.
-
-    \b
-    Example:
-      mtabounce import mail --drain /var/mail/bounces
-      mtabounce import mail ~/Maildir
-    """
-    settings = load_settings(config)
-    with database(settings.database, settings.state) as url:
-        prepare(url)
-        count = asyncio.run(_mails(url, paths))
-        click.echo(f"{count} mails are in the inbox")
-        if drain:
-            daemon.work(settings, url, until_idle=True)
-
-
-async def _mails(url: str, paths: Iterable[Path]) -> int:
-    count = 0
-    mails = mails_of(paths)
-    async with await connect(url, application_name="mtabounce import") as conn:
-        while batch := list(islice(mails, _MAILS)):
-            await _append(conn, batch)
-            count += len(batch)
-    return count
-
-
-async def _append(conn: AsyncConnection[Any], mails: Iterable[Mail]) -> None:
-    """Put *mails* into the inbox. Raises UsageError where one cannot be read."""
-    raw = []
-    for one in mails:
-        if one.error:
-            raise UsageError(f"{one.name}: {one.error}")
-        raw.append(RawInput(source="import", content=one.content, received_at=datetime.now(UTC)))
-    await inputs.append(conn, raw)
