@@ -38,7 +38,7 @@ SKIPPED = Counter("mtabounce_log_skipped_lines_total", "Lines that were too long
 
 BLOCK = 64 * 1024  # bytes that are read and parsed at a time: what fits the processor's cache
 BATCH = 16 << 20  # bytes that one transaction may hold …
-FAILURES = 2000  # … and deliveries that failed: about a second of work, and who stops us waits
+FAILURES = 1500  # … and deliveries that failed: about a second of work, and who stops us waits
 _STATE = 64 * 1024  # bytes that are read before the state is kept again …
 _SHARE = 8  # … and at least so many times its size
 _ROUNDS = 5  # how often a transaction that met another is tried
