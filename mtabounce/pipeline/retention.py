@@ -1,6 +1,11 @@
 """
 What is kept how long, and how it goes: months of bounces are dropped, other rows deleted in parts.
 
+Bounces and observations are what grows without end, and are partitioned by month. The others are
+not: inputs and outbox are queues, of which what waits stays however old it is; of decisions stays
+what operators said and what explains a suppression. Their rows are deleted a few thousand at a
+time, which leaves their space to the rows that come.
+
 A suppression outlives the bounces that it rests on: before they go it is written down as a
 decision of its own, in words, which policy keeps to from then on. What waits to be read or sent
 never goes.
