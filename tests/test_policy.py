@@ -148,6 +148,44 @@ def test_suppression_lasts_twice_as_long_each_time_and_180_days_at_most():
     ]
 
 
+def test_whose_watch_ended_well_begins_anew():
+    again = [bounce(SOFT, day) for day in (1, 4, 8, 400, 404, 408)]
+
+    assert is_suppressed(*again, day=437)
+    assert not is_suppressed(*again, day=438)
+
+
+def test_second_suppression_lasts_twice_as_long_however_late_it_is():
+    again = [bounce(SOFT, day) for day in (1, 4, 8, 127)]
+
+    assert is_suppressed(*again, day=186)
+    assert not is_suppressed(*again, day=187)
+
+
+def test_suppression_after_a_delivery_is_a_first_one():
+    again = [bounce(SOFT, day) for day in (60, 64, 68)]
+
+    found = [*(bounce(SOFT, day) for day in (1, 4, 8)), delivered(50), *again]
+
+    assert is_suppressed(*found, day=97)
+    assert not is_suppressed(*found, day=98)
+
+
+def test_of_two_equal_suppressions_the_first_stays():
+    (found,) = standing(bounce(HARD, 1), bounce(HARD, 2)).suppressions.values()
+
+    assert (found.since, found.bounce_id) == (START + DAY, 10)
+
+
+def test_what_retention_kept_goes_with_the_bounces_that_an_operator_forgave():
+    kept = Event(kind=EventKind.KEPT, at=START + DAY, id=7, cause="hard", type=HARD, rests_on=(10,))
+    word = operator(EventKind.REMOVED, 5)
+
+    assert is_suppressed(kept)
+    assert not is_suppressed(kept, replace(word, forgives=(10,)))
+    assert is_suppressed(kept, replace(word, forgives=(11,)))
+
+
 def test_who_was_suppressed_is_watched_for_a_time_after_it():
     first = [bounce(SOFT, day) for day in (1, 4, 8)]  # ends on day 38, watched until day 128
     watched, later = bounce(SOFT, 127), bounce(SOFT, 129)
@@ -255,6 +293,15 @@ def test_delivery_ends_a_hold():
     careful = with_threshold(HARD, hold=7 * DAY)
 
     assert not is_suppressed(bounce(HARD, 1), delivered(2), day=3, rules=careful)
+
+
+def test_delivery_after_a_hold_lets_it_confirm_nothing():
+    careful = with_threshold(HARD, hold=7 * DAY)
+    found = [bounce(HARD, 1), delivered(10), bounce(HARD, 18)]
+
+    assert is_suppressed(*found, day=24, rules=careful)
+    assert not is_suppressed(*found, day=26, rules=careful)
+    assert is_suppressed(*found, bounce(HARD, 20), rules=careful)
 
 
 def test_unsubscription_covers_the_list_only():

@@ -7,7 +7,7 @@ a bounce and its consequence are there together, or neither is.
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +16,18 @@ from psycopg import AsyncConnection
 
 from mtabounce.classify import load_operators
 from mtabounce.correlate import Observation, domain_of
+from mtabounce.model import Outcome, Trust
 from mtabounce.pipeline.breaking import Breaker
 from mtabounce.pipeline.forgetting import without_erased
 from mtabounce.pipeline.record import record
 from mtabounce.policy import Decision, PolicySettings, Standing, Suppression, judge
-from mtabounce.store import outbox
+from mtabounce.store import logs, outbox
 from mtabounce.store import policy as store
 
 SUPPRESSED = Counter("mtabounce_suppressions_total", "Suppressions begun, by cause.", ["cause"])
 LIFTED = Counter("mtabounce_suppressions_lifted_total", "Suppressions that ended.")
 ACTOR = "policy"
+_NEVER = datetime.fromtimestamp(0, tz=UTC)
 _NO_LONGER = "what it rested on does not count any more"
 
 
@@ -47,12 +49,30 @@ class Recorder:
         touched = await record(conn, observations)
         if touched:
             await outbox.add_bounces(conn, list(touched.values()))
-        await self.decide(conn, touched)
+        await self.decide(conn, touched | await _delivered(conn, observations))
 
     async def decide(self, conn: AsyncConnection[Any], recipients: Mapping[str, int]) -> None:
         """Decide on *recipients* (recipient → id, rows locked): something is known of them."""
         await self._breaker.watch(conn, recipients)
         await decide(conn, self.policy, recipients)
+
+
+async def _delivered(
+    conn: AsyncConnection[Any], observations: Sequence[Observation]
+) -> dict[str, int]:
+    """Note to whom, of those who refused mail before, an ESP delivered some; return them."""
+    times: dict[str, datetime] = {}
+    for one in observations:
+        if _is_delivery(one):
+            times[one.recipient] = max(one.occurred_at, times.get(one.recipient, _NEVER))
+    refused = await logs.refused_softly(conn, "\n".join(times)) if times else []
+    news = {number: times[name] for number, name, since in refused if times[name] > since}
+    return await logs.put_delivered(conn, news) if news else {}
+
+
+def _is_delivery(one: Observation) -> bool:
+    is_proven = one.report.outcome is Outcome.DELIVERED and one.trust is Trust.PROVEN
+    return is_proven and one.source.startswith("webhook:")
 
 
 async def decide(

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from mtabounce.model import BounceType, Fault, Trust
-from mtabounce.policy.threshold import Consequence, Threshold, in_words
+from mtabounce.policy.threshold import Consequence, Round, Threshold, in_words
 
 EVERYWHERE = "all"  # the scope of a suppression that holds for every list and campaign
 DELIVERY_LIFTS = "a delivery shows that it works"
@@ -174,7 +174,8 @@ class _Fold:
     suppressions: dict[str, Suppression] = field(default_factory=dict)
     decisions: list[Decision] = field(default_factory=list)
     _counted: dict[BounceType, list[Event]] = field(default_factory=dict)
-    _due: dict[BounceType, datetime] = field(default_factory=dict)  # when it first was
+    _rounds: dict[BounceType, Round] = field(default_factory=dict)
+    _held: set[BounceType] = field(default_factory=set)  # what nothing confirmed yet
     _watched: dict[BounceType, datetime] = field(default_factory=dict)  # until when
     _settings: str = ""  # of the event in hand
 
@@ -226,7 +227,8 @@ class _Fold:
         threshold = rules.thresholds[event.type]
         counted = self._counted.setdefault(event.type, [])
         counted.append(event)
-        seen = [one for one in counted if _within(one, event, threshold.window)]
+        window = threshold.window
+        seen = [one for one in counted if window is None or event.at - one.at <= window]
         self._settings = in_words(event.type, threshold, rules.min_trust)
         watched = event.at <= self._watched.get(event.type, event.at - APART)
         if not watched and (why := _not_reached(seen, threshold)):
@@ -240,11 +242,16 @@ class _Fold:
     def _reached(
         self, event: Event, kind: BounceType, threshold: Threshold, seen: list[Event]
     ) -> None:
-        first = self._due.setdefault(kind, event.at)
-        until, cause = threshold.until(event.at, first), str(kind)
+        is_over = event.at > self._watched.get(kind, event.at)  # and nothing happened
+        before = None if is_over else self._rounds.get(kind)
+        this = self._rounds[kind] = threshold.round_of(event.at, before)
+        length, cause = threshold.length(this.before), str(kind)
+        self._held.discard(kind)
         if threshold.hold is not None and not _is_confirmed(seen):
-            until, cause = event.at + threshold.hold, "hold"
-        elif until is not None and threshold.probe:
+            length, cause = threshold.hold, "hold"
+            self._held.add(kind)
+        until = event.at + length if length is not None else None
+        if cause != "hold" and until is not None and threshold.probe:
             watched = until + threshold.probe
             self._watched[kind] = max(watched, self._watched.get(kind, watched))
         suppression = Suppression(
@@ -260,15 +267,14 @@ class _Fold:
         count = len(_messages(seen))
         words = f"{kind}: {count} of {threshold.count} messages, the last for {event.reason}"
         if _not_reached(seen, threshold):
-            words = f"{kind}: {event.reason} again after a suppression of {first:%Y-%m-%d}"
+            words = f"{kind}: {event.reason} again after a suppression of {this.first:%Y-%m-%d}"
         self._suppress(event, suppression, words, seen)
 
     def _suppress(self, event: Event, new: Suppression, why: str, because: Sequence[Event]) -> None:
         old = self.suppressions.get(new.scope)
         if old is not None and _outweighs(old, new):
-            self._decide(
-                event.at, "none", f"{why}; it is suppressed already", new.scope, event=event
-            )
+            why = f"{why}; it is suppressed already"
+            self._decide(event.at, "none", why, new.scope, event=event)
             return
         self.suppressions[new.scope] = new
         end = f"until {new.until:%Y-%m-%d}" if new.until else "for good"
@@ -278,10 +284,12 @@ class _Fold:
     def _delivered(self, event: Event) -> None:
         if _TRUST[event.trust] < _TRUST[Trust.PROVEN]:
             return
-        if self._counted.pop(BounceType.SOFT, None):
-            self._decide(event.at, "clear", "a delivery clears what was soft", event=event)
-        self._due.pop(BounceType.SOFT, None)
-        self._watched.pop(BounceType.SOFT, None)
+        for kind in sorted({BounceType.SOFT, *self._held}):
+            if self._counted.pop(kind, None):
+                self._decide(event.at, "clear", f"a delivery clears what was {kind}", event=event)
+            self._rounds.pop(kind, None)
+            self._watched.pop(kind, None)
+        self._held.clear()
         for scope, one in list(self.suppressions.items()):
             if one.cause in {"soft", "hold"}:
                 del self.suppressions[scope]
@@ -290,9 +298,8 @@ class _Fold:
     def _removed(self, event: Event) -> None:
         if event.forgives or event.undoes:
             return  # what it names never counted
-        self._counted.clear()
-        self._due.clear()
-        self._watched.clear()
+        for memory in (self._counted, self._rounds, self._held, self._watched):
+            memory.clear()
         for scope in list(self.suppressions):
             del self.suppressions[scope]
             self._decide(event.at, "lift", "an operator removed it", scope, event=event)
@@ -372,10 +379,6 @@ def _not_reached(seen: Sequence[Event], threshold: Threshold) -> str:
 
 def _messages(seen: Iterable[Event]) -> set[str]:
     return {one.message or f"bounce {one.id}" for one in seen}
-
-
-def _within(one: Event, last: Event, window: timedelta | None) -> bool:
-    return window is None or last.at - one.at <= window
 
 
 def _is_confirmed(seen: Sequence[Event]) -> bool:

@@ -17,6 +17,15 @@ class Consequence(StrEnum):
     DELETE = "delete"  # blocklist here, and let others delete the subscriber
 
 
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One suppression of several, each longer than the one before."""
+
+    first: datetime  # when the first of them was due
+    start: datetime
+    before: int = 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Threshold:
     """How many bounces of one type have which consequence, for how long."""
@@ -30,15 +39,20 @@ class Threshold:
     longest: timedelta | None = None  # however often; None: no limit
     probe: timedelta | None = None  # after its end, so long one message is enough; None: not at all
 
-    def until(self, at: datetime, first: datetime) -> datetime | None:
-        """Return when a suppression of *at* ends that was first due at *first*; None: never."""
+    def length(self, before: int) -> timedelta | None:
+        """Return how long a suppression lasts after *before* others; None: for good."""
         if self.lasts is None:
             return None
-        length = over = self.lasts
-        while at - first >= over:
-            length = min(length * 2, self.longest) if self.longest else length * 2
-            over += length
-        return at + length
+        length = self.lasts * (1 << min(before, 20))
+        return min(length, self.longest) if self.longest else length
+
+    def round_of(self, at: datetime, old: Round | None) -> Round:
+        """Return which suppression one of *at* is, after *old*; None: the first."""
+        if old is None:
+            return Round(at, at)
+        length = self.length(old.before)
+        is_next = length is not None and at - old.start >= length
+        return Round(old.first, at, old.before + 1) if is_next else old
 
     def __str__(self) -> str:
         """Return it in words that a person can check."""

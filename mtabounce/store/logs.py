@@ -138,7 +138,7 @@ async def refused_softly(conn: Connection, recipients: str) -> list[tuple[int, s
     """
     Return those of *recipients*, one a line, whom an accepted mail tells something new.
 
-    That is id, recipient, and since when mails to it were refused; all of that is in a log.
+    That is id, recipient, and since when mails to it were refused, none after it was taken.
     """
     cursor = await conn.execute(SQL["refused_softly"], {"recipients": recipients}, prepare=False)
     return await cursor.fetchall()

@@ -18,13 +18,13 @@ def read(tmp_path, database_url):
     """Import lines as one more log."""
     count = 0
 
-    def _read(*lines):
+    def _read(*lines, policy=""):
         nonlocal count
         count += 1
         path = tmp_path / f"mail.log.{count}"
         path.write_text("".join(lines))
         config = tmp_path / "mtabounce.toml"
-        config.write_text(f'[database]\nurl = "{database_url}"\n')
+        config.write_text(f'[database]\nurl = "{database_url}"\n{policy}')
         args = ["--config", str(config), "import", "logs", str(path)]
         result = CliRunner().invoke(mtabounce, args)
         assert result.exit_code == 0, result.output
@@ -133,6 +133,17 @@ def test_acceptance_proves_nothing_where_bounces_come_after_it(read, query, supp
     read(attempt(0.5, "sent"))
 
     assert suppressed()
+
+
+def test_mail_that_arrives_lifts_a_hold(read, suppressed):
+    careful = '[policy]\npreset = "careful"\n'
+    said = "host mx.x.example[192.0.2.1] said: 550 5.1.1 no such user (in reply to RCPT TO command)"
+    read(attempt(2, "bounced", said=said).replace("5.2.2", "5.1.1"), policy=careful)
+    before = suppressed()
+    read(attempt(1, "sent"), policy=careful)
+
+    assert before
+    assert not suppressed()
 
 
 @pytest.mark.parametrize(

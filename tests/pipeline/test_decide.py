@@ -25,14 +25,22 @@ from mtabounce.store.policy import histories
 NOW = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
 HARD = Verdict(type=BounceType.HARD, reason="user_unknown", fault=Fault.RECIPIENT, rule="r1")
 SOFT = Verdict(type=BounceType.SOFT, reason="mailbox_full", fault=Fault.RECIPIENT, rule="r2")
+TAKEN = Verdict(type=None, reason="delivered", fault=None, rule="outcome")
 BLOCK = Verdict(type=BounceType.SOFT, reason="ip_blocked", fault=Fault.SENDER, rule="r3")
 
 
 def observed(
-    verdict, message="1@lists", days_ago=0, *, proven=True, name="ann@example.org", **facts
+    verdict,
+    message="1@lists",
+    days_ago=0,
+    *,
+    proven=True,
+    name="ann@example.org",
+    source="receiver",
+    **facts,
 ):
     report = Report(
-        outcome=Outcome.BOUNCE,
+        outcome=Outcome.BOUNCE if verdict.type else Outcome.DELIVERED,
         final_recipient=name,
         action=Action.FAILED,
         original_message_id=message,
@@ -41,11 +49,11 @@ def observed(
     reading = Reading(
         outcome=Outcome.BOUNCE,
         reports=(report,),
-        fingerprint=repr((message, facts, proven)).encode(),
+        fingerprint=repr((message, facts, proven, verdict.type)).encode(),
         relayed=not proven,
     )
     received_at = NOW - timedelta(days=days_ago)
-    raw = RawInput(source="receiver", content=b"", received_at=received_at, trusted=True)
+    raw = RawInput(source=source, content=b"", received_at=received_at, trusted=True)
     return observe(raw, Judged(reading=reading, verdicts=(verdict,)))
 
 
@@ -350,3 +358,61 @@ async def test_claim_moves_no_proven_bounce_in_time(conn):
     await recorded(conn, *observed(SOFT, "3@lists", 20, proven=False))
 
     assert not await suppressed(conn)
+
+
+def told(verdict, days_ago, message="", **changes):
+    """Return what the webhook of an ESP tells."""
+    message = message or f"{days_ago}@lists"
+    return observed(verdict, message, days_ago, source="webhook:esp", **changes)
+
+
+async def test_delivery_that_an_esp_tells_of_clears_what_was_soft(conn):
+    for days_ago in (12, 6):
+        await recorded(conn, *told(SOFT, days_ago))
+    await recorded(conn, *told(TAKEN, 4))
+    await recorded(conn, *told(SOFT, 1))
+    assert not await suppressed(conn)
+
+    for days_ago in (0.8, 0.5):  # counted from the delivery: 3 messages, but within a day
+        await recorded(conn, *told(SOFT, days_ago))
+    assert not await suppressed(conn)
+
+
+async def test_delivery_that_an_esp_tells_of_lifts_what_holds(conn):
+    for days_ago in (12, 6, 3):
+        await recorded(conn, *told(SOFT, days_ago))
+    assert await suppressed(conn)
+
+    await recorded(conn, *told(TAKEN, 13))
+    assert await suppressed(conn)  # it was before
+
+    await recorded(conn, *told(TAKEN, 1))
+    assert not await suppressed(conn)
+
+
+async def test_message_that_came_through_at_last_is_a_delivery(conn):
+    for days_ago in (12, 6, 3):
+        await recorded(conn, *told(SOFT, days_ago))
+
+    await recorded(conn, *told(TAKEN, 2, "3@lists"))
+
+    assert not await suppressed(conn)
+
+
+async def test_delivery_proves_nothing_where_what_was_delivered_bounced_later(conn):
+    for days_ago in (12, 6, 3):
+        await recorded(conn, *told(TAKEN, days_ago + 0.1, f"{days_ago}@lists"))
+        await recorded(conn, *told(SOFT, days_ago))
+
+    await recorded(conn, *told(TAKEN, 1))
+
+    assert await suppressed(conn)
+
+
+async def test_delivery_that_anybody_could_tell_of_proves_nothing(conn):
+    for days_ago in (12, 6, 3):
+        await recorded(conn, *told(SOFT, days_ago))
+
+    await recorded(conn, *told(TAKEN, 1, proven=False))
+
+    assert await suppressed(conn)

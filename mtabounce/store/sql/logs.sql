@@ -76,21 +76,30 @@ DELETE FROM mtabounce.pending_deliveries AS p
    AND p.final_recipient = r.final_recipient;
 
 -- name: refused_softly
--- Those of some recipients, one a line, whose soft bounces since the last proven delivery were all
--- told by a log. Where one was told otherwise, the mail was taken first: that it is taken again
--- proves nothing.
+-- Those of some recipients, one a line, whose bounces since the last proven delivery were all
+-- refusals: told by a log, or by a webhook that did not tell before that the same message was
+-- delivered. Else the mail was taken first: that it is taken again proves nothing.
 SELECT r.id, r.recipient, b.first_at
   FROM mtabounce.recipients AS r
  CROSS JOIN LATERAL (
        SELECT min(b.first_seen_at) AS first_at,
-              bool_and(EXISTS (SELECT 1 FROM unnest(b.sources) AS s WHERE s LIKE 'log:%%')) AS in_log
+              bool_and(EXISTS (SELECT 1 FROM unnest(b.sources) AS s WHERE s LIKE 'log:%%')
+                       OR EXISTS (SELECT 1 FROM unnest(b.sources) AS s WHERE s LIKE 'webhook:%%')
+                          AND b.original_message_id <> ''
+                          AND NOT EXISTS (SELECT 1
+                                            FROM mtabounce.observations AS o
+                                           WHERE o.recipient_id = r.id
+                                             AND o.original_message_id = b.original_message_id
+                                             AND o.outcome = 'delivered'
+                                             AND o.trust = 'proven'
+                                             AND o.occurred_at <= b.first_seen_at)) AS were_refusals
          FROM mtabounce.bounces AS b
         WHERE b.recipient_id = r.id
-          AND b.type = 'soft'
+          AND (b.type = 'soft' OR b.type = 'hard' AND b.fault IN ('recipient', 'destination'))
           AND b.first_seen_at > coalesce(r.last_delivered_at, '-infinity')) AS b
  WHERE r.recipient = ANY (string_to_array(%(recipients)s, E'\n'))
-   AND r.soft > 0
-   AND b.in_log;
+   AND (r.soft > 0 OR r.hard > 0)
+   AND b.were_refusals;
 
 -- name: put_delivered
 -- Returns those for whom it is news; the clock of a log may be ahead. Sorted, so that two recorders never wait in a circle.

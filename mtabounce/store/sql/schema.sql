@@ -1017,7 +1017,7 @@ CREATE INDEX pending_deliveries_occurred_at ON mtabounce.pending_deliveries USIN
 
 CREATE INDEX recipients_domain ON mtabounce.recipients USING btree (domain);
 
-CREATE INDEX recipients_soft ON mtabounce.recipients USING btree (recipient) WHERE (soft > 0);
+CREATE INDEX recipients_refused ON mtabounce.recipients USING btree (recipient) WHERE ((soft > 0) OR (hard > 0));
 
 CREATE INDEX recipients_stable_uuid ON mtabounce.recipients USING btree (mtabounce.stable_uuid(recipient));
 
