@@ -116,6 +116,8 @@ def _variable(change: str) -> tuple[str, str]:
     name = name.strip().lower().removeprefix("policy.")
     if not equals or not _KEY.fullmatch(name):
         raise UsageError(f"--set {change!r}: write KEY=VALUE, such as soft.count=2")
+    if name.split(".")[0] == "breaker":
+        raise UsageError(f"--set {change!r}: what the breaker held cannot be replayed")
     return f"MTABOUNCE_POLICY__{name.replace('.', '__').upper()}", value.strip()
 
 

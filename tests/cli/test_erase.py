@@ -333,3 +333,19 @@ def test_export_holds_everything_and_says_who_was_told(told, database_url, tmp_p
 )
 def test_traces(content, named):
     assert Traces(ANN).are_in(content) == named
+
+
+def test_suppression_that_is_over_is_not_kept_for_good(cli, database_url):
+    with psycopg.connect(database_url) as conn:
+        conn.execute(
+            "INSERT INTO mtabounce.suppressions (recipient, type, reason, cause, action, since,"
+            " until) VALUES (%s, 'hard', 'user_unknown', 'hard', 'blocklist',"
+            " now() - interval '3 years', now() - interval '2 years')",
+            [ANN],
+        )
+
+    cli("erase", ANN, "--yes")
+
+    with psycopg.connect(database_url) as conn:
+        kept = conn.execute("SELECT type, reason, cause FROM mtabounce.suppressions").fetchall()
+    assert kept == [(None, "erased", "manual")]

@@ -73,6 +73,8 @@ def test_addresses_of_whom_nothing_was_said_since_are_left_out(cli):
         ("=2", "KEY=VALUE"),
         ("preset=strict", "--set preset"),
         ("soft.span=99d", "span is longer than window"),
+        ("breaker.at_least=2", "what the breaker held cannot be replayed"),
+        ("policy.breaker.enabled=false", "what the breaker held cannot be replayed"),
     ],
 )
 def test_setting_that_cannot_be_is_refused(cli, change, said):

@@ -141,6 +141,17 @@ def test_undo_by_time_leaves_what_was_added_by_hand(cli):
     assert "1 undone" in cli("suppressions", "undo", "dan@example.org", "--yes").output
 
 
+def test_undo_by_time_leaves_who_complained(suppressed, database_url):
+    with psycopg.connect(database_url) as conn:
+        conn.execute("UPDATE mtabounce.suppressions SET type = 'complaint', cause = 'complaint'")
+
+    nothing = suppressed("suppressions", "undo", "--since", "1h", "--yes")
+    shown = suppressed("suppressions", "undo", "--cause", "complaint", "--dry-run")
+
+    assert nothing.output == "No suppression fits.\n"
+    assert "ann@example.org" in shown.output
+
+
 def test_dry_run_of_undo_changes_nothing(suppressed):
     assert (
         "ann@example.org" in suppressed("suppressions", "undo", "--since", "1h", "--dry-run").output

@@ -21,7 +21,7 @@ from mtabounce.model import (
     Report,
     Verdict,
 )
-from mtabounce.pipeline.decide import Recorder
+from mtabounce.pipeline.decide import Recorder, decide
 from mtabounce.pipeline.upkeep import settle
 from mtabounce.policy import PolicySettings
 
@@ -103,6 +103,28 @@ async def test_no_more_than_the_first_twenty_are_suppressed(night):
     assert (incident["kind"], incident["operator"]) == ("jump", "google")
     assert (incident["reason"], incident["state"]) == ("user_unknown", "open")
     assert incident["said"] == SAID
+
+
+async def test_bounce_that_was_committed_while_its_incident_began_is_held(night):
+    """Its recorder saw no incident yet, and that of the incident did not see it."""
+    await settle(night, PolicySettings())
+    await night.execute(
+        "DELETE FROM incident_bounces"
+        " WHERE bounce_id = (SELECT max(bounce_id) FROM incident_bounces)"
+    )
+    (bounce,) = await rows(
+        night,
+        "SELECT b.id, b.recipient_id, b.recipient FROM bounces AS b JOIN breaker_counts AS c"
+        " ON c.bounce_id = b.id AND c.operator = 'google' AND c.recipient LIKE 'user%'"
+        " WHERE NOT EXISTS (SELECT FROM incident_bounces AS h WHERE h.bounce_id = b.id)",
+    )
+    async with night.transaction():
+        await decide(night, PolicySettings(), {bounce["recipient"]: bounce["recipient_id"]})
+    assert await suppressed(night, bounce["recipient"]) == 1
+
+    await settle(night, PolicySettings())
+
+    assert await suppressed(night, bounce["recipient"]) == 0
 
 
 async def test_the_first_ones_are_let_go_when_policy_looks_again(night):

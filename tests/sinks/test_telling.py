@@ -7,6 +7,7 @@ import hmac
 import json
 import sys
 import threading
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -18,7 +19,7 @@ from mtabounce.errors import StoreUnavailable
 from mtabounce.sinks import SinkSettings, kinds
 from mtabounce.sinks._telling import PAUSES, Telling
 from mtabounce.store.connection import connect
-from mtabounce.store.outbox import add_events, retry
+from mtabounce.store.outbox import add_events, forget_lost_sinks, retry
 from tests.sinks.telling import rows, speak, telling
 
 KEY = b"0123456789abcdef0123456789abcdef"
@@ -240,6 +241,29 @@ async def test_dead_message_does_not_undo_what_came_after_it(conn, database_url,
         ("lifted", "ann@example.org"),
         ("suppressed", "bob@example.org"),
     ]
+
+
+async def test_retry_tells_what_covers_another_list_to_be_told(conn, server, secret, database_url):
+    tell = await telling(conn, kind="webhook", url=server.url, secret_file=secret("s3cret!"))
+    await speak(conn, "add", "ann@example.org")
+    await conn.execute("UPDATE outbox SET state = 'dead'")
+    payload = {"scope": "list:news.example.org"}
+    later = {"event": "suppressed", "recipient": "ann@example.org", "payload": payload}
+    await add_events(conn, [later])
+    await tell()
+
+    with psycopg.connect(database_url) as other:
+        assert retry(other, None) == (1, 0)
+
+
+async def test_sink_that_nobody_tells_any_more_leaves_nothing_behind(conn, server, secret):
+    await telling(conn, kind="webhook", url=server.url, secret_file=secret("s3cret!"))
+    await speak(conn, "add", "ann@example.org")
+    assert len(await rows(conn)) == 1
+
+    await forget_lost_sinks(conn, datetime.now(UTC) + timedelta(minutes=1))
+
+    assert await rows(conn) == []
 
 
 async def test_listmonk_gets_a_bounce_as_its_webhook_wants_it(conn, server, secret):

@@ -8,9 +8,12 @@ ON CONFLICT (name) DO UPDATE
    SET events = excluded.events, seen_at = now();
 
 -- name: forget_lost_sinks
--- Those that no daemon has told of since.
-DELETE FROM mtabounce.sinks
- WHERE seen_at < %(before)s;
+-- Those that no daemon has told of since, with what they were to be told.
+WITH lost AS (
+    DELETE FROM mtabounce.sinks WHERE seen_at < %(before)s RETURNING name)
+DELETE FROM mtabounce.outbox AS o
+ USING lost
+ WHERE o.sink = lost.name AND o.state <> 'sent';
 
 -- name: forget_sink
 -- With what it was to be told.
@@ -80,7 +83,8 @@ SELECT id, sink, event, recipient, state, attempts, next_at, error, created_at
  LIMIT %(limit)s;
 
 -- name: retry
--- Dead messages are tried again, unless the sink already knows something later of that address.
+-- Dead messages are tried again, unless the sink already knows something later of that address and
+-- what it covers.
 UPDATE mtabounce.outbox AS o
    SET state = 'pending', attempts = 0, next_at = now()
  WHERE state = 'dead'
@@ -89,7 +93,8 @@ UPDATE mtabounce.outbox AS o
         OR NOT EXISTS (SELECT 1
                          FROM mtabounce.outbox AS l
                         WHERE l.sink = o.sink AND l.recipient = o.recipient AND l.state = 'sent'
-                          AND l.event <> 'bounce' AND l.id > o.id));
+                          AND l.event <> 'bounce' AND l.id > o.id
+                          AND coalesce(l.payload ->> 'scope', 'all') = coalesce(o.payload ->> 'scope', 'all')));
 
 -- name: count_dead
 SELECT count(*)
