@@ -399,10 +399,13 @@ async def test_message_that_came_through_at_last_is_a_delivery(conn):
     assert not await suppressed(conn)
 
 
-async def test_delivery_proves_nothing_where_what_was_delivered_bounced_later(conn):
+@pytest.mark.parametrize("known_by", ["Message-ID", "its own id"])
+async def test_delivery_proves_nothing_where_what_was_delivered_bounced_later(conn, known_by):
     for days_ago in (12, 6, 3):
-        await recorded(conn, *told(TAKEN, days_ago + 0.1, f"{days_ago}@lists"))
-        await recorded(conn, *told(SOFT, days_ago))
+        ids = {"queue_id": f"Q{days_ago}"} if known_by == "its own id" else {}
+        message = "" if ids else f"{days_ago}@lists"
+        await recorded(conn, *observed(TAKEN, message, days_ago + 0.1, source="webhook:esp", **ids))
+        await recorded(conn, *observed(SOFT, message, days_ago, source="webhook:esp", **ids))
 
     await recorded(conn, *told(TAKEN, 1))
 

@@ -217,6 +217,27 @@ def test_who_is_not_listed_as_failed_is_well(name, body):
     assert [one.why for one in said.ignored] == ["no recipient"]
 
 
+DELIVERIES = [
+    ("brevo", {"event": "delivered", "email": "a@example.com", "message-id": "<1@x>"}),
+    ("mailgun", {"event-data": {"event": "delivered", "recipient": "a@example.com"}}),
+    ("postmark", {"RecordType": "Delivery", "Recipient": "a@example.com",
+        "DeliveredAt": "2026-11-20T10:00:00Z"}),
+    ("sendgrid", [{"event": "delivered", "email": "a@example.com", "sg_message_id": "1.x"}]),
+    ("sparkpost", [{"msys": {"message_event": {"type": "delivery", "rcpt_to": "a@example.com"}}}]),
+    ("kumomta", {"type": "Delivery", "recipient": "a@example.com", "response": {"code": 250}}),
+    ("mailtrap", {"events": [{"event": "delivery", "email": "a@example.com"}]}),
+    ("smtp2go", {"event": "delivered", "rcpt": "a@example.com"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "body"), DELIVERIES, ids=[name for name, _ in DELIVERIES])
+def test_delivery_is_told_of(name, body):
+    (report,) = said_by(name, json.dumps(body)).reports
+
+    assert (report.outcome, report.final_recipient) == (Outcome.DELIVERED, "a@example.com")
+    assert report.occurred_at is not None or name != "postmark"
+
+
 def test_events_beyond_the_most_are_told_of():
     event = {"type": "hard", "email": "a@example.com"}
 

@@ -85,11 +85,12 @@ SELECT r.id, r.recipient, b.first_at
        SELECT min(b.first_seen_at) AS first_at,
               bool_and(EXISTS (SELECT 1 FROM unnest(b.sources) AS s WHERE s LIKE 'log:%%')
                        OR EXISTS (SELECT 1 FROM unnest(b.sources) AS s WHERE s LIKE 'webhook:%%')
-                          AND b.original_message_id <> ''
+                          AND (b.original_message_id <> '' OR b.queue_id <> '')
                           AND NOT EXISTS (SELECT 1
                                             FROM mtabounce.observations AS o
                                            WHERE o.recipient_id = r.id
-                                             AND o.original_message_id = b.original_message_id
+                                             AND (nullif(o.original_message_id, '') = b.original_message_id
+                                                  OR nullif(o.queue_id, '') = b.queue_id)
                                              AND o.outcome = 'delivered'
                                              AND o.trust = 'proven'
                                              AND o.occurred_at <= b.first_seen_at)) AS were_refusals
