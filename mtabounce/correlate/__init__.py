@@ -123,11 +123,14 @@ class _Context:
     is_spoilt: bool = False
 
 
-def observe_delivery(report: Report, verdict: Verdict, *, source: str, parser: str) -> Observation:
+def observe_delivery(
+    report: Report, verdict: Verdict, *, source: str, parser: str, trust: Trust = Trust.PROVEN
+) -> Observation:
     """
-    Return what the log of our own MTA says of one delivery: proven.
+    Return what the log of our own MTA says of one delivery.
 
-    *report* says when it was. The same line, read again from any copy of the log, gives the same
+    *report* says when it was; *trust* is less where the log holds a part of the story only. The
+    same line, read again from any copy of the log, gives the same
     observation.
     """
     recipient = recipient_of(report)
@@ -142,10 +145,10 @@ def observe_delivery(report: Report, verdict: Verdict, *, source: str, parser: s
         key=key,
         source=source,
         parser=parser,
-        trust=Trust.PROVEN,
+        trust=trust,
         report=report,
         verdict=verdict,
-        refs=tuple(_refs(_logged(source, report, key), report, recipient, Trust.PROVEN)),
+        refs=tuple(_refs(_logged(source, report, key), report, recipient, trust)),
     )
 
 

@@ -19,7 +19,7 @@ from mtabounce.classify import Classifier
 from mtabounce.correlate import Observation, observe_delivery
 from mtabounce.errors import TryAgainLater
 from mtabounce.logs import Delivery, Joined, Key, State, parts_of, report_of
-from mtabounce.model import BounceType, Fault, Report, Verdict
+from mtabounce.model import BounceType, Fault, Report, Trust, Verdict
 from mtabounce.pipeline.decide import Recorder
 from mtabounce.pipeline.forgetting import waiting_without_erased
 from mtabounce.store import logs as store
@@ -28,6 +28,10 @@ from mtabounce.store.logs import LogFile
 OWN_REPORTS = Counter(
     "mtabounce_log_failed_reports_total",
     "Failures, in logs, of messages that were bounces themselves: they count against nobody.",
+)
+UNKNOWN_SENDERS = Counter(
+    "mtabounce_log_unknown_senders_total",
+    "Failures, in logs, of messages of which the log does not say from whom: only a claim.",
 )
 UNKNOWN_EXPIRIES = Counter(
     "mtabounce_log_unknown_expiries_total",
@@ -102,6 +106,7 @@ class LogRecorder:
         self.failures += len(observations)
         OWN_REPORTS.inc(sum(one.reports_itself for one in joined.deliveries))
         UNKNOWN_EXPIRIES.inc(joined.unknown_expiries)
+        UNKNOWN_SENDERS.inc(sum(one.trust is Trust.CLAIMED for one in observations))
 
     def _observations(self, deliveries: Iterable[Delivery]) -> Iterator[Observation]:
         for one in deliveries:
@@ -113,6 +118,7 @@ class LogRecorder:
                 self._judge(report),
                 source=f"log:{self._source}",
                 parser="log",
+                trust=_trust(one),
             )
 
     def _judge(self, report: Report) -> Verdict:
@@ -121,6 +127,11 @@ class LogRecorder:
         except Exception:  # the failure is a fact, also where we make a mistake about its reason
             log.exception("not judged, please report it: %r", report.diagnostic_code[:2000])
             return _UNJUDGED
+
+
+def _trust(delivery: Delivery) -> Trust:
+    """Where the log begins amid a message it may be a bounce, which is nobody's failure."""
+    return Trust.CLAIMED if delivery.reverse_path is None else Trust.PROVEN
 
 
 async def _news(conn: AsyncConnection[Any], joined: Joined) -> dict[int, datetime]:

@@ -56,6 +56,7 @@ def attempt(days_ago, state, *, to=f"to=<{TO}>", relay=REMOTE, daemon="smtp", sa
     status = "2.0.0" if state == "sent" else "5.2.2"
     return (
         f"{head}/cleanup[1]: {queue_id}: message-id=<{days_ago}@news.test>\n"
+        f"{head}/qmgr[1]: {queue_id}: from=<news@news.test>, size=9, nrcpt=1 (queue active)\n"
         f"{head}/{daemon}[9]: {queue_id}: {to}, relay={relay}, delay=1, delays=0/0/0/1,"
         f" dsn={status}, status={state} ({said})\n"
     )
@@ -79,6 +80,15 @@ def test_mail_that_arrives_lifts_a_suppression(read, query, suppressed):
     ((at,),) = query("SELECT last_delivered_at FROM mtabounce.recipients")
     assert at == (NOW - timedelta(days=0.5)).replace(microsecond=0)
     assert query("SELECT count(*) FROM mtabounce.decisions WHERE action = 'lift'") == [(1,)]
+
+
+def test_failure_of_a_mail_of_unknown_sender_is_only_a_claim(read, query, suppressed):
+    """It may be a bounce that failed: the log begins amid it."""
+    line = attempt(1, "bounced", said="host mx.x.example[192.0.2.1] said: 550 5.1.1 no such user")
+    read("".join(one for one in line.splitlines(keepends=True) if "from=" not in one))
+
+    assert query("SELECT type, trust FROM mtabounce.bounces") == [("hard", "claimed")]
+    assert not suppressed()
 
 
 def test_mail_that_arrived_in_between_makes_the_count_begin_anew(read, suppressed):
