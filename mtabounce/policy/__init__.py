@@ -8,9 +8,7 @@ from mtabounce.policy.breaker import (
     is_jump,
     kind_of,
 )
-from mtabounce.policy.settings import PolicySettings
-from mtabounce.policy.standing import (
-    DELIVERY_LIFTS,
+from mtabounce.policy.events import (
     EVERYWHERE,
     Decision,
     Event,
@@ -20,8 +18,9 @@ from mtabounce.policy.standing import (
     Rules,
     Standing,
     Suppression,
-    judge,
 )
+from mtabounce.policy.settings import PolicySettings
+from mtabounce.policy.standing import DELIVERY_LIFTS, judge
 from mtabounce.policy.threshold import Consequence, Threshold
 
 __all__ = [

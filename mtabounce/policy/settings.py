@@ -12,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from mtabounce.config import Duration, Section
 from mtabounce.model import BounceType, Trust
 from mtabounce.policy.breaker import BreakerSettings
-from mtabounce.policy.standing import Override, Policy, Rules
+from mtabounce.policy.events import Override, Policy, Rules
 from mtabounce.policy.threshold import Consequence, Threshold
 
 _DOMAIN = re.compile(r"[^\s<>@.]+(\.[^\s<>@.]+)+")
