@@ -1,5 +1,6 @@
 """The mails in what a user names: files, mboxes, Maildirs, standard input."""
 
+import mmap
 import re
 import sys
 from collections.abc import Iterable, Iterator
@@ -7,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _MBOX_LINE = re.compile(rb"(?m)^From [^\r\n]*\d\d:\d\d[^\r\n]*\r?\n")
+_SMALL = 2**20  # bytes; larger files are not read into memory as a whole
 _MAILDIR = ("new", "cur")  # tmp holds what is still being written
 
 
@@ -33,8 +35,11 @@ def _mails_in(path: Path) -> Iterator[Mail]:
         yield from _split("(standard input)", sys.stdin.buffer.read())
     elif path.is_dir():
         yield from _of_folder(path)
-    else:
+    elif path.stat().st_size < _SMALL:
         yield from _split(str(path), path.read_bytes())
+    else:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
+            yield from _split(str(path), text)
 
 
 def _of_folder(path: Path) -> Iterator[Mail]:
@@ -45,20 +50,20 @@ def _of_folder(path: Path) -> Iterator[Mail]:
     yield from mails_of(sorted(file for folder in folders for file in folder.iterdir()))
 
 
-def _split(name: str, content: bytes) -> Iterator[Mail]:
+def _split(name: str, content: bytes | mmap.mmap) -> Iterator[Mail]:
     """Yield the mails of an mbox, or the one mail that *content* is."""
     starts = [found.start() for found in _mbox_lines(content)]
     if len(starts) < 2:
-        yield Mail(name, content)
+        yield Mail(name, content[:])
         return
     ends = [*starts[1:], len(content)]
     for number, (start, end) in enumerate(zip(starts, ends, strict=True), 1):
         yield Mail(f"{name}#{number}" if number > 1 else name, content[start:end])
 
 
-def _mbox_lines(content: bytes) -> Iterator[re.Match[bytes]]:
+def _mbox_lines(content: bytes | mmap.mmap) -> Iterator[re.Match[bytes]]:
     """Yield the "From " lines of an mbox: the first line, and those after an empty one."""
-    if not content.startswith(b"From "):
+    if content[:5] != b"From ":
         return
     for found in _MBOX_LINE.finditer(content):
         start = found.start()

@@ -8,16 +8,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.progress import (
-    BarColumn,
-    DownloadColumn,
     Progress,
     TaskID,
-    TextColumn,
-    TimeRemainingColumn,
 )
 
+from mtabounce.cli.import_._bar import bar
 from mtabounce.logs import formats
 from mtabounce.pipeline.decide import Recorder
 from mtabounce.pipeline.log_record import LogRecorder
@@ -90,8 +86,8 @@ async def _logs(settings: Settings, url: str, log: LogSettings, paths: list[Path
     recorder = LogRecorder(
         classifier, Recorder(settings.policy, settings.rules.folder), "import", log.own_host
     )
-    with _bar() as bar:
-        shown = _Shown(bar, paths)
+    with bar() as shown_bar:
+        shown = _Shown(shown_bar, paths)
         reader = Archive(log, recorder, shown.tell, shown.skip, shown.fault)
         async with await connect(url, application_name="mtabounce import") as conn:
             await reader.read(conn, paths)
@@ -142,14 +138,3 @@ class _Shown:
         if self._current is not None and self._current != path:
             self._over += self._sizes[self._current]
         self._current = path
-
-
-def _bar() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TextColumn("{task.fields[told]}"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True, highlight=False),
-    )
