@@ -225,10 +225,10 @@ class Join:
         if attempt.reverse_path is not None and message.sender is None:
             message.sender = attempt.reverse_path
         final, original = attempt.final_recipient, attempt.original_recipient
-        self._count(stamp, attempt, message, times)
+        if not self._handed_on(key, message, attempt):
+            self._count(stamp, attempt, message, times)
         if attempt.state is State.SENT:
             self._arrived(message, final, original or final)
-            self._handed_on(key, message, attempt)
             if attempt.arrived:
                 self._out.arrived[original or message.origins.get(final, final)] = stamp
         else:
@@ -248,11 +248,13 @@ class Join:
         if waited is not None:
             self._settled(waited)
 
-    def _handed_on(self, key: Key, message: Message, attempt: Attempt) -> None:
-        if attempt.heir:
-            heir = self.underway.get(place_of(key) + attempt.heir)
-            if heir is not None:
-                heir.inherit(message, attempt.final_recipient, attempt.original_recipient)
+    def _handed_on(self, key: Key, message: Message, attempt: Attempt) -> bool:
+        """Tell whether another message of this log goes on with it: that one is counted."""
+        heir = self.underway.get(place_of(key) + attempt.heir) if attempt.heir else None
+        if heir is None:
+            return False
+        heir.inherit(message, attempt.final_recipient, attempt.original_recipient)
+        return True
 
     def _failed(self, key: Key, message: Message, stamp: bytes, attempt: Attempt) -> None:
         final = attempt.final_recipient
@@ -310,6 +312,7 @@ class Join:
         for waited in message.waiting.values():
             self._out.deliveries.append(waited._replace(state=State.EXPIRED, occurred_at=at))
             self._settled(waited)
+            self._counts.add(stamp, _whom(waited, message), State.BOUNCED, 1)
         message.waiting = NOBODY
 
     def _cancelled(self, key: Key, stamp: bytes) -> None:
@@ -326,6 +329,14 @@ class Join:
     def _settled(self, waited: Delivery) -> None:
         self._out.waiting.pop(waited.waits_as, None)
         self._out.settled.add(waited.waits_as)
+
+
+def _whom(waited: Delivery, message: Message) -> tuple[bytes, bytes, bytes]:
+    """Return what a failure after waiting is counted by."""
+    final, original = waited.final_recipient, waited.original_recipient
+    named = (final if "@" in final else original).encode(errors="replace")
+    relay = waited.remote_mta.partition("[")[0].encode(errors="replace")
+    return domain_of(named), relay, domain_of(message.sender)
 
 
 def _after(waited: Delivery, delivery: Delivery) -> Delivery:

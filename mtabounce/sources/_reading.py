@@ -134,6 +134,7 @@ class OpenLog:
         With *one_line*, only the next. With *to_end*, also the last line that lacks its end. A
         damaged file ends where its *damage* is. Raises OSError.
         """
+        limit = max(limit, LONGEST_LINE + 1)  # else a longer line would never be known as one
         while data := self._data(limit):
             if one_line:
                 data = data[: data.find(b"\n") + 1] or data

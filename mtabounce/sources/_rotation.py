@@ -13,6 +13,7 @@ from mtabounce.sources._logfile import CHUNK, COMPRESSED, DAMAGED, is_plain, ope
 from mtabounce.store.logs import LogFile
 
 HEAD = 1024  # bytes at the start of a file that tell it from others
+_TRIES = 20  # looks at what is rotated, while it is rotated further
 _SKEW = 60.0  # seconds between the clock of the database and that of the files
 BEFORE = 256  # bytes in front of the position that must still be there
 
@@ -104,15 +105,35 @@ def missed(
     when the last of these was written to, None where none is open.
     """
     since = _written_at(path, rows[-1]) if newest is None else newest
-    return [
-        Found(seen.st_mtime_ns, place)
-        for place in siblings(path)
-        if not is_in_the_making(place)
-        and (seen := place.stat()).st_mtime_ns >= since
-        and seen.st_size
-        and (seen.st_dev, seen.st_ino) not in inodes
-        and known_as(place, rows) is None
-    ]
+    for _ in range(_TRIES):
+        found, has_moved = _unknown(path, rows, inodes, since)
+        if not has_moved:
+            return found
+        for one in found:
+            if one.file:
+                one.file.close()
+    return []
+
+
+def _unknown(
+    path: Path, rows: Sequence[LogFile], inodes: Collection[tuple[int, int]], since: int
+) -> tuple[list[Found], bool]:
+    """Return what missed() does, held open, and whether a name led elsewhere in the meantime."""
+    found: list[Found] = []
+    for place in siblings(path):
+        try:
+            seen = place.stat()
+            inode = (seen.st_dev, seen.st_ino)
+            is_new = seen.st_mtime_ns >= since and seen.st_size and inode not in inodes
+            if not is_new or is_in_the_making(place) or known_as(place, rows) is not None:
+                continue
+            file = open_log(place)
+        except FileNotFoundError:
+            return found, True
+        found.append(Found(seen.st_mtime_ns, place, file))
+        if inode_of(file) != inode:  # it was rotated on: another file would be read twice
+            return found, True
+    return found, False
 
 
 def is_in_the_making(place: Path) -> bool:

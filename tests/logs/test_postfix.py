@@ -287,6 +287,34 @@ def test_remote_host_cannot_give_a_message_another_identity(read):
     assert found.original_message_id == "two@sender.test"
 
 
+def counted(*text):
+    """Return how many deliveries ended how, by domain."""
+    joined = LogReader(latest=LATEST, zone=UTC).read("".join(f"{one}\n" for one in text).encode())
+    return {(bucket.domain, str(state)): count for (bucket, state), count in joined.counts.items()}
+
+
+def test_mail_that_a_content_filter_gives_back_is_counted_once():
+    second = lines(queue_id="5B00112233")
+    handed = at(
+        "Nov 23 03:12:18",
+        "4A00112233: to=<ann@example.org>, relay=127.0.0.1[127.0.0.1]:10024, delay=1,"
+        " delays=0/0/0/1, dsn=2.0.0, status=sent (250 2.0.0 Ok: queued as 5B00112233)",
+    )
+
+    found = counted(*lines(queue_id="4A00112233")[:3], *second[:3], handed, second[3])
+
+    assert found == {("example.org", "bounced"): 1}
+
+
+def test_expiry_is_counted_as_a_failure():
+    full = lines(to="full@example.org", status="deferred", text="452 4.2.2 mailbox full")
+    late = at("Nov 28 03:12:17", "4A00112233: from=<news@sender.test>", "postfix/qmgr")
+
+    found = counted(*full, f"{late}, status=expired, returned to sender")
+
+    assert found == {("example.org", "deferred"): 1, ("example.org", "bounced"): 1}
+
+
 def test_equal_lines_that_syslog_put_together_are_counted_each(read):
     *before, last = lines()
     head, _, message = last.partition("]: ")

@@ -19,6 +19,7 @@ from mtabounce.pipeline.log_record import LogRecorder
 from mtabounce.policy import PolicySettings
 from mtabounce.sources import tailer as tailer_module
 from mtabounce.sources._log_settings import LogSettings
+from mtabounce.sources._logfile import open_log
 from mtabounce.sources._rotation import missed
 from mtabounce.sources.tailer import Tailer
 from mtabounce.store.connection import connect
@@ -386,6 +387,40 @@ async def test_without_inotify_files_are_looked_at(running, rows, log, monkeypat
         await until(lambda: len(rows()) == 3)
         log.write(3)
         await settled(rows, log)
+
+
+async def test_name_that_leads_elsewhere_while_one_looks_is_looked_at_again(
+    catch_up, rows, log, monkeypatch, database_url
+):
+    """Of two unknown files the older one is not taken for the newer, nor the newer one twice."""
+    log.write(3)
+    await catch_up()
+    log.rotate("mail.log.3")
+    log.write(3)
+    log.rotate("mail.log.2")
+    log.write(3)
+    log.rotate("mail.log.1")
+    log.write(3)
+    looks = 0
+
+    def open_as_it_is_rotated(place):
+        nonlocal looks
+        if place.name == "mail.log.2" and looks == 0:
+            looks += 1
+            for number in (3, 2, 1):
+                place.with_name(f"mail.log.{number}").rename(
+                    place.with_name(f"mail.log.{number + 1}")
+                )
+        return open_log(place)
+
+    monkeypatch.setattr("mtabounce.sources._rotation.open_log", open_as_it_is_rotated)
+    await catch_up()
+
+    assert looks == 1
+    assert sorted(rows()) == log.truth
+    with psycopg.connect(database_url) as conn:
+        counted = conn.execute("SELECT sum(bounced) FROM mtabounce.delivery_stats").fetchone()
+    assert counted == (log.count,)
 
 
 async def test_hole_of_nuls_and_lines_that_are_no_lines(running, rows, log):
