@@ -235,10 +235,7 @@ class Join:
             self._failed(key, message, stamp, attempt)
 
     def _count(self, stamp: bytes, attempt: Attempt, message: Message, times: int) -> None:
-        final, original = attempt.final_recipient, attempt.original_recipient
-        recipient = final if b"@" in final else original
-        relay, _, _ = attempt.relay.partition(b"[")
-        whom = (recipient[recipient.rfind(b"@") + 1 :], relay, domain_of(message.sender))
+        whom = _whom(message, attempt.final_recipient, attempt.original_recipient, attempt.relay)
         state = State.BOUNCED if attempt.state is State.EXPIRED else attempt.state
         self._counts.add(stamp, whom, state, times)
 
@@ -312,7 +309,9 @@ class Join:
         for waited in message.waiting.values():
             self._out.deliveries.append(waited._replace(state=State.EXPIRED, occurred_at=at))
             self._settled(waited)
-            self._counts.add(stamp, _whom(waited, message), State.BOUNCED, 1)
+            named = (waited.final_recipient, waited.original_recipient, waited.remote_mta)
+            whom = _whom(message, *(one.encode(errors="replace") for one in named))
+            self._counts.add(stamp, whom, State.BOUNCED, 1)
         message.waiting = NOBODY
 
     def _cancelled(self, key: Key, stamp: bytes) -> None:
@@ -331,12 +330,12 @@ class Join:
         self._out.settled.add(waited.waits_as)
 
 
-def _whom(waited: Delivery, message: Message) -> tuple[bytes, bytes, bytes]:
-    """Return what a failure after waiting is counted by."""
-    final, original = waited.final_recipient, waited.original_recipient
-    named = (final if "@" in final else original).encode(errors="replace")
-    relay = waited.remote_mta.partition("[")[0].encode(errors="replace")
-    return domain_of(named), relay, domain_of(message.sender)
+def _whom(
+    message: Message, final: bytes, original: bytes, relay: bytes
+) -> tuple[bytes, bytes, bytes]:
+    """Return what a delivery is counted by: domain, relay, domain of the sender."""
+    recipient = final if b"@" in final else original
+    return domain_of(recipient), relay.partition(b"[")[0], domain_of(message.sender)
 
 
 def _after(waited: Delivery, delivery: Delivery) -> Delivery:

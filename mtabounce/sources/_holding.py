@@ -14,8 +14,8 @@ class Found(NamedTuple):
     """A file of which nothing was read yet."""
 
     modified_at: int  # nanoseconds
-    path: Path
-    file: BinaryIO | None = None  # open, where it was held
+    path: Path  # where it was
+    file: BinaryIO
 
 
 def inode_of(file: BinaryIO) -> tuple[int, int]:

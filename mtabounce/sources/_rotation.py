@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from mtabounce.sources._holding import Found, inode_of
+from mtabounce.sources._holding import Found, held, inode_of
 from mtabounce.sources._logfile import CHUNK, COMPRESSED, DAMAGED, is_plain, open_log, read_on
 from mtabounce.store.logs import LogFile
 
@@ -110,8 +110,7 @@ def missed(
         if not has_moved:
             return found
         for one in found:
-            if one.file:
-                one.file.close()
+            one.file.close()
     return []
 
 
@@ -127,11 +126,10 @@ def _unknown(
             is_new = seen.st_mtime_ns >= since and seen.st_size and inode not in inodes
             if not is_new or is_in_the_making(place) or known_as(place, rows) is not None:
                 continue
-            file = open_log(place)
+            found.append(held(place))
         except FileNotFoundError:
             return found, True
-        found.append(Found(seen.st_mtime_ns, place, file))
-        if inode_of(file) != inode:  # it was rotated on: another file would be read twice
+        if inode_of(found[-1].file) != inode:  # it was rotated on: another file would be read twice
             return found, True
     return found, False
 

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from prometheus_client import Counter, Gauge
 from psycopg import AsyncConnection
@@ -242,12 +242,12 @@ class Tailer:
             self._waiting.close()
         found = list(newest)
         inodes = {one.inode for one in self._open}
-        found += self._waiting.take(inodes | {inode_of(one.file) for one in found if one.file})
-        inodes |= {inode_of(one.file) for one in found if one.file}
+        found += self._waiting.take(inodes | {inode_of(one.file) for one in found})
+        inodes |= {inode_of(one.file) for one in found}
         if rows:
             found += missed(self._path, rows, inodes, self._known_until())
         for new in sorted(found, key=lambda one: one.modified_at):
-            await self._begin(conn, new.path, new.file)
+            await self._begin(conn, new)
 
     def _known_until(self) -> int | None:
         """
@@ -260,13 +260,11 @@ class Tailer:
         written_at = max(one.modified_at for one in self._open)
         return min(written_at, max(read_at(one.known) for one in self._open))
 
-    async def _begin(
-        self, conn: Connection, place: Path, file: BinaryIO | None = None, *, at_end: bool = False
-    ) -> None:
+    async def _begin(self, conn: Connection, new: Found, *, at_end: bool = False) -> None:
         async with conn.transaction():
             await store.lock_log_files(conn)
-            one = begin(self._settings.name, place, "tail", file)
-            one = await self._taken_over(conn, place, one) or one
+            one = begin(self._settings.name, new.path, "tail", new.file)
+            one = await self._taken_over(conn, new.path, one) or one
             if at_end and not one.reached.position:
                 one.skip_to_end()
             one.return_to(await store.add_log_file(conn, one.reached))
@@ -309,11 +307,11 @@ class Tailer:
 
     async def _open_new(self, conn: Connection) -> None:
         rows = await store.log_files(conn, self._settings.name)
-        if not rows:
-            await self._begin(conn, self._path, at_end=self._settings.start == "end")
-            return
-        # Held before one looks what was rotated: it may be rotated away in between.
-        await self._begin_new(conn, rows, [held(self._path)])
+        newest = held(self._path)  # before one looks what was rotated: it may be, in between
+        if rows:
+            await self._begin_new(conn, rows, [newest])
+        else:
+            await self._begin(conn, newest, at_end=self._settings.start == "end")
 
     async def _end_old(self, conn: Connection, inode: tuple[int, int] | None) -> bool:
         now = time.monotonic()
