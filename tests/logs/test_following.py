@@ -6,7 +6,6 @@ import time
 from functools import partial
 from itertools import pairwise
 
-import psycopg
 import pytest
 
 from mtabounce import classify
@@ -24,20 +23,6 @@ from mtabounce.web.app import application
 from .conftest import bounced
 
 POISON = "poison@x.example"
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "mail.log"
-
-
-@pytest.fixture
-def query(database_url):
-    def _query(text):
-        with psycopg.connect(database_url, autocommit=True) as conn:
-            return conn.execute(text).fetchall()
-
-    return _query
 
 
 @pytest.fixture

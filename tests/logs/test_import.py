@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 
-import psycopg
 import pytest
 from click.testing import CliRunner
 
@@ -19,35 +18,6 @@ from .conftest import LOGS
 SHORT = LOGS / "postfix" / "3.7-short-ids.log"
 LONG = LOGS / "postfix" / "3.7-long-ids.log"
 EXIM = LOGS / "exim" / "4.96-default.log"
-
-
-@pytest.fixture
-def config(tmp_path, database_url):
-    path = tmp_path / "mtabounce.toml"
-    path.write_text(
-        f'[database]\nurl = "{database_url}"\n[[log]]\npath = "{tmp_path}/mail.log"\n'
-        'host = "mail"\ntimezone = "UTC"\n'
-    )
-    return path
-
-
-@pytest.fixture
-def run(config):
-    def _run(*args):
-        result = CliRunner().invoke(mtabounce, ["--config", str(config), *map(str, args)])
-        assert result.exit_code == 0, result.output
-        return result.output
-
-    return _run
-
-
-@pytest.fixture
-def query(database_url):
-    def _query(text):
-        with psycopg.connect(database_url) as conn:
-            return conn.execute(text).fetchall()
-
-    return _query
 
 
 @pytest.fixture

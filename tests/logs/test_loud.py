@@ -24,11 +24,6 @@ STRANGE = "Nov 23 03:12:17 www nginx: GET /\n"
 
 
 @pytest.fixture
-def path(tmp_path):
-    return tmp_path / "mail.log"
-
-
-@pytest.fixture
 def following(path, database_url):
     def _following():
         connecting = partial(connect, database_url, application_name="mtabounce test")
@@ -38,15 +33,6 @@ def following(path, database_url):
         return Following(readers, connecting, first=0.1, look=0.1)
 
     return _following
-
-
-@pytest.fixture
-def query(database_url):
-    def _query(text):
-        with psycopg.connect(database_url, autocommit=True) as conn:
-            return conn.execute(text).fetchall()
-
-    return _query
 
 
 @pytest.fixture

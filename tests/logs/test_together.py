@@ -10,9 +10,6 @@ import time
 import psycopg
 import pytest
 import zstandard
-from click.testing import CliRunner
-
-from mtabounce.cli import mtabounce
 
 from .conftest import bounced
 
@@ -57,30 +54,15 @@ class Log:
 
 
 @pytest.fixture
-def log(tmp_path):
+def path(tmp_path):
     folder = tmp_path / "log"
     folder.mkdir()
-    return Log(folder / "mail.log")
+    return folder / "mail.log"
 
 
 @pytest.fixture
-def config(tmp_path, database_url, log):
-    path = tmp_path / "mtabounce.toml"
-    path.write_text(
-        f'[database]\nurl = "{database_url}"\n[[log]]\npath = "{log.path}"\n'
-        'host = "mail"\ntimezone = "UTC"\n'
-    )
-    return path
-
-
-@pytest.fixture
-def run(config):
-    def _run(*args):
-        result = CliRunner().invoke(mtabounce, ["--config", str(config), *map(str, args)])
-        assert result.exit_code == 0, result.output
-        return result.output
-
-    return _run
+def log(path):
+    return Log(path)
 
 
 @pytest.fixture

@@ -1,50 +1,29 @@
 """Mautic and Mailman 3 leave alone whom a suppression is not about."""
 
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import ExitStack
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from mtabounce.store.outbox import add_events
-from tests.sinks.telling import rows, speak, telling
-
-
-class Handler(BaseHTTPRequestHandler):
-    def answer(self):
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        url = urlsplit(self.path)
-        told = json.loads(body) if body else {}
-        said = self.server.program(self.command, url.path, parse_qs(url.query), told)
-        content = json.dumps(said).encode() if said is not None else b""
-        self.send_response(200 if content else 204)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    do_GET = do_POST = do_PATCH = answer  # noqa: N815 (the names of the base class)
-
-    def log_message(self, *_):
-        pass
+from tests.sinks.telling import Server, rows, speak, telling
 
 
 @pytest.fixture
 def serve():
     """Serve a program: a function of method, path, query and body that returns JSON."""
-    servers = []
+    with ExitStack() as servers:
 
-    def start(program):
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        server.program = program
-        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-        servers.append(server)
-        return f"http://127.0.0.1:{server.server_address[1]}"
+        def start(program):
+            def respond(method, path, headers, body):
+                url = urlsplit(path)
+                told = json.loads(body) if body else {}
+                return 200, program(method, url.path, parse_qs(url.query), told)
 
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+            return servers.enter_context(Server(respond)).url
+
+        yield start
 
 
 class Mautic:

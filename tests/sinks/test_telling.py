@@ -6,10 +6,8 @@ import hashlib
 import hmac
 import json
 import sys
-import threading
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import psycopg
 import pytest
@@ -20,47 +18,29 @@ from mtabounce.sinks import SinkSettings, kinds
 from mtabounce.sinks._telling import PAUSES, Telling
 from mtabounce.store.connection import connect
 from mtabounce.store.outbox import add_events, forget_lost_sinks, retry
-from tests.sinks.telling import rows, speak, telling
+from tests.sinks.telling import Server, rows, speak, telling
 
 KEY = b"0123456789abcdef0123456789abcdef"
 
 
-class Server(ThreadingHTTPServer):
-    """Keeps what it is sent, and answers as *answers* say."""
+class Telltale(Server):
+    """Keeps what it is sent, and answers as *answers* and *status* say."""
 
     def __init__(self):
-        super().__init__(("127.0.0.1", 0), Handler)
+        super().__init__(self._take)
         self.got = []
         self.answers = {}
         self.status = 200
 
-    @property
-    def url(self):
-        return f"http://127.0.0.1:{self.server_address[1]}"
-
-
-class Handler(BaseHTTPRequestHandler):
-    def answer(self):
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        self.server.got.append((self.command, self.path, dict(self.headers), body))
-        content = json.dumps(self.server.answers.get(self.path, {})).encode()
-        self.send_response(self.server.status)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    do_GET = do_POST = do_PATCH = answer  # noqa: N815 (the names of the base class)
-
-    def log_message(self, *_):
-        pass
+    def _take(self, method, path, headers, body):
+        self.got.append((method, path, headers, body))
+        return self.status, self.answers.get(path, {})
 
 
 @pytest.fixture
 def server():
-    with Server() as server:
-        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    with Telltale() as server:
         yield server
-        server.shutdown()
 
 
 async def due(conn):
