@@ -39,7 +39,7 @@ from mtabounce.store.embedded import Embedded
 from mtabounce.store.health import PROBE
 from mtabounce.store.migrate import prepare
 from mtabounce.store.partitions import ensure_partitions
-from mtabounce.store.state import state_directory
+from mtabounce.store.state import spool_directory, state_directory
 from mtabounce.store.unavailable import unavailable
 from mtabounce.waiting import wait_for_store
 from mtabounce.web.app import application
@@ -71,19 +71,19 @@ class Listening:
 
 
 @contextmanager
-def storage(settings: Settings) -> Iterator[str]:
+def _storage(settings: Settings) -> Iterator[str | None]:
     """
     Give the URL of a database that fits this program: migrated where it was empty.
 
-    Raises SchemaMismatch where it is older or newer, StoreUnavailable where it is away.
+    None: it was away, and we were told to stop. Raises as wait_for_store() does.
     """
-    if settings.database.url is None:
+    url = settings.database.url
+    if url is None:
         with Embedded(state_directory(settings.state)) as embedded:
             prepare(embedded.url)
             yield embedded.url
     else:
-        prepare(settings.database.url)
-        yield settings.database.url
+        yield url if wait_for_store(settings, url) else None
 
 
 def serve(settings: Settings, config: Path | None, announce: Callable[[Listening], None]) -> None:
@@ -93,11 +93,10 @@ def serve(settings: Settings, config: Path | None, announce: Callable[[Listening
     *announce* is called once all parts listen. Raises ConfigError and StoreUnavailable where a
     part cannot start; where webhooks are configured, they are spooled until the database is there.
     """
-    if settings.database.url and not wait_for_store(settings, settings.database.url):
-        return
-    with storage(settings) as url, _unwrapped():
-        hand_over_keys(settings, url)
-        uvloop.run(_Daemon(settings, config, url).serve(announce))
+    with _storage(settings) as url, _unwrapped():
+        if url is not None:
+            hand_over_keys(settings, url)
+            uvloop.run(_Daemon(settings, config, url).serve(announce))
 
 
 @contextmanager
@@ -152,7 +151,7 @@ class _Daemon:
         polling = Polling(
             settings.mailboxes(), self._connector("poller"), self._judging(), self._wake.set
         )
-        spool = Spool(state_directory(settings.state) / "spool", inbox.append)
+        spool = Spool(spool_directory(settings.state), inbox.append)
         webhooks = Webhooks(settings.webhooks, inbox.append, spool)
         lookup = Lookup(settings.lookup, self._connector("lookup"))
         async with (

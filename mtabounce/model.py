@@ -56,6 +56,10 @@ class Outcome(StrEnum):
     UNRECOGNIZED = "unrecognized"
 
 
+API = "api"  # the source of what programs post to our own API
+WEBHOOK = "webhook:"  # how the source of a webhook's input begins; its name follows
+
+
 class Trust(StrEnum):
     """How sure it is that an observation is true, from weakest to strongest."""
 

@@ -13,7 +13,7 @@ from mtabounce.errors import StoreUnavailable
 from mtabounce.model import RawInput
 from mtabounce.settings import Settings
 from mtabounce.store.migrate import prepare
-from mtabounce.store.state import state_directory
+from mtabounce.store.state import spool_directory
 from mtabounce.web.app import application
 from mtabounce.web.server import HttpServer
 from mtabounce.web.spool import Spool
@@ -46,7 +46,7 @@ class _Waiting:
         self._url = url
         self._why = why
         self._stop = asyncio.Event()
-        spool = Spool(state_directory(settings.state) / "spool", self._refuse)
+        spool = Spool(spool_directory(settings.state), self._refuse)
         webhooks = Webhooks(settings.webhooks, self._refuse, spool)
         all_else = Route("/{path:path}", _come_back, methods=["GET", "POST", "PUT", "DELETE"])
         rest = application(self._troubles, [all_else])

@@ -16,7 +16,7 @@ from mtabounce.errors import UsageError
 from mtabounce.pipeline.erasing import Erased, erase
 from mtabounce.settings import load_settings
 from mtabounce.store import erasure as store
-from mtabounce.store.state import state_directory
+from mtabounce.store.state import spool_directory
 
 _OUT_OF_REACH = (
     "Out of reach: the logs of your mail servers, backups and dumps of the database, what sinks"
@@ -52,7 +52,7 @@ def command(config: Path | None, address: str, forget: bool, yes: bool, as_json:
     with connected(config) as conn:
         if "@" not in recipient and not store.count_rows(conn, recipient):
             raise UsageError(f"{address!r} is no address, and nothing is held about such a name")
-    spool = state_directory(load_settings(config).state) / "spool"
+    spool = spool_directory(load_settings(config).state)
     with connected(config) as conn:
         counts = store.count_rows(conn, recipient)
         if counts["inputs"] == 0:

@@ -17,6 +17,7 @@ from mtabounce.correlate._groups import Groups
 from mtabounce.correlate._refs import Ref, digest, queue_of, ref_of, text_digest
 from mtabounce.correlate._whom import ReturnPath, domain_of, key_of, proof_of, recipient_of
 from mtabounce.model import (
+    API,
     BounceType,
     Fault,
     Judged,
@@ -206,7 +207,7 @@ def _time_of(report: Report, raw: RawInput, reading: Reading) -> datetime:
         came = min(came, reading.arrived_at)
     if told is None or told - came > LATEST:
         return came
-    is_known = kind == "api" and raw.trusted  # whoever has a token may tell of years ago
+    is_known = kind == API and raw.trusted  # whoever has a token may tell of years ago
     return told if is_known or came - told <= OLDEST else came
 
 

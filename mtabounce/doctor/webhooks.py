@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from mtabounce.doctor._check import Check, Finding, Level, Patient
 from mtabounce.store import webhooks as store
-from mtabounce.store.state import state_directory
+from mtabounce.store.state import spool_directory
 from mtabounce.web.spool import damaged
 from mtabounce.web.webhook_settings import WebhookSettings, check
 
@@ -17,7 +17,7 @@ def _run(patient: Patient) -> Iterator[Finding]:
     counts = patient.ask(store.counts) or {}
     for name, one in settings.webhooks.items():
         yield _look(name, one, counts.get(name, store.Counts(name)))
-    folder = state_directory(settings.state) / "spool"
+    folder = spool_directory(settings.state)
     if count := damaged(folder):
         yield Finding(
             _TITLE,

@@ -16,7 +16,7 @@ from psycopg import AsyncConnection
 
 from mtabounce.classify import load_operators
 from mtabounce.correlate import Observation, domain_of
-from mtabounce.model import Outcome, Trust
+from mtabounce.model import WEBHOOK, Outcome, Trust
 from mtabounce.pipeline.breaking import Breaker
 from mtabounce.pipeline.forgetting import without_erased
 from mtabounce.pipeline.record import record
@@ -72,7 +72,7 @@ async def _delivered(
 
 def _is_delivery(one: Observation) -> bool:
     is_proven = one.report.outcome is Outcome.DELIVERED and one.trust is Trust.PROVEN
-    return is_proven and one.source.startswith("webhook:")
+    return is_proven and one.source.startswith(WEBHOOK)
 
 
 async def decide(

@@ -5,15 +5,13 @@ from dataclasses import dataclass, field
 
 from mtabounce.classify import Classifier
 from mtabounce.errors import ConfigError
-from mtabounce.model import Judged, Outcome, Reading
+from mtabounce.model import API, WEBHOOK, Judged, Outcome, Reading
 from mtabounce.parsers import HeaderNames
 from mtabounce.parsers import read as read_mail
 from mtabounce.providers import Names, Provider, provider
 from mtabounce.providers import read as read_webhook
 from mtabounce.providers.request import unpack
 
-WEBHOOK = "webhook:"  # how the source of a webhook's input begins; its name follows
-API = "api"  # the source of what programs post to our own API
 _API_PROVIDER = "api"
 
 

@@ -3,7 +3,7 @@
 from typing import Literal
 
 from mtabounce.mime import Message, Part
-from mtabounce.model import Outcome
+from mtabounce.model import API, WEBHOOK, Outcome
 from mtabounce.store.inputs import ClaimedInput, Finished, Trimmed
 
 Raw = Literal["full", "headers", "none"]
@@ -27,7 +27,7 @@ def trimmed(one: ClaimedInput, finished: Finished, raw: Raw) -> Trimmed | None:
     is_read = finished.outcome not in {None, Outcome.UNRECOGNIZED} and not finished.error
     if raw == "full" or not is_read:
         return None
-    is_mail = not one.source.startswith(("webhook:", "api"))
+    is_mail = not one.source.startswith((WEBHOOK, API))
     if raw == "headers" and is_mail:
         return Trimmed(id=one.id, kept="headers", content=headers_of(one.content))
     return Trimmed(id=one.id, kept="none", content=b"")

@@ -15,7 +15,7 @@ from mtabounce.store.outbox import Message
 
 async def _send(sink: SinkSettings, message: Message) -> None:
     payload = message.payload
-    if payload.get("scope", EVERYWHERE) != EVERYWHERE or payload.get("cause") == "hold":
+    if message.scope != EVERYWHERE or payload.get("cause") == "hold":
         return
     told = {
         "email": message.recipient,

@@ -36,12 +36,11 @@ async def _send(sink: SinkSettings, message: Message) -> None:
 def _members(found: object, message: Message) -> Iterator[Mapping[str, Any]]:
     """Yield the subscriptions of the address that a message is about."""
     entries = found.get("entries", []) if isinstance(found, dict) else []
-    scope = message.payload.get("scope", EVERYWHERE)
     still = set(message.payload.get("still", ()))
     for member in entries:
         of_list = f"list:{member.get('list_id')}"
         is_them = member["email"].lower() == message.recipient and member["role"] == "member"
-        if is_them and scope in {EVERYWHERE, of_list} and not still & {EVERYWHERE, of_list}:
+        if is_them and message.scope in {EVERYWHERE, of_list} and not still & {EVERYWHERE, of_list}:
             yield member
 
 

@@ -21,7 +21,7 @@ _BOUNCED = 2  # reasons there: 1 unsubscribed, 2 bounced, 3 by hand
 
 
 async def _send(sink: SinkSettings, message: Message) -> None:
-    if message.payload.get("scope", EVERYWHERE) != EVERYWHERE:
+    if message.scope != EVERYWHERE:
         return
     who = credentials(sink)
     query = f"/api/contacts?search={quote(f'email:{message.recipient}')}"

@@ -8,6 +8,7 @@ from typing import Any
 from psycopg import AsyncConnection, Connection
 from psycopg.rows import class_row
 
+from mtabounce.policy import EVERYWHERE
 from mtabounce.store.rows import Row, as_json
 from mtabounce.store.statements import statements
 
@@ -24,6 +25,11 @@ class Message:
     payload: dict[str, Any]
     attempts: int
     created_at: datetime
+
+    @property
+    def scope(self) -> str:
+        """What it covers: EVERYWHERE, or one list or campaign."""
+        return str(self.payload.get("scope", EVERYWHERE))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

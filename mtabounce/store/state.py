@@ -24,6 +24,11 @@ def state_directory(settings: StateSettings) -> Path:
     return (settings.directory or _default_directory()).expanduser().resolve()
 
 
+def spool_directory(settings: StateSettings) -> Path:
+    """Return where webhooks are kept while the database is away; it may not exist yet."""
+    return state_directory(settings) / "spool"
+
+
 def make_state_directory(directory: Path) -> None:
     """
     Make *directory* where it is missing.

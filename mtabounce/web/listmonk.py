@@ -22,8 +22,7 @@ from starlette.routing import Route
 
 from mtabounce.address import domain_of, normalize
 from mtabounce.errors import TryAgainLater
-from mtabounce.model import RawInput
-from mtabounce.pipeline.judge import API
+from mtabounce.model import API, RawInput
 from mtabounce.pipeline.operators import Word, in_batches, say
 from mtabounce.pipeline.record import delete_bounces
 from mtabounce.policy import PolicySettings
@@ -222,9 +221,7 @@ class ListmonkApi:
         del request  # its body means nothing
         async with self._connected() as conn:
             who = await store.bounced_recipients(conn, self._policy.trusts())
-            words = [
-                Word(recipient=one, action="add", why="blocklisted over the API") for one in who
-            ]
+            words = [Word(recipient=one, action="add", why=_BLOCKLISTED) for one in who]
             for batch in in_batches(words):
                 async with conn.transaction():
                     await say(conn, self._policy, batch, "api")

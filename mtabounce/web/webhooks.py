@@ -20,8 +20,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mtabounce.errors import StoreUnavailable, TryAgainLater
-from mtabounce.model import RawInput
-from mtabounce.pipeline.judge import WEBHOOK
+from mtabounce.model import WEBHOOK, RawInput
 from mtabounce.providers import discover
 from mtabounce.providers.request import pack
 from mtabounce.web import signatures

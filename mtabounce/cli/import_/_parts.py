@@ -1,7 +1,18 @@
-"""The bar that shows how far an import is, in bytes."""
+"""What imports share: what they are given, and the bar that shows how far they are."""
 
+from pathlib import Path
+
+import click
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+paths_argument = click.argument(
+    "paths",
+    nargs=-1,
+    required=True,
+    type=click.Path(path_type=Path, exists=True),
+    metavar="PATH...",
+)
 
 
 def bar() -> Progress:

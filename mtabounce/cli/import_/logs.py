@@ -13,7 +13,7 @@ from rich.progress import (
     TaskID,
 )
 
-from mtabounce.cli.import_._bar import bar
+from mtabounce.cli.import_._parts import bar, paths_argument
 from mtabounce.logs import formats
 from mtabounce.pipeline.decide import Recorder
 from mtabounce.pipeline.log_record import LogRecorder
@@ -27,13 +27,7 @@ from mtabounce.store.migrate import prepare
 
 
 @click.command()
-@click.argument(
-    "paths",
-    nargs=-1,
-    required=True,
-    type=click.Path(path_type=Path, exists=True),
-    metavar="PATH...",
-)
+@paths_argument
 @click.option(
     "--format",
     "form",

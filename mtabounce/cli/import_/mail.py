@@ -15,7 +15,7 @@ from psycopg import AsyncConnection
 
 from mtabounce import daemon
 from mtabounce.cli._mails import Mail, mails_of
-from mtabounce.cli.import_._bar import bar
+from mtabounce.cli.import_._parts import bar, paths_argument
 from mtabounce.model import RawInput
 from mtabounce.settings import load_settings
 from mtabounce.store import inputs, mailboxes
@@ -28,13 +28,7 @@ _MAILBOX = "import"  # under which mails are known that an import took
 
 
 @click.command()
-@click.argument(
-    "paths",
-    nargs=-1,
-    required=True,
-    type=click.Path(path_type=Path, exists=True),
-    metavar="PATH...",
-)
+@paths_argument
 @click.option("--drain", is_flag=True, help="Read them at once, not when serve or worker runs.")
 @click.pass_context
 def command(ctx: click.Context, paths: tuple[Path, ...], drain: bool) -> None:
