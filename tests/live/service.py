@@ -118,10 +118,13 @@ class Service:
     @contextmanager
     def without_postgres(self) -> Iterator[None]:
         """Let PostgreSQL hang for the time of the block, as a disk that does not answer."""
-        stopped = [self._postmaster(), *descendants(self._postmaster())]
-        for pid in stopped:
-            os.kill(pid, signal.SIGSTOP)
+        postmaster = self._postmaster()
+        os.kill(postmaster, signal.SIGSTOP)  # first: it starts no more
+        stopped = [postmaster, *descendants(postmaster)]
         try:
+            for pid in stopped:
+                with suppress(ProcessLookupError):  # one that was just ending
+                    os.kill(pid, signal.SIGSTOP)
             yield
         finally:
             for pid in stopped:

@@ -21,6 +21,7 @@ from mtabounce.pipeline.decide import Recorder
 from mtabounce.pipeline.log_record import LogRecorder
 from mtabounce.policy import PolicySettings
 from mtabounce.sources import _pace
+from mtabounce.sources._holding import held
 from mtabounce.sources._log_run import BATCH
 from mtabounce.sources._log_settings import LogSettings
 from mtabounce.sources.tailer import Tailer
@@ -137,7 +138,7 @@ async def test_file_that_was_begun_but_not_read_is_found_when_it_is_compressed(
     log.write_text("".join(map(bounced, range(5))))
     first = tailer()
     async with await connecting() as conn:
-        await first._begin(conn, log)  # it is killed before its first batch is committed
+        await first._begin(conn, held(log))  # it is killed before its first batch is committed
     first._open[0].close()
     (tmp_path / "mail.log.2.gz").write_bytes(gzip.compress(log.read_bytes()))
     log.unlink()

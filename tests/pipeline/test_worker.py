@@ -75,7 +75,7 @@ async def worked(connecting, judges, **settings):
 
 async def run_until_recorded(worker, conn):
     running = asyncio.create_task(worker.run())
-    for _ in range(250):
+    for _ in range(1500):
         if await recipients(conn):
             break
         await asyncio.sleep(0.02)
