@@ -9,11 +9,18 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 
 from mtabounce.store.embedded import Embedded
 from mtabounce.store.migrate import migrate
 
 IN_CI = bool(os.environ.get("CI"))
+# How long an example takes says more of the machine than of us. In CI the examples are the same
+# each time, so that what fails there is what was changed; elsewhere new ones are tried.
+settings.register_profile(
+    "here", deadline=None, derandomize=IN_CI, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("here")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -43,7 +43,7 @@ def wait_until(
     ready: Callable[[], object],
     what: str,
     *,
-    timeout: float = 30,
+    timeout: float = 60,
     details: Callable[[], str] = str,
 ) -> None:
     """Poll *ready*; fail with *what*, and *details* such as a log, where it takes too long."""

@@ -140,13 +140,13 @@ def test_process_that_is_asked_to_end_does_so_at_once(command, tmp_path, databas
     wait_until_reading(database_url, process)
     process.send_signal(signal.SIGTERM)
     begun = time.monotonic()
-    process.communicate(timeout=10)
+    process.communicate(timeout=60)
     took = time.monotonic() - begun
     writer.over.set()
     writer.join()
 
     assert process.returncode == 0
-    assert took < 5  # a busy machine has many seconds; a quiet one needs half of one
+    assert took < 30  # a busy machine has many seconds; a quiet one needs half of one
 
 
 def wait_until_reading(url, process):

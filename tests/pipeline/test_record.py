@@ -196,7 +196,7 @@ async def test_listeners_are_told_after_commit(conn, database_url):
         listener.execute("LISTEN mtabounce_bounce")
         await recorded(conn, *observed(report()))
 
-        (note,) = list(listener.notifies(timeout=5, stop_after=1))
+        (note,) = list(listener.notifies(timeout=30, stop_after=1))
 
     told = json.loads(note.payload)
     assert told | {"id": 0} == {

