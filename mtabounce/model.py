@@ -55,6 +55,11 @@ class Outcome(StrEnum):
     IGNORED = "ignored"  # understood, and not about delivery: an open, a click
     UNRECOGNIZED = "unrecognized"
 
+    @property
+    def is_failure(self) -> bool:
+        """Whether it counts against anybody: a delay may yet arrive."""
+        return self in (Outcome.BOUNCE, Outcome.COMPLAINT)
+
 
 API = "api"  # the source of what programs post to our own API
 WEBHOOK = "webhook:"  # how the source of a webhook's input begins; its name follows
@@ -160,7 +165,7 @@ class Reading:
 class Verdict(NamedTuple):  # made for each reply, in a quarter of the time of a dataclass
     """The classifier's judgement of one report, and why."""
 
-    type: BounceType | None  # None for delays, auto-replies, challenges and successes
+    type: BounceType | None  # None for auto-replies, challenges and successes; of a delay, soft
     reason: str  # one of rules/reasons.toml
     fault: Fault | None
     rule: str  # the id of the rule that decided

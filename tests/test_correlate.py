@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtabounce.correlate import Bounce, KnownRef, ReturnPath, group, merge, observe
+from mtabounce.correlate import (
+    Bounce,
+    KnownRef,
+    ReturnPath,
+    group,
+    merge,
+    observe,
+    observe_delivery,
+)
 from mtabounce.model import (
     Action,
     BounceType,
@@ -130,6 +138,16 @@ def test_graver_of_two_reports_on_one_recipient_counts():
     (one,) = observe(raw(), Judged(reading=reading, verdicts=(DELAY, HARD)))
 
     assert one.verdict is HARD
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_failure_counts_beside_a_delay_of_the_same_type(order):
+    reports = (report(outcome=Outcome.DELAYED), report())[::order]
+    reading = Reading(outcome=Outcome.BOUNCE, reports=reports, fingerprint=b"mail")
+
+    (one,) = observe(raw(), Judged(reading=reading, verdicts=(SOFT, SOFT)))
+
+    assert (one.report.outcome, one.counts) == (Outcome.BOUNCE, True)
 
 
 @pytest.mark.parametrize(
@@ -336,8 +354,23 @@ def test_weaker_evidence_does_not_say_when_it_was():
     assert bounce.meta == {"list_id": "news.example.org"}
 
 
+NO_FAILURES = [outcome for outcome in Outcome if not outcome.is_failure]
+
+
+@pytest.mark.parametrize("outcome", NO_FAILURES)
+@pytest.mark.parametrize("type_", BounceType)
+def test_what_is_no_failure_counts_nowhere_whatever_its_verdict(outcome, type_):
+    told, verdict = report(outcome=outcome), HARD._replace(type=type_)
+
+    (read,) = observed(told, verdict=verdict)
+    logged = observe_delivery(told, verdict, source="log:mail", parser="log")
+
+    assert [one.verdict.type for one in (read, logged)] == [None, None]
+    assert [one.counts for one in (read, logged)] == [False, False]
+
+
 def test_what_is_no_failure_makes_no_bounce():
-    (one,) = observed(report(outcome=Outcome.DELAYED), verdict=DELAY)
+    (one,) = observed(report(outcome=Outcome.DELAYED), verdict=SOFT)
 
     assert not one.counts
     with pytest.raises(ValueError, match="delayed is no bounce"):

@@ -21,7 +21,6 @@ _NO_CAUSES = {"undetermined", "expired", "delayed"}
 PROVIDER_RULE = "provider"  # in place of a rule, where an ESP's word decided
 _VAGUE = "80-vague.toml"
 _OUR_FAULTS = (Fault.SENDER, Fault.CONTENT)
-_FAILURES = (Outcome.BOUNCE, Outcome.COMPLAINT)
 
 
 class Classifier:
@@ -151,10 +150,15 @@ def _refuse_twins(rules: Sequence[Rule]) -> None:
 
 
 def _type(reason: Reason, seen: Evidence) -> BounceType | None:
-    """Return the type of *reason*: none for what is no failure, and hard for none but 5xx."""
-    if seen.outcome not in _FAILURES:
+    """
+    Return the type of *reason*: none for what is no failure, and hard for none but 5xx.
+
+    A delay is as soft as the failure would be that it may become; it counts nowhere.
+    """
+    is_delay = seen.outcome is Outcome.DELAYED
+    if not (is_delay or seen.outcome.is_failure):
         return None
-    if reason.type is BounceType.HARD and blame.is_passing(seen):
+    if reason.type is BounceType.HARD and (is_delay or blame.is_passing(seen)):
         return BounceType.SOFT
     return reason.type
 

@@ -122,7 +122,7 @@ def _show(mail: Mail, judged: Judged) -> None:
     note = f" ({judged.reading.note})" if judged.reading.note else ""
     click.echo(f"{mail.name}: {str(judged.reading.outcome).replace('_', ' ')}{note}")
     for report, verdict in zip(judged.reading.reports, judged.verdicts, strict=True):
-        click.echo(f"  {who(report)}: {headline(verdict)}")
+        click.echo(f"  {who(report)}: {headline(verdict, report.outcome)}")
         _show_evidence(verdict, report.diagnostic_code)
 
 

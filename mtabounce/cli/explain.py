@@ -60,7 +60,7 @@ def _tell(classifier: Classifier, report: Report, verdict: Verdict, *, as_json: 
         told = {"rule": verdict.rule, "matched": verdict.matched, "seen": seen, "others": fits}
         print_json({"final_recipient": report.final_recipient, "reason": verdict.reason} | told)
         return
-    click.echo(f"\n  {who(report)}: {headline(verdict)}")
+    click.echo(f"\n  {who(report)}: {headline(verdict, report.outcome)}")
     print_fields({name: printable(value) for name, value in seen.items()}, 4)
     words = f'  "{printable(verdict.matched)}"' if verdict.matched else ""
     click.echo(f"    decided by {verdict.rule}{words}")

@@ -8,18 +8,18 @@ it share.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import Self
 
+from mtabounce.correlate._bounce import META, TYPES, Bounce, merge
 from mtabounce.correlate._groups import Groups
+from mtabounce.correlate._observation import Observation, counted
 from mtabounce.correlate._refs import Ref, digest, queue_of, ref_of, text_digest
 from mtabounce.correlate._whom import ReturnPath, domain_of, key_of, proof_of, recipient_of
 from mtabounce.model import (
     API,
     BounceType,
-    Fault,
     Judged,
     RawInput,
     Reading,
@@ -34,6 +34,7 @@ __all__ = [
     "KnownRef",
     "Observation",
     "ReturnPath",
+    "counted",
     "domain_of",
     "group",
     "merge",
@@ -47,44 +48,6 @@ OLDEST = timedelta(days=45)  # an event's own time is believed so far back …
 LATEST = timedelta(minutes=10)  # … and so far ahead of its arrival
 _KEPT = {"import", "pop3", "imap"}  # kinds of sources with mail that came long before we had it
 _UNKNOWN = datetime.fromtimestamp(0, tz=UTC)
-_TRUST = {trust: rank for rank, trust in enumerate(Trust)}
-_TYPES = {BounceType.SOFT: 0, BounceType.HARD: 1, BounceType.COMPLAINT: 2}
-
-
-META = {  # what a bounce keeps beside its columns, and the field of a report that says it
-    "from": "original_from",
-    "subject": "original_subject",
-    "subscriber": "subscriber",
-    "list_id": "list_id",
-    "feedback_id": "feedback_id",
-    "feedback_type": "feedback_type",
-    "native_code": "native_code",
-    "source": "source",
-    "meta": "meta",
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Observation:
-    """A report with its verdict, whom it is about, and what it is known by."""
-
-    recipient: str  # normalized; the address that we mailed, where the report says
-    domain: str
-    occurred_at: datetime
-    key: bytes  # 16 bytes; the same for two copies of one mail
-    source: str
-    parser: str
-    trust: Trust
-    report: Report
-    verdict: Verdict
-    refs: tuple[Ref, ...]
-    input_id: int | None = None
-    is_spoilt: bool = False  # it came to a return path that proves nothing, and should have
-
-    @property
-    def counts(self) -> bool:
-        """Whether it is a failure or a complaint, and so part of a bounce."""
-        return self.verdict.type is not None
 
 
 def observe(
@@ -101,7 +64,8 @@ def observe(
     left out.
     """
     found: dict[tuple[str, bytes], Observation] = {}
-    for report, verdict in zip(judged.reading.reports, judged.verdicts, strict=True):
+    for report, judgement in zip(judged.reading.reports, judged.verdicts, strict=True):
+        verdict = counted(report, judgement)
         recipient = recipient_of(report, paths)
         if not recipient:
             continue
@@ -148,7 +112,7 @@ def observe_delivery(
         parser=parser,
         trust=trust,
         report=report,
-        verdict=verdict,
+        verdict=counted(report, verdict),
         refs=tuple(_refs(_logged(source, report, key), report, recipient, trust)),
     )
 
@@ -163,7 +127,7 @@ def _graver(one: Verdict, other: Verdict) -> bool:
 
 
 def _gravity(kind: BounceType | None) -> int:
-    return -1 if kind is None else _TYPES[kind]
+    return -1 if kind is None else TYPES[kind]
 
 
 def _observation(
@@ -232,119 +196,6 @@ def _all_refs(context: _Context, report: Report, recipient: str) -> Iterator[Ref
     for kind, identifier in known.items():
         for name in filter(None, names if identifier else ()):
             yield ref_of(kind, identifier, name)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bounce:
-    """One message that failed for one recipient: what its observations add up to."""
-
-    id: int = 0  # 0: not stored yet
-    recipient: str
-    type: BounceType
-    reason: str
-    fault: Fault | None
-    rule: str
-    status: str | None
-    reply_code: int | None
-    diagnostic_code: str
-    remote_mta: str
-    original_message_id: str
-    queue_id: str
-    campaign: str
-    trust: Trust
-    sources: tuple[str, ...]  # sorted
-    observations: int = 1
-    decisive: bytes  # key of the observation whose facts these are
-    decisive_at: datetime
-    meta: dict[str, str] = field(default_factory=dict)
-    first_seen_at: datetime
-    last_seen_at: datetime
-    created_at: datetime | None = None  # None: not stored yet
-
-    @classmethod
-    def of(cls, observation: Observation, number: int = 0) -> Self:
-        """
-        Return the bounce that *observation* alone makes; *number* is to be its id.
-
-        Raises ValueError where it is none.
-        """
-        report, verdict = observation.report, observation.verdict
-        if verdict.type is None:
-            raise ValueError(f"{report.outcome} is no bounce")
-        return cls(
-            id=number,
-            recipient=observation.recipient,
-            type=verdict.type,
-            reason=verdict.reason,
-            fault=verdict.fault,
-            rule=verdict.rule,
-            status=None if verdict.status is None else str(verdict.status),
-            reply_code=verdict.reply_code,
-            diagnostic_code=report.diagnostic_code,
-            remote_mta=report.remote_mta,
-            original_message_id=report.original_message_id,
-            queue_id=report.queue_id,
-            campaign=report.campaign,
-            trust=observation.trust,
-            sources=(observation.source,),
-            decisive=observation.key,
-            decisive_at=observation.occurred_at,
-            meta=_meta(report),
-            first_seen_at=observation.occurred_at,
-            last_seen_at=observation.occurred_at,
-        )
-
-    @property
-    def weight(self) -> tuple[int, int, bool, float, bytes]:
-        """What orders observations of one failure: the greatest one decides the facts."""
-        return (
-            _TRUST[self.trust],
-            _TYPES[self.type],
-            self.reason != "undetermined",
-            -self.decisive_at.timestamp(),
-            self.decisive,
-        )
-
-
-def merge(parts: Iterable[Bounce]) -> Bounce:
-    """
-    Return the one bounce that *parts* are, whatever their order; at least one must be given.
-
-    The facts are those of the best observation (trust first, then complaint over hard over
-    soft); what it does not know is taken from the next best, but of claims only where there is
-    nothing else. When it was is said by evidence of the best trust alone, and so is since when
-    that is known: created_at. The lowest stored id stays.
-    """
-    given = list(parts)
-    if len(given) == 1:
-        return given[0]
-    ranked = sorted(given, key=lambda part: part.weight, reverse=True)
-    best = ranked[0]
-    equals = [part for part in ranked if part.trust is best.trust]
-    good = [part for part in ranked if part.trust is not Trust.CLAIMED] or ranked
-    return replace(
-        best,
-        id=min((part.id for part in ranked if part.id), default=0),
-        remote_mta=_first(part.remote_mta for part in good),
-        original_message_id=_first(part.original_message_id for part in good),
-        queue_id=_first(part.queue_id for part in good),
-        campaign=_first(part.campaign for part in good),
-        sources=tuple(sorted({source for part in ranked for source in part.sources})),
-        observations=sum(part.observations for part in ranked),
-        meta={name: value for part in reversed(good) for name, value in part.meta.items()},
-        first_seen_at=min(part.first_seen_at for part in equals),
-        last_seen_at=max(part.last_seen_at for part in equals),
-        created_at=min((part.created_at for part in equals if part.created_at), default=None),
-    )
-
-
-def _first(values: Iterable[str]) -> str:
-    return next((value for value in values if value), "")
-
-
-def _meta(report: Report) -> dict[str, str]:
-    named = {name: getattr(report, fact) for name, fact in META.items()}
-    return {name: value for name, value in named.items() if value}
 
 
 @dataclass(frozen=True, slots=True)

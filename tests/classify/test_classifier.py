@@ -5,7 +5,7 @@ import random
 import pytest
 
 from mtabounce.classify import load
-from mtabounce.model import Action, EnhancedStatus, Outcome, Report
+from mtabounce.model import Action, BounceType, EnhancedStatus, Outcome, Report
 from mtabounce.pipeline.judge import Judge
 
 CLASSIFIER = load()
@@ -105,15 +105,29 @@ def test_what_is_no_failure_has_no_type_whatever_it_says(outcome, reason):
     ("said", "reason"),
     [
         ("452 4.2.2 mailbox full", "mailbox_full"),
+        ("550 5.1.1 user unknown", "user_unknown"),
+        ("connect to mx.example.net[192.0.2.1]:25: Connection timed out", "connection_failed"),
+        ("450 4.7.1 greylisted, try again in 300 seconds", "rate_limited"),
         ("", "delayed"),
         ("the queue is waiting", "delayed"),
         ("message expired in the queue", "delayed"),
     ],
 )
-def test_delay_has_no_type_but_the_reason_that_it_gives(said, reason):
+def test_delay_is_soft_at_most_and_has_the_reason_that_it_gives(said, reason):
     verdict = classify(said, outcome=Outcome.DELAYED)
 
-    assert (verdict.type, verdict.reason) == (None, reason)
+    assert (verdict.type, verdict.reason) == (BounceType.SOFT, reason)
+
+
+def test_delay_is_of_no_type_where_the_configuration_gives_its_reason_none():
+    own = load(types={"mailbox_full": "none"})
+    delay = Report(
+        outcome=Outcome.DELAYED,
+        final_recipient="ann@example.org",
+        diagnostic_code="452 4.2.2 mailbox full",
+    )
+
+    assert own.classify(delay).type is None
 
 
 def test_complaint_is_a_complaint():

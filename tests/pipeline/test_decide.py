@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from psycopg.rows import dict_row
 
+from mtabounce.classify import load
 from mtabounce.correlate import observe
 from mtabounce.model import (
     Action,
@@ -22,6 +23,7 @@ from mtabounce.pipeline.upkeep import lift_ended
 from mtabounce.policy import PolicySettings
 from mtabounce.store.policy import histories
 
+CLASSIFIER = load()
 NOW = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
 HARD = Verdict(type=BounceType.HARD, reason="user_unknown", fault=Fault.RECIPIENT, rule="r1")
 SOFT = Verdict(type=BounceType.SOFT, reason="mailbox_full", fault=Fault.RECIPIENT, rule="r2")
@@ -84,6 +86,34 @@ async def test_proven_hard_bounce_suppresses_and_says_why(conn):
     assert decision["why"] == "hard: 1 of 1 messages, the last for user_unknown: for good"
     assert decision["bounces"] == [bounce["id"]]
     assert await suppressed(conn)
+
+
+async def test_delays_count_nowhere_though_their_verdicts_are_soft(conn):
+    for day, said in enumerate(("452 4.2.2 mailbox full", "450 4.1.1 user unknown", "", "")):
+        delay = Report(
+            outcome=Outcome.DELAYED,
+            final_recipient="ann@example.org",
+            action=Action.DELAYED,
+            diagnostic_code=said,
+            original_message_id=f"{day}@lists",
+        )
+        verdict = CLASSIFIER.classify(delay)
+        reading = Reading(outcome=Outcome.DELAYED, reports=(delay,), fingerprint=bytes([day]))
+        at = NOW - timedelta(days=20 - 5 * day)
+        raw = RawInput(source="receiver", content=b"", received_at=at, trusted=True)
+        await recorded(conn, *observe(raw, Judged(reading=reading, verdicts=(verdict,))))
+        assert verdict.type is BounceType.SOFT
+
+    evidence = await rows(conn, "SELECT outcome, type, bounce_id FROM observations")
+    assert evidence == [{"outcome": "delayed", "type": None, "bounce_id": None}] * 4
+    (counts,) = await rows(conn, "SELECT hard, soft, complaints FROM recipients")
+    assert set(counts.values()) == {0}
+    for name in ("bounces", "bounce_refs", "decisions", "suppressions", "outbox"):
+        assert await rows(conn, f"TABLE mtabounce.{name}") == [], name
+    assert await rows(conn, "TABLE listmonk.bounces") == []
+    (subscriber,) = await rows(conn, "TABLE listmonk.subscribers")
+    assert subscriber["status"] == "enabled"
+    assert not await suppressed(conn)
 
 
 async def test_claim_suppresses_nobody_but_is_decided_on(conn):

@@ -9,6 +9,7 @@ from time import process_time
 import pytest
 
 from mtabounce.classify import load
+from mtabounce.correlate import counted
 from mtabounce.errors import ConfigError
 from mtabounce.model import Outcome
 from mtabounce.providers import Names, discover, provider, read
@@ -38,7 +39,7 @@ def verdicts(said):
             filter(None, [one.final_recipient, verdict.type or str(one.outcome), verdict.reason])
         )
         for one in said.reports
-        for verdict in [CLASSIFIER.classify(one)]
+        for verdict in [counted(one, CLASSIFIER.classify(one))]
     ]
 
 

@@ -9,6 +9,7 @@ import click
 
 from mtabounce.cli._output import print_json
 from mtabounce.cli._rules import judge_for
+from mtabounce.correlate import counted
 from mtabounce.errors import UsageError
 from mtabounce.model import Report, Verdict
 from mtabounce.providers import Names, provider, read
@@ -41,7 +42,9 @@ def command(
     whose = judge.providers.get(name) or provider(name)
     names = Names(campaign=judge.names.campaign, subscriber=judge.names.subscriber)
     said = read(whose, _content(body), _headers(headers_file), names)
-    rows = [_row(report, judge.classifier.classify(report)) for report in said.reports]
+    rows = [
+        _row(report, counted(report, judge.classifier.classify(report))) for report in said.reports
+    ]
     ignored = [{"event": one.event, "why": one.why} for one in said.ignored]
     if as_json:
         print_json({"reports": rows, "ignored": ignored})
