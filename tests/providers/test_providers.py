@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import tomllib
 from pathlib import Path
 from time import process_time
@@ -67,6 +68,15 @@ def test_table_is_whole(name):
     assert one.table.docs
     known = set(CLASSIFIER.reasons) | {"hard", "soft", "block", "delayed", "delivered", "failed"}
     assert {word for _, word in one.table.events} <= known | {"ignore"}
+
+
+@pytest.mark.parametrize("name", discover())
+def test_no_pattern_is_hidden_by_one_before_it(name):
+    one = provider(name)
+
+    for pattern, word in one.table.events:
+        like = re.sub(r"\[(.).*?\]", r"\1", pattern).replace("*", "~").replace("?", "~")
+        assert one.meaning(like) == word, pattern
 
 
 @pytest.mark.parametrize("name", discover())
