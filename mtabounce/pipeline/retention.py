@@ -50,6 +50,7 @@ _SETTINGS = {  # the setting for each table, in the order in which their rows go
     "bounce_refs": "bounces",
     "incident_bounces": "bounces",
     "inputs": "inputs",
+    "webhook_signatures": "inputs",
     "decisions": "decisions",
     "delivery_stats": "delivery_stats",
     "outbox": "outbox",

@@ -14,7 +14,7 @@ from psycopg import AsyncConnection
 
 from mtabounce.correlate import Bounce, Observation, ReturnPath, domain_of, merge, observe
 from mtabounce.model import Judged
-from mtabounce.pipeline import owners
+from mtabounce.pipeline import once, owners
 from mtabounce.pipeline.decide import Recorder
 from mtabounce.pipeline.judging import Judging
 from mtabounce.pipeline.record import (
@@ -111,7 +111,8 @@ async def judged_again(
     after = 0
     async with await connect() as conn:
         while batch := await before.inputs_to_judge(conn, selection, after, BATCH):
-            judged = await judging.judge([(one.source, one.content) for one in batch])
+            read = await judging.judge([(one.source, one.content) for one in batch])
+            judged = await once.without_reused(conn, batch, read)
             paths = await look_up(conn, ring, batch, judged)
             work = await owners.look_up(conn, list(zip(batch, judged, paths, strict=True)))
             if write:

@@ -19,7 +19,7 @@ from psycopg import AsyncConnection
 from mtabounce.correlate import Observation, ReturnPath, observe
 from mtabounce.errors import StoreUnavailable, TryAgainLater
 from mtabounce.model import Judged
-from mtabounce.pipeline import owners, return_paths
+from mtabounce.pipeline import once, owners, return_paths
 from mtabounce.pipeline.decide import Recorder
 from mtabounce.pipeline.judge_process import JudgeSettings
 from mtabounce.pipeline.judging import Judging
@@ -157,7 +157,9 @@ class Worker:
         claimed = await inputs.claim(conn, self._batch)
         if not claimed:
             return 0
-        judged = await self._judging.judge([(one.source, one.content) for one in claimed])
+        read = await self._judging.judge([(one.source, one.content) for one in claimed])
+        await once.use_once(conn, claimed)
+        judged = await once.without_reused(conn, claimed, read)
         paths = await return_paths.look_up(conn, self._ring, claimed, judged)
         work = list(zip(claimed, judged, paths, strict=True))
         try:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from psycopg import AsyncConnection, Connection
-from psycopg.rows import class_row
+from psycopg.rows import class_row, scalar_row
 
 from mtabounce.store.rows import Row, as_json
 from mtabounce.store.statements import statements
@@ -52,6 +52,15 @@ class NotUnderstood:
     error: str
 
 
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """A signature that leaves out the body, and the body that it came with, as hashes."""
+
+    input_id: int
+    mark: bytes
+    body: bytes
+
+
 async def note(
     conn: AsyncConnection[Any], counts: Sequence[Row], refusals: Sequence[Refusal]
 ) -> None:
@@ -74,6 +83,26 @@ async def note(
             bodies = [one.body for one in refusals]
             await conn.execute(SQL["keep"], {"rows": as_json(rows), "bodies": bodies})
             await conn.execute(SQL["prune"], {"most": MOST, "octets": MOST_OCTETS})
+
+
+async def use(conn: AsyncConnection[Any], signatures: Sequence[Signature]) -> None:
+    """Let each of *signatures* that is new be good for its body, and no other from now on."""
+    await conn.execute(SQL["use_signatures"], _signatures(signatures))
+
+
+async def used(conn: AsyncConnection[Any], signatures: Sequence[Signature]) -> set[int]:
+    """Return the inputs among *signatures* whose signature is good for another body."""
+    async with conn.cursor(row_factory=scalar_row) as cursor:
+        await cursor.execute(SQL["used_signatures"], _signatures(signatures))
+        return set(await cursor.fetchall())
+
+
+def _signatures(signatures: Sequence[Signature]) -> dict[str, Any]:
+    return {
+        "ids": [one.input_id for one in signatures],
+        "marks": [one.mark for one in signatures],
+        "bodies": [one.body for one in signatures],
+    }
 
 
 def counts(conn: Connection[Any]) -> dict[str, Counts]:

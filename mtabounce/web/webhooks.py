@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from mtabounce.errors import StoreUnavailable, TryAgainLater
 from mtabounce.model import WEBHOOK, RawInput
 from mtabounce.providers import discover
-from mtabounce.providers.request import pack
+from mtabounce.providers.request import USED, pack
 from mtabounce.web import signatures
 from mtabounce.web.patience import Patience
 from mtabounce.web.refusals import Hidden, Refusals, Seen
@@ -37,7 +37,6 @@ REQUESTS = Counter(
 PATIENCE = 2.0  # seconds for the database; some ESPs wait three
 PATH = "/webhooks/service/"
 CHALLENGE = {"WWW-Authenticate": 'Basic realm="mtabounce"'}  # SNS waits for it
-USED = "the signature was used before, for another body"
 _REMEMBERED = 100_000  # tokens that are good for one request
 _STRANGERS_BODY = 2**18  # octets that are read where there is no such webhook
 _TAKEN = {"type": "http.response.body", "body": b'{"data":true}'}
@@ -111,11 +110,20 @@ class Webhook:
         """Return *posted* as the inbox takes it."""
         return RawInput(
             source=f"{WEBHOOK}{self.name}",
-            content=pack(posted.headers, posted.body),
+            content=pack(posted.headers, posted.body, self._signed(posted)),
             received_at=now,
             peer=posted.peer,
             trusted=self.settings.auth != "none",
         )
+
+    def _signed(self, posted: Posted) -> bytes:
+        """Return what was signed, where that leaves out the body: workers look after it."""
+        if not self._is_once or self._check is None:
+            return b""
+        try:
+            return signatures.mark_of(self._table, posted)
+        except Refused:  # an operator takes it all the same
+            return b""
 
     async def verify(self, posted: Posted, now: datetime) -> None:
         """Check that the provider sent *posted*. Raises Refused."""
@@ -142,7 +150,11 @@ class Webhook:
             await self._sns.verify(posted, self.name, now)
 
     def _check_once(self, posted: Posted) -> None:
-        """Let a signature that leaves out the body be good for one body only."""
+        """
+        Let a signature that leaves out the body be good for one body only.
+
+        This is what one process remembers; workers look at all that was ever taken.
+        """
         mark = signatures.mark_of(self._table, posted)
         body = hashlib.sha256(posted.body).digest()
         if self._used.setdefault(mark, body) != body:

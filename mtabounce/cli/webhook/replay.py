@@ -10,10 +10,11 @@ from psycopg import Connection
 from mtabounce.cli._database import connected
 from mtabounce.cli.webhook._common import checked_settings, nowhere, webhook_of
 from mtabounce.errors import UsageError
+from mtabounce.providers.request import USED
 from mtabounce.store import inputs
 from mtabounce.store import webhooks as store
 from mtabounce.web.request import Posted, Refused
-from mtabounce.web.webhooks import USED, Webhook
+from mtabounce.web.webhooks import Webhook
 
 
 @click.command()

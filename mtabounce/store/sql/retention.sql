@@ -121,6 +121,13 @@ SELECT t.ctid
   FROM mtabounce.webhook_refusals AS t
  WHERE t.refused_at < %(before)s
 
+-- name: old_webhook_signatures
+-- As long as inputs, which may be judged again; and as long as a signature may be good.
+SELECT t.ctid
+  FROM mtabounce.webhook_signatures AS t
+ WHERE t.used_at < %(before)s
+   AND t.used_at < now() - interval '8 days'
+
 -- name: old_return_paths
 SELECT t.ctid
   FROM mtabounce.return_paths AS t

@@ -837,6 +837,12 @@ ALTER TABLE mtabounce.webhook_refusals ALTER COLUMN id ADD GENERATED ALWAYS AS I
     CACHE 1
 );
 
+CREATE TABLE mtabounce.webhook_signatures (
+    mark bytea NOT NULL,
+    body bytea NOT NULL,
+    used_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
 CREATE TABLE mtabounce.webhooks (
     webhook text NOT NULL,
     accepted bigint DEFAULT 0 NOT NULL,
@@ -945,6 +951,9 @@ ALTER TABLE ONLY mtabounce.suppressions
 
 ALTER TABLE ONLY mtabounce.webhook_refusals
     ADD CONSTRAINT webhook_refusals_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY mtabounce.webhook_signatures
+    ADD CONSTRAINT webhook_signatures_pkey PRIMARY KEY (mark);
 
 ALTER TABLE ONLY mtabounce.webhooks
     ADD CONSTRAINT webhooks_pkey PRIMARY KEY (webhook);

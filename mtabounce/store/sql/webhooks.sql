@@ -38,6 +38,21 @@ DELETE FROM mtabounce.webhook_refusals AS r
    AND (ranked.place > %(most)s OR ranked.octets > %(octets)s
         OR r.refused_at < now() - interval '30 days');
 
+-- name: use_signatures
+-- The first body that each came with; in order, so that two workers wait for each other, and not both.
+INSERT INTO mtabounce.webhook_signatures (mark, body)
+SELECT DISTINCT ON (r.mark) r.mark, r.body
+  FROM unnest(%(ids)b::bigint[], %(marks)b::bytea[], %(bodies)b::bytea[]) AS r (id, mark, body)
+ ORDER BY r.mark, r.id
+ON CONFLICT (mark) DO NOTHING;
+
+-- name: used_signatures
+-- Inputs whose signature came with another body first.
+SELECT r.id
+  FROM unnest(%(ids)b::bigint[], %(marks)b::bytea[], %(bodies)b::bytea[]) AS r (id, mark, body)
+  JOIN mtabounce.webhook_signatures AS s ON s.mark = r.mark
+ WHERE s.body <> r.body;
+
 -- name: counts
 -- All webhooks that anything came for.
 SELECT webhook, accepted, accepted_at, refused, refused_at, why
