@@ -14,10 +14,16 @@ _EARLY = frozenset(
 )
 _LOGIN = frozenset({530, 534, 535, 538})  # RFC 4954 §6
 _NO_SERVICE = frozenset({521, 556})  # RFC 7504: what a host that takes no mail greets with
-_PASSING_WORDS = ("tempor", "later", "retry", "right now", "busy", "try again")
+_ABROAD = (
+    *("vorübergehend", "zeitweilig", "später", "temporaire", "plus tard", "temporalmente"),
+    *("más tarde", "temporaneamente", "più tardi", "temporariamente", "mais tarde", "tijdelijk"),
+    *("временно", "позже", "тимчасово", "tymczasow", "dočasně", "geçici", "midlertidig"),
+    *("暂时", "暫時", "稍后", "稍後", "一時的", "일시적"),
+)
+_PASSING_WORDS = ("tempor", "later", "retry", "right now", "busy", "try again", *_ABROAD)
 _PASSING = re.compile(
     r"\btemporar(?:y|ily)\b|\blater\b|\bplease retry\b|\bright now\b|\bbusy\b"
-    r"|(?<!and )\btry again\b(?! with)"
+    rf"|(?<!and )\btry again\b(?! with)|{'|'.join(_ABROAD)}"
 )
 # Queues that gave up on an answer that had no code: had it been final, it would not have queued.
 _EXPIRED_WORDS = ("retry timeout", "expired", "too long")

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
 
-SHORTEST = 3  # letters that a word needs to be worth looking for
+SHORTEST = 3  # octets that a word needs to be worth looking for; a Chinese letter has as many
 _MOST = 32  # texts that a piece is spread out into
 
 Words = tuple[str, ...]  # one of them stands in the text
@@ -121,7 +121,7 @@ def _one_of(letters: Sequence[str]) -> Piece:
 
 def _worth(*needs: Words) -> tuple[Words, ...]:
     """Return those of *needs* that are worth looking for."""
-    return tuple(words for words in needs if min(map(len, words)) >= SHORTEST)
+    return tuple(words for words in needs if min(len(word.encode()) for word in words) >= SHORTEST)
 
 
 def _sequence(items: Iterator[Piece]) -> Piece:
