@@ -20,7 +20,8 @@ from mtabounce.network import Peer, Slots
 
 REFUSED = Counter(
     "mtabounce_http_refused_connections_total",
-    "Connections that were closed: too_many, too_many_of_peer, malformed, head_too_large, slow.",
+    "Connections that were closed: too_many, too_many_of_peer, no_tls, malformed, head_too_large,"
+    " slow.",
     ["why"],
 )
 MAX_HEAD = 2**16  # octets of the request line and the headers
@@ -44,12 +45,12 @@ class Door:
 
 
 class Protocol(HttpToolsProtocol):
-    """A connection."""
+    """A connection; *peer* has a slot already, where it is given."""
 
-    def __init__(self, *args: Any, door: Door, **named: Any) -> None:
+    def __init__(self, *args: Any, door: Door, peer: Peer | None = None, **named: Any) -> None:
         super().__init__(*args, **named)
         self._door = door
-        self._peer: Peer | None = None  # who holds a slot
+        self._peer = peer  # who holds a slot
         self._is_in_head = False
         self._begins = False  # a request, with the octets that have just come
         self._size = 0  # octets that have just come
@@ -60,10 +61,10 @@ class Protocol(HttpToolsProtocol):
     def connection_made(self, transport: Any) -> None:
         """Give the client a slot, or send it away."""
         super().connection_made(transport)
-        peer = self._door.peer_at(self.client)
+        peer = self._peer or self._door.peer_at(self.client)
         self.client = self.client or ("unix", 0)
         self._due = monotonic() + HEAD_TIME
-        if why := self._door.slots.take(peer):
+        if self._peer is None and (why := self._door.slots.take(peer)):
             self._refuse(503, why)
             return
         self._peer = peer

@@ -21,6 +21,7 @@ from mtabounce.config import ListenAddress, Section
 from mtabounce.errors import ConfigError
 from mtabounce.listen import address_of, open_sockets
 from mtabounce.network import Mode, Network, Slots, tls_context
+from mtabounce.web.greeting import Greeter
 from mtabounce.web.protocol import Door, Protocol
 
 _GRACE = 5  # seconds that requests under way get when we stop
@@ -112,12 +113,13 @@ class HttpServer:
         slots = Slots(settings.max_connections, settings.max_connections_per_ip)
         door = Door(slots, settings.trusted_proxies)
         tls = self._tls
+        made = partial(Greeter, door=door, tls=tls) if tls else partial(Protocol, door=door)
         local = ["unix"] if settings.listen.path else []  # as Protocol names such a client
         proxies = [*map(str, settings.trusted_proxies), *local]
         return uvicorn.Config(
             _forwarded(self._application, proxies),
             interface="asgi3",
-            http=cast(Any, partial(Protocol, door=door)),
+            http=cast(Any, made),
             ws="none",
             lifespan="off",
             log_config=None,
@@ -125,7 +127,6 @@ class HttpServer:
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            ssl_context_factory=(lambda _, __: tls) if tls else None,
             timeout_graceful_shutdown=_GRACE,
         )
 

@@ -4,16 +4,17 @@ import asyncio
 import socket
 import ssl
 import subprocess
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
+import uvloop
 from pydantic import ValidationError
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Route
 
 from mtabounce.config import ListenAddress
 from mtabounce.errors import ConfigError
-from mtabounce.web import protocol
+from mtabounce.web import greeting, protocol
 from mtabounce.web.app import application
 from mtabounce.web.request import Refused, peer_of, read_request
 from mtabounce.web.server import HttpServer, HttpSettings
@@ -287,6 +288,53 @@ async def test_https_is_served_and_its_certificate_read_anew(tmp_path):
         key.write_bytes(other_key.read_bytes())
         server.reload()
         assert b'"scheme":"https"' in await ask("two.test", known)
+
+
+async def handshakes_that_never_end(certificate, key):
+    settings = {"max_connections_per_ip": 5, "trusted_proxies": []}
+    files = {"tls_certificate_file": certificate, "tls_key_file": key}
+    async with served(**settings, **files) as server:
+        context = ssl.create_default_context(cafile=certificate)
+
+        async def ask():
+            reader, writer = await asyncio.open_connection(
+                "127.0.0.1", port_of(server), ssl=context, server_hostname="one.test"
+            )
+            writer.write(GET + b"Connection: close\r\n\r\n")
+            answer = await reader.read()
+            writer.close()
+            return answer
+
+        assert b'"scheme":"https"' in await ask()
+        held = [await asyncio.open_connection("127.0.0.1", port_of(server)) for _ in range(5)]
+        held[0][1].write(b"\x16\x03\x01\x02\x00")  # the beginning of a handshake
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            await ask()
+
+        held[3][1].close()
+        held[4][1].write(b"GET / HTTP/1.0\r\n\r\n")  # no handshake
+        async with asyncio.timeout(30):
+            assert b'"scheme":"https"' in await until_taken(ask)
+            for reader, _ in held[:3]:
+                assert await reader.read() == b""  # after HEAD_TIME
+        late = await asyncio.open_connection("127.0.0.1", port_of(server))
+        await asyncio.sleep(0.1)
+    assert await late[0].read() == b""
+    for _, writer in (*held, late):
+        writer.close()
+
+
+async def until_taken(ask):
+    while True:
+        with suppress(ssl.SSLError, ConnectionError):
+            return await ask()
+        await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+def test_handshake_that_never_ends_has_a_slot_and_little_time(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(greeting, "HEAD_TIME", 2.0)
+    run(handshakes_that_never_end(*make_certificate(tmp_path, "one.test")))
 
 
 async def test_certificate_that_cannot_be_used_is_one_line(tmp_path):
