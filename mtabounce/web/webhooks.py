@@ -16,7 +16,7 @@ from time import monotonic
 from typing import Any, NoReturn
 
 from prometheus_client import Counter
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mtabounce.errors import StoreUnavailable, TryAgainLater
@@ -39,11 +39,11 @@ PATH = "/webhooks/service/"
 CHALLENGE = {"WWW-Authenticate": 'Basic realm="mtabounce"'}  # SNS waits for it
 _REMEMBERED = 100_000  # tokens that are good for one request
 _STRANGERS_BODY = 2**18  # octets that are read where there is no such webhook
-_TAKEN = {"type": "http.response.body", "body": b'{"data":true}'}
+_TAKEN = {"type": "http.response.body", "body": b'{"data":true}\n'}
 _TAKEN_START = {
     "type": "http.response.start",
     "status": 200,
-    "headers": [(b"content-type", b"application/json"), (b"content-length", b"13")],
+    "headers": [(b"content-type", b"application/json"), (b"content-length", b"14")],
 }
 log = logging.getLogger(__name__)
 
@@ -262,7 +262,7 @@ class Webhooks:
             self.refusals.accepted(name)
             webhook.accepted.inc()
             if answer is not None:
-                await JSONResponse(answer)(scope, receive, send)
+                await _json(answer, 200)(scope, receive, send)
                 return
             await send(_TAKEN_START)
             await send(_TAKEN)
@@ -314,4 +314,10 @@ def _unknown(name: str, posted: Posted) -> NoReturn:
 
 
 def _message(text: str, status: int, headers: Mapping[str, str] | None = None) -> Response:
-    return JSONResponse({"message": text}, status, headers)
+    return _json({"message": text}, status, headers)
+
+
+def _json(value: Any, status: int, headers: Mapping[str, str] | None = None) -> Response:
+    """Answer as listmonk does, to the line end."""
+    content = json.dumps(value, separators=(",", ":")) + "\n"
+    return Response(content, status, headers, media_type="application/json")

@@ -26,6 +26,7 @@ from mtabounce.pipeline.judge_process import JudgeSettings
 from mtabounce.pipeline.judging import Judging
 from mtabounce.pipeline.worker import Worker
 from mtabounce.policy import PolicySettings
+from mtabounce.providers.request import pack
 from mtabounce.store.connection import connect_sync
 from mtabounce.store.tokens import create, list_tokens, revoke
 from mtabounce.web.callers import Callers
@@ -263,6 +264,69 @@ async def test_pages_filters_and_orders(calling, connecting):
         assert await call("GET", "/api/bounces/9999") == (400, {"message": "Bounce not found"})
         for wrong in ("0", "-1", "x"):
             assert await call("GET", f"/api/bounces/{wrong}") == (400, {"message": "invalid ID"})
+
+
+async def test_what_is_left_out_has_listmonks_defaults(calling, connecting):
+    said_at = "2024-08-20T23:54:22.851858Z"
+    async with calling() as call:
+        bare = {"email": "bare@mail.com", "type": "soft"}
+        told = json.dumps({**bare, "created_at": said_at, "meta": "text"})
+        before = datetime.now(UTC)
+        assert await call("POST", "/webhooks/bounce", bare) == (200, {"data": True})
+        as_form = {"Content-Type": "application/x-www-form-urlencoded"}  # as curl -d says
+        assert await call("POST", "/webhooks/bounce", told, **as_form) == (200, {"data": True})
+        await worked(connecting)
+        _, said = await call("GET", "/api/bounces?order=asc")
+
+    first, second = said["data"]["results"]
+    assert (first["created_at"], first["meta"], first["campaign"]) == (said_at, "text", None)
+    assert (second["meta"], second["source"]) == ({}, "")
+    assert before <= datetime.fromisoformat(second["created_at"]) <= datetime.now(UTC)
+
+
+async def test_no_bounce_is_left_out_however_many_there_were(calling, connecting):
+    async with calling() as call:
+        for day in range(10, 15):  # listmonk stores none beyond its count
+            bounce = {"email": "often@mail.com", "type": "hard"}
+            at = {"created_at": f"2026-11-{day}T10:00:00+01:00"}
+            await call("POST", "/webhooks/bounce", bounce | at)
+        await worked(connecting)
+        _, said = await call("GET", "/api/bounces")
+        owner = said["data"]["results"][0]["subscriber_id"]
+        _, mine = await call("GET", f"/api/subscribers/{owner}/bounces")
+
+    assert said["data"]["total"] == 5
+    assert [one["created_at"][:10] for one in mine["data"]] == [
+        f"2026-11-{day}" for day in range(14, 9, -1)
+    ]
+
+
+@pytest.mark.parametrize("yes", ["1", "t", "T", "true", "True", "TRUE"])
+async def test_all_is_what_go_calls_true(calling, yes):
+    async with calling() as call:
+        assert await call("DELETE", f"/api/bounces?all={yes}") == (200, {"data": True})
+        for no in ("0", "f", "yes", "tRUE", "true%20"):
+            assert (await call("DELETE", f"/api/bounces?all={no}"))[0] == 400
+
+
+async def test_sources_are_listmonks(calling, connecting, inbox):
+    event = {"event": "bounce", "type": "bounce", "email": "esp@mail.com", "timestamp": 1764500000}
+    content = pack({}, json.dumps([event]).encode())
+    now = datetime.now(UTC)
+    async with calling() as call:
+        await call("POST", "/webhooks/bounce", {"email": "none@mail.com", "type": "soft"})
+        named = {"email": "named@mail.com", "type": "soft", "source": "my_script"}
+        await call("POST", "/webhooks/bounce", named)
+        await inbox.append(RawInput(source="webhook:sendgrid", content=content, received_at=now))
+        await worked(connecting)
+        _, said = await call("GET", "/api/bounces?order_by=email&order=asc")
+        found = {one["email"]: one["source"] for one in said["data"]["results"]}
+        _, of_esp = await call("GET", "/api/bounces?source=sendgrid")
+
+    assert found == {
+        "esp@mail.com": "sendgrid", "named@mail.com": "my_script", "none@mail.com": "",
+    }  # fmt: skip
+    assert [one["email"] for one in of_esp["data"]["results"]] == ["esp@mail.com"]
 
 
 async def test_deleted_bounces_are_gone_and_counted_no_more(calling, connecting, conn):

@@ -126,7 +126,7 @@ async def test_webhook_is_taken_through_it_with_its_signature_and_its_client(tmp
         taken = await asyncio.to_thread(ask, port, "POST", PATH, body, signed)
         refused = await asyncio.to_thread(ask, port, "POST", PATH, body + b" ", signed)
 
-    assert (taken, refused[0]) == ((200, '{"data":true}'), 401)
+    assert (taken, refused[0]) == ((200, '{"data":true}\n'), 401)
     assert [raw.peer for raw in webhooks.taken] == ["127.0.0.2"]
 
 

@@ -319,7 +319,7 @@ CREATE VIEW listmonk.bounces AS
     recipient_id AS subscriber_id,
     campaign_id,
     type,
-    COALESCE((meta ->> 'source'::text), sources[1], ''::text) AS source,
+    COALESCE((meta ->> 'source'::text), regexp_replace((NULLIF(sources, '{api}'::text[]))[1], '^(webhook|pop3):'::text, ''::text), ''::text) AS source,
         CASE
             WHEN (meta ? 'meta'::text) THEN ((meta ->> 'meta'::text))::jsonb
             ELSE meta
