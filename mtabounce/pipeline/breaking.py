@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from prometheus_client import Counter as Metric
@@ -26,8 +27,10 @@ from mtabounce.store import incidents as store
 from mtabounce.store.incidents import Counted, Span
 
 INCIDENTS = Metric("mtabounce_incidents_total", "Incidents that began, by kind.", ["kind"])
+_CACHED = 4096  # hosts, of which one need not look up twice whose they are
 _STEP = timedelta(minutes=10)  # bounces of one transaction that are looked at together
 log = logging.getLogger(__name__)
+_Sent = dict[tuple[datetime, datetime], Counter[str]]  # first and last hour → who got how much
 
 
 class _Group(NamedTuple):
@@ -44,7 +47,7 @@ class Breaker:
     def __init__(self, policy: PolicySettings, operators: Operators) -> None:
         self._settings = policy.breaker
         self._trusts = policy.trusts()  # what nobody is suppressed by, nobody is held for
-        self._operators = operators
+        self._operator = lru_cache(_CACHED)(operators.of)
 
     async def watch(self, conn: AsyncConnection[Any], recipients: Mapping[str, int]) -> None:
         """Count the bounces of *recipients* that were not counted yet; hold those that jump."""
@@ -59,15 +62,14 @@ class Breaker:
         rows = [row for one in counted for row in self._rows(one)]
         await store.add_counts(conn, rows)
         await store.hold_new(conn, rows)
-        spans = list(self._spans(counted, self._of_operator))
-        await self._judge(conn, spans)
-        await self._judge(conn, list(self._spans(counted, self._of_sender)))
+        sent: _Sent = {}
+        for group in (self._of_operator, self._of_sender):
+            await self._judge(conn, list(self._spans(counted, group)), sent)
 
     async def _judge(
-        self, conn: AsyncConnection[Any], spans: Sequence[tuple[Span, Counted]]
+        self, conn: AsyncConnection[Any], spans: Sequence[tuple[Span, Counted]], sent: _Sent
     ) -> None:
         crowds = await store.crowds(conn, [span for span, _ in spans]) if spans else {}
-        sent: dict[tuple[datetime, datetime], Counter[str]] = {}
         for number, recent in sorted(crowds.items()):
             span, example = spans[number]
             if await self._is_jump(conn, span, recent, sent):
@@ -104,19 +106,17 @@ class Breaker:
         conn: AsyncConnection[Any],
         span: Span,
         recent: int,
-        sent: dict[tuple[datetime, datetime], Counter[str]],
+        sent: _Sent,
     ) -> bool:
         """Tell whether *span* is unusual; *sent* keeps what was asked of the same hours."""
-        before = replace(span, since=span.since - self._settings.history, until=span.since)
-        seen = Seen(recent, await store.hours(conn, before), delivered=0)
-        if not is_jump(seen, self._settings):
-            return False
         hours = (_hour(span.since), _hour(span.until))
         if hours not in sent:
             sent[hours] = await self._sent(conn, *hours)
-        return is_jump(
-            replace(seen, delivered=sent[hours][span.operator or f"@{span.sender}"]), self._settings
-        )
+        seen = Seen(recent, hours=(), delivered=sent[hours][span.operator or f"@{span.sender}"])
+        if not is_jump(seen, self._settings):  # whatever is usual: that is asked for each span
+            return False
+        before = replace(span, since=span.since - self._settings.history, until=span.since)
+        return is_jump(replace(seen, hours=await store.hours(conn, before)), self._settings)
 
     async def _sent(
         self, conn: AsyncConnection[Any], since: datetime, until: datetime
@@ -135,10 +135,10 @@ class Breaker:
     def operator_of(self, one: Counted) -> str:
         """Return who said it: the operator of the host, or of the domain, or the domain itself."""
         domain = domain_of(one.recipient)
-        return self._operators.of(one.remote_mta) or self._operators.of(domain) or domain
+        return self._operator(one.remote_mta) or self._operator(domain) or domain
 
     def _names(self, relay: str, domain: str) -> set[str]:
-        return {self._operators.of(relay) or self._operators.of(domain) or domain, domain}
+        return {self._operator(relay) or self._operator(domain) or domain, domain}
 
     def _of_operator(self, one: Counted) -> _Group:
         return _Group(self.operator_of(one), "", one.reason)

@@ -47,17 +47,24 @@ UPDATE mtabounce.incidents AS i
 -- name: crowds
 -- How many recipients of each group bounced in a span, where they are enough; without groups of
 -- which an operator said within the last day that such bounces are true. What an incident of an
--- operator explains is not counted for the sender once more.
-SELECT r.number, count(DISTINCT c.recipient_id) AS recipients
+-- operator explains is not counted for the sender once more. Each span is one look into the index.
+SELECT r.number, c.recipients
   FROM json_to_recordset(%(rows)s::json) AS r
        (number integer, operator text, sender text, reason text, since timestamptz, until timestamptz,
         at_least integer)
-  JOIN mtabounce.breaker_counts AS c
-    ON c.operator = r.operator
-   AND c.sender = r.sender
-   AND c.reason = r.reason
-   AND c.occurred_at > r.since
-   AND c.occurred_at <= r.until
+ CROSS JOIN LATERAL (
+       SELECT count(DISTINCT c.recipient_id) AS recipients
+         FROM mtabounce.breaker_counts AS c
+        WHERE c.operator = r.operator
+          AND c.sender = r.sender
+          AND c.reason = r.reason
+          AND c.occurred_at > r.since
+          AND c.occurred_at <= r.until
+          AND (r.sender = ''
+               OR NOT EXISTS (SELECT 1
+                                FROM mtabounce.incident_bounces AS h
+                                JOIN mtabounce.incidents AS i ON i.id = h.incident_id
+                               WHERE h.bounce_id = c.bounce_id AND i.sender = ''))) AS c
  WHERE NOT EXISTS (SELECT 1
                      FROM mtabounce.incidents AS i
                     WHERE i.operator = r.operator
@@ -65,13 +72,7 @@ SELECT r.number, count(DISTINCT c.recipient_id) AS recipients
                       AND i.reason = r.reason
                       AND i.state = 'confirmed'
                       AND i.closed_at > now() - interval '1 day')
-   AND (r.sender = ''
-        OR NOT EXISTS (SELECT 1
-                         FROM mtabounce.incident_bounces AS h
-                         JOIN mtabounce.incidents AS i ON i.id = h.incident_id
-                        WHERE h.bounce_id = c.bounce_id AND i.sender = ''))
- GROUP BY r.number, r.at_least
-HAVING count(DISTINCT c.recipient_id) >= r.at_least;
+   AND c.recipients >= r.at_least;
 
 -- name: hours
 -- Bounces of a group in each hour of a span that had any, without those of incidents, unless these

@@ -44,9 +44,10 @@ SELECT recipient_id, id, scope, type, reason, cause, consequence, bounces, until
    AND action = 'keep';
 
 -- name: suppressions_of
-SELECT recipient, type, reason, cause, scope, action, since, until, bounce_id
-  FROM mtabounce.suppressions
- WHERE recipient = ANY (%(recipients)s::text[]);
+-- Joined: with ANY, a plan that is kept compares each suppression with each of the recipients.
+SELECT s.recipient, s.type, s.reason, s.cause, s.scope, s.action, s.since, s.until, s.bounce_id
+  FROM unnest(%(recipients)s::text[]) AS r (recipient)
+  JOIN mtabounce.suppressions AS s ON s.recipient = r.recipient;
 
 -- name: add_decisions
 INSERT INTO mtabounce.decisions
