@@ -1,6 +1,7 @@
 """``mtabounce import logs``: logs that are over."""
 
 import asyncio
+import gc
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -24,6 +25,8 @@ from mtabounce.sources.archive import Archive
 from mtabounce.store.connection import connect
 from mtabounce.store.embedded import database
 from mtabounce.store.migrate import prepare
+
+GARBAGE = (50_000, 20, 20)  # … and lines make millions of objects, and no circles of them
 
 
 @click.command()
@@ -80,6 +83,8 @@ async def _logs(settings: Settings, url: str, log: LogSettings, paths: list[Path
     recorder = LogRecorder(
         classifier, Recorder(settings.policy, settings.rules.folder), "import", log.own_host
     )
+    gc.freeze()  # what is loaded now stays …
+    gc.set_threshold(*GARBAGE)
     with bar() as shown_bar:
         shown = _Shown(shown_bar, paths)
         reader = Archive(log, recorder, shown.tell, shown.skip, shown.fault)
