@@ -230,6 +230,33 @@ def test_final_recipient_alone_finds_the_bounce_of_the_original_one():
     assert len(group([full, final], [])) == 1
 
 
+@pytest.mark.parametrize("order", list(permutations(range(5))))
+def test_two_who_forward_to_one_address_are_two_bounces_in_any_order(order):
+    mailed = ["ann@example.org", "bob@example.org", "ann@example.org", "bob@example.org", ""]
+    told = [
+        observed(
+            report(final_recipient="x@new.example", original_recipient=name),
+            fingerprint=str(number).encode(),
+            trusted=True,
+            relayed=False,
+        )[0]
+        for number, name in enumerate(mailed)
+    ]
+    known: dict[bytes, KnownRef] = {}
+    bounce_of = {}
+    for number in order:  # each is committed before the next
+        ((ids, (one,)),) = group([told[number]], known.values())
+        bounce_of[number] = ids[0] if ids else number + 100
+        known |= {ref.key: KnownRef(ref.key, bounce_of[number], NOW) for ref in one.refs}
+    together = group([told[number] for number in order], [])
+
+    assert all(len(ids) < 2 for ids, _ in together)
+    assert len(together) == len(set(bounce_of.values())) == 2
+    assert bounce_of[0] == bounce_of[2] != bounce_of[1] == bounce_of[3]
+    for _, joined in together:
+        assert len({one.recipient for one in joined} - {"x@new.example"}) == 1
+
+
 def test_mail_that_knows_nothing_of_the_message_is_a_bounce_by_itself():
     (one,) = observed(report(original_message_id=""), fingerprint=b"1")
     (other,) = observed(report(original_message_id=""), fingerprint=b"2")
@@ -256,7 +283,7 @@ def test_claim_makes_no_two_bounces_one():
     (claimed,) = observed(report(**names, **queued))
     (own,) = observed(report(**names, **queued), trusted=True, relayed=False)
 
-    assert len(own.refs) == 6
+    assert len(own.refs) == 9
     assert claimed.refs == own.refs[:1]
 
 

@@ -7,7 +7,7 @@ the recipient, final or original. Where nothing is known, the report itself is w
 it share.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -15,7 +15,14 @@ from itertools import islice
 from mtabounce.correlate._bounce import META, TYPES, Bounce, merge
 from mtabounce.correlate._groups import Groups
 from mtabounce.correlate._observation import Observation, counted
-from mtabounce.correlate._refs import Ref, digest, queue_of, ref_of, text_digest
+from mtabounce.correlate._refs import (
+    Ref,
+    digest,
+    queue_of,
+    ref_of,
+    refs_of_final,
+    text_digest,
+)
 from mtabounce.correlate._whom import ReturnPath, domain_of, key_of, proof_of, recipient_of
 from mtabounce.model import (
     API,
@@ -187,15 +194,17 @@ def _all_refs(context: _Context, report: Report, recipient: str) -> Iterator[Ref
         "queue_id": queue_of(report),
         "envelope_id": report.original_envelope_id,
     }
-    names = dict.fromkeys((recipient, key_of(report.final_recipient)))
+    final = key_of(report.final_recipient)
     # Without a campaign, all mails of a day to one recipient may have the same return path.
     if context.proof and (context.proof.campaign or not known["message_id"]):
         yield ref_of("return_path", context.proof.mark, context.proof.recipient)
     elif not any(known.values()):
         yield ref_of("mail", (report.mark or context.reading.fingerprint).hex(), recipient)
     for kind, identifier in known.items():
-        for name in filter(None, names if identifier else ()):
-            yield ref_of(kind, identifier, name)
+        if identifier and recipient:
+            yield ref_of(kind, identifier, recipient)
+            if final not in ("", recipient):
+                yield from refs_of_final(kind, identifier, final)
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +228,8 @@ def group(
     by_key = {ref.key: ref for ref in known}
     groups = Groups(len(observations))
     bounces: dict[int, set[int]] = {}
+    owners: dict[bytes, str] = {}
+    observations = [_of_its_own(one, by_key, owners) for one in observations]
     for index, observation in enumerate(observations):
         for ref in observation.refs:
             groups.join(index, ref.key)
@@ -233,6 +244,31 @@ def group(
         )
         for members in groups.members()
     ]
+
+
+def _of_its_own(
+    observation: Observation, known: Mapping[bytes, KnownRef], owners: dict[bytes, str]
+) -> Observation:
+    """
+    Leave out the final recipient where it is known to be that of another original one.
+
+    *owners* are the recipients of the claims that were made before.
+    """
+    if not any(ref.claim for ref in observation.refs):
+        return observation
+    refs = [ref for ref in observation.refs if not ref.claim]
+    bounces = {known[ref.key].bounce_id for ref in refs if ref.key in known}
+    for ref in observation.refs:
+        if not ref.claim:
+            continue
+        owner = known.get(ref.claim)
+        if owner is not None and _still_good(ref, owner, observation):
+            is_own = owner.bounce_id in bounces
+        else:
+            is_own = owners.setdefault(ref.claim, observation.recipient) == observation.recipient
+        if is_own:
+            refs.append(ref)
+    return replace(observation, refs=tuple(refs))
 
 
 def _still_good(ref: Ref, stored: KnownRef, observation: Observation) -> bool:

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mtabounce.model import Report
 
@@ -16,6 +16,7 @@ class Ref:
 
     key: bytes  # 16 bytes: digest of kind, identifier and recipient
     kind: str  # return_path, envelope_id, message_id, queue_id or mail
+    claim: bytes = b""  # key by which one original recipient has the final one to itself
 
 
 def queue_of(report: Report) -> str:
@@ -35,6 +36,16 @@ def queue_of(report: Report) -> str:
 def ref_of(kind: str, identifier: str, recipient: str) -> Ref:
     """Return the ref by which *recipient* has the *identifier* of its *kind*."""
     return Ref(text_digest(kind, identifier, recipient), kind)
+
+
+def refs_of_final(kind: str, identifier: str, final: str) -> tuple[Ref, Ref]:
+    """
+    Return the refs for where mail to another recipient went to, *final*, and for whose it is.
+
+    Several may have forwarded the same message to *final*: the first one has it.
+    """
+    claim = text_digest(kind, identifier, final, "final")
+    return replace(ref_of(kind, identifier, final), claim=claim), Ref(claim, kind, claim)
 
 
 def text_digest(*parts: str) -> bytes:

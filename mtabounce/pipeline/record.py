@@ -200,7 +200,8 @@ async def _write_refs(
                     "bounce_id": change.bounce.id,
                     "seen_at": one.occurred_at,
                 }
-    if not await store.put_refs(conn, list(rows.values()), [ref.key for ref in known]):
+    replaced = [ref.key for ref in known if ref.key in rows]
+    if not await store.put_refs(conn, list(rows.values()), replaced):
         raise AnotherWasFirst("another recorder was first with this bounce")
 
 
