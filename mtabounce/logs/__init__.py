@@ -17,7 +17,7 @@ from functools import cache
 from mtabounce.logs._clock import Clock
 from mtabounce.logs._events import Key, Line, LogFormat, State, parts_of
 from mtabounce.logs._join import Join
-from mtabounce.logs._messages import Bucket, Delivery, Joined
+from mtabounce.logs._messages import Bucket, Delivery, Joined, Waiting
 from mtabounce.logs._report import report_of
 from mtabounce.logs._syslog import from_journal, is_journal
 from mtabounce.logs._underway import MESSAGES
@@ -32,6 +32,7 @@ __all__ = [
     "LogReader",
     "Scanned",
     "State",
+    "Waiting",
     "formats",
     "parts_of",
     "report_of",

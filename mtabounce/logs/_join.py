@@ -55,9 +55,7 @@ class Join:
                 continue  # of another message, which had this queue id before
             message.sender = sender
             message.came_with(message.message_id or one.original_message_id.encode())
-            final = one.final_recipient.encode()
-            if final not in message.waiting:
-                message.wait(final, one)
+            message.wait(one)
         self.underway.complete(asked)
         self._asked |= asked
 
@@ -186,7 +184,7 @@ class Join:
         if sender is None:
             sender = message.sender = path[4:] if path else None
         if message.named or message.waiting:
-            self._arrived(message, recipient, recipient)
+            self._arrived(message, recipient, b"")
         times = times_of(repeated) if repeated else 1
         self._out.attempts += times
         domain = recipient[recipient.rfind(b"@") + 1 :]
@@ -228,7 +226,7 @@ class Join:
         if not self._handed_on(key, message, attempt):
             self._count(stamp, attempt, message, times)
         if attempt.state is State.SENT:
-            self._arrived(message, final, original or final)
+            self._arrived(message, final, original)
             if attempt.arrived:
                 self._out.arrived[original or message.origins.get(final, final)] = stamp
         else:
@@ -240,8 +238,9 @@ class Join:
         self._counts.add(stamp, whom, state, times)
 
     def _arrived(self, message: Message, final: bytes, original: bytes) -> None:
-        message.strike(original)
-        waited = message.heard_of(final)
+        message.strike(original or final)
+        original = original or message.origins.get(final, b"")
+        waited = message.heard_of(final, original, is_over=False)
         if waited is not None:
             self._settled(waited)
 
@@ -254,15 +253,19 @@ class Join:
         return True
 
     def _failed(self, key: Key, message: Message, stamp: bytes, attempt: Attempt) -> None:
-        final = attempt.final_recipient
-        waited = message.heard_of(final)
+        final, original = attempt.final_recipient, attempt.original_recipient
+        original = original or message.origins.get(final, b"")
+        is_over = attempt.state is State.EXPIRED
+        waited = message.heard_of(final, original, is_over=is_over)
         delivery = self._made(key, message, stamp, attempt)
         if waited is not None:
             delivery = _after(waited, delivery)
         if attempt.state is State.DEFERRED:
-            message.wait(final, delivery)
+            message.wait(delivery)
             self.underway.somebody_waits(key)
             name = delivery.waits_as
+            if waited is not None and waited.waits_as != name:
+                self._settled(waited)
             self._out.waiting[name] = delivery
             self._out.settled.discard(name)
         else:
@@ -317,11 +320,12 @@ class Join:
     def _cancelled(self, key: Key, stamp: bytes) -> None:
         """Fail whoever waited, or was never tried: Exim tells the sender of each."""
         key, message = self._known(key)
-        recipients = dict.fromkeys([*message.waiting, *sorted(message.named)])
+        waiting = [(final.encode(), original.encode()) for final, original in message.waiting]
+        named = message.named.difference(original or final for final, original in waiting)
         for waited in message.waiting.values():
             self._settled(waited)
-        for recipient in recipients:
-            attempt = Attempt(State.BOUNCED, recipient, b"", b"", b"", _CANCELLED)
+        for final, original in [*waiting, *((one, b"") for one in sorted(named))]:
+            attempt = Attempt(State.BOUNCED, final, original, b"", b"", _CANCELLED)
             self._out.deliveries.append(self._made(key, message, stamp, attempt))
         message.waiting, message.named = NOBODY, frozenset()
 

@@ -1,13 +1,15 @@
 """What a log is joined to: deliveries, and the messages that they belong to."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
 from typing import NamedTuple
 
 from mtabounce.logs._events import LogFormat, State, decoded, parts_of
+
+Waiting = tuple[str, str, str, str, str]  # what a recipient who waits is known by
 
 
 class Delivery(NamedTuple):
@@ -31,9 +33,10 @@ class Delivery(NamedTuple):
     reports_itself: bool = False  # a bounce or a report to the postmaster: nobody's fault
 
     @property
-    def waits_as(self) -> tuple[str, str, str, str]:
-        """What a recipient who waits for another attempt is known by."""
-        return (self.host, self.instance, self.queue_id, self.final_recipient)
+    def waits_as(self) -> Waiting:
+        """What a recipient who waits for another attempt is known by: two may forward to one."""
+        message = (self.host, self.instance, self.queue_id)
+        return (*message, self.final_recipient, self.original_recipient)
 
 
 class Bucket(NamedTuple):
@@ -51,8 +54,8 @@ class Joined:
 
     clock: Callable[[bytes], datetime]
     deliveries: list[Delivery] = field(default_factory=list)  # all but those sent
-    waiting: dict[tuple[str, str, str, str], Delivery] = field(default_factory=dict)
-    settled: set[tuple[str, str, str, str]] = field(default_factory=set)
+    waiting: dict[Waiting, Delivery] = field(default_factory=dict)
+    settled: set[Waiting] = field(default_factory=set)
     counts: Counter[tuple[Bucket, State]] = field(default_factory=Counter)
     arrived: dict[bytes, bytes] = field(default_factory=dict)  # recipient → stamp, as logged
     attempts: int = 0  # delivery lines
@@ -60,7 +63,8 @@ class Joined:
     unknown_expiries: int = 0  # messages that expired and of which no recipient is known
 
 
-NOBODY: Mapping[bytes, Delivery] = MappingProxyType({})
+Whom = tuple[str, str]  # final and original recipient; the latter empty: the same
+NOBODY: Mapping[Whom, Delivery] = MappingProxyType({})
 _NOTHING: Mapping[bytes, bytes] = MappingProxyType({})
 
 
@@ -69,7 +73,7 @@ class Message:
 
     # Nearly all messages arrive at once: they have nothing of their own here.
     waiting = NOBODY  # recipients, for another attempt
-    named: Set[bytes] = frozenset()  # recipients of whom nothing was heard yet
+    named: frozenset[bytes] | set[bytes] = frozenset()  # recipients of whom nothing was heard yet
     origins = _NOTHING  # final → original, as an earlier MTA here said
 
     def __init__(
@@ -91,15 +95,25 @@ class Message:
         """Note *told*, which holds the Message-ID in the words of *form*; None: it is the id."""
         self._told, self._form = told, form
 
-    def wait(self, recipient: bytes, delivery: Delivery) -> None:
-        """Let *recipient* wait for another attempt."""
+    def wait(self, delivery: Delivery) -> None:
+        """Let its recipient wait for another attempt, but for one who waits already."""
         if not isinstance(self.waiting, dict):
             self.waiting = {}
-        self.waiting[recipient] = delivery
+        whom = _whom(delivery.final_recipient, delivery.original_recipient)
+        self.waiting.setdefault(whom, delivery)
 
-    def heard_of(self, recipient: bytes) -> Delivery | None:
-        """Return how *recipient* waited, and let it wait no more; None where it did not."""
-        return self.waiting.pop(recipient, None) if isinstance(self.waiting, dict) else None
+    def heard_of(self, final: bytes, original: bytes, *, is_over: bool) -> Delivery | None:
+        """Return how a recipient waited, and let it wait no more; None where it did not."""
+        if not isinstance(self.waiting, dict):
+            return None
+        whom = _whom(decoded(final), decoded(original))
+        if whom not in self.waiting and original and self.origins.get(final) == original:
+            whom = (whom[0], "")  # it waited before it was known where the message is from
+        elif whom not in self.waiting and is_over:
+            # Exim names another address in the middle here than before.
+            whom = next((one for one in self.waiting if one[0] == whom[0]), whom)
+        waited: Delivery | None = self.waiting.pop(whom, None)
+        return waited
 
     def strike(self, recipient: bytes) -> None:
         """Note that something was heard of *recipient*."""
@@ -115,6 +129,10 @@ class Message:
             self.came_with(message.message_id or self.message_id)
         if original:
             self.origins = {**self.origins, final: original}
+
+
+def _whom(final: str, original: str) -> Whom:
+    return final, "" if original == final else original
 
 
 def domain_of(address: bytes | None) -> bytes:

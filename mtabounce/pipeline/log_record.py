@@ -151,8 +151,9 @@ async def _news(conn: AsyncConnection[Any], joined: Joined) -> dict[int, datetim
 
 
 def _is_address(delivery: Delivery) -> bool:
-    """Tell whether the recipient can be a key; RFC 5321 §4.5.3.1 allows 320 octets."""
-    return len(delivery.final_recipient.encode(errors="replace")) <= 320
+    """Tell whether the recipients can be a key; RFC 5321 §4.5.3.1 allows 320 octets."""
+    names = (delivery.final_recipient, delivery.original_recipient)
+    return all(len(one.encode(errors="replace")) <= 320 for one in names)
 
 
 def _keys(names: str) -> str:

@@ -9,14 +9,13 @@ from psycopg import AsyncConnection
 from psycopg import Connection as SyncConnection
 from psycopg.rows import class_row, dict_row, scalar_row
 
-from mtabounce.logs import Bucket, Delivery, State
+from mtabounce.logs import Bucket, Delivery, State, Waiting
 from mtabounce.store.rows import as_json
 from mtabounce.store.statements import statements
 from mtabounce.store.text import clean_text
 
 SQL = statements("logs")
 Connection = AsyncConnection[Any]
-Waiting = tuple[str, str, str, str]  # host, instance, queue id, final recipient
 _LONGEST = 255  # characters of a name in the statistics: a key may not hold more
 _WAITING = (
     "host", "instance", "queue_id", "final_recipient", "original_recipient", "reverse_path",
@@ -129,7 +128,7 @@ async def put_waiting(conn: Connection, deliveries: Iterable[Delivery]) -> None:
 
 async def settle(conn: Connection, keys: Iterable[Waiting]) -> None:
     """Note that those known by *keys* wait no more."""
-    names = ("host", "instance", "queue_id", "final_recipient")
+    names = ("host", "instance", "queue_id", "final_recipient", "original_recipient")
     rows = [dict(zip(names, key, strict=True)) for key in keys]
     await conn.execute(SQL["settle"], {"rows": as_json(rows)})
 

@@ -86,6 +86,16 @@ def test_cancelled_message_fails_whoever_waits(read):
     assert failed == ["ann@example.org", "cy@example.org"]
 
 
+def test_cancelled_message_fails_the_address_that_was_mailed_once(read):
+    named = ARRIVED + " for team@local.test bob@example.org"
+    waits = f"2026-11-23 03:22:13 {ID} == a@b.test <team@local.test> R=rem T=smtp defer (111): no"
+
+    found = read(named, waits, f"2026-11-24 03:22:13 {ID} cancelled by root")
+
+    failed = [(one.final_recipient, one.original_recipient) for one in found[1:]]
+    assert failed == [("a@b.test", "team@local.test"), ("bob@example.org", "")]
+
+
 def test_message_that_was_frozen_for_too_long_has_expired(read):
     waits = f"2026-11-23 03:22:13 {ID} == ann@example.org R=rem T=smtp defer (111): refused"
     over = f"2026-11-24 03:22:13 {ID} cancelled by timeout_frozen_after"

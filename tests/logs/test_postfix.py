@@ -178,6 +178,49 @@ def test_expiry_fails_each_recipient_that_still_waits(read, word):
     assert report_of(expired).action is Action.FAILED
 
 
+def to_x(original, status="deferred", text="452 4.2.2 mailbox full"):
+    last = lines(to="x@example.org", status=status, text=text)[-1]
+    return last.replace(">, relay=", f">, orig_to=<{original}>, relay=") if original else last
+
+
+LATE = at("Nov 28 03:12:17", "4A00112233: from=<news@sender.test>, status=expired, x", "p/qmgr")
+LATE = LATE.replace(" p/", " postfix/")
+
+
+def test_two_who_forward_to_one_address_wait_and_fail_each(read):
+    waiting = [to_x(""), to_x("amy@sender.test"), to_x("bob@sender.test")]
+
+    found = read(*lines()[:3], *waiting, *waiting, LATE)
+
+    failed = [(one.original_recipient, one.attempts) for one in found[6:]]
+    assert failed == [("", 2), ("amy@sender.test", 2), ("bob@sender.test", 2)]
+
+
+def test_arrival_for_one_lets_the_other_wait_on(read):
+    waiting = [to_x(""), to_x("amy@sender.test"), to_x("bob@sender.test")]
+    sent = [to_x(name, "sent", "250 2.0.0 ok") for name in ("", "bob@sender.test")]
+
+    found = read(*lines()[:3], *waiting, *sent, LATE)
+
+    assert [one.original_recipient for one in found[3:]] == ["amy@sender.test"]
+
+
+def test_who_waits_behind_a_content_filter_fails_once(read):
+    second = lines(queue_id="4A00112233", to="x@example.org", status="deferred", text="452 4.2.2 f")
+    handed = at(
+        "Nov 23 03:12:18",
+        "5B00112233: to=<x@example.org>, orig_to=<amy@sender.test>,"
+        " relay=127.0.0.1[127.0.0.1]:10024, delay=1, delays=0/0/0/1, dsn=2.0.0,"
+        " status=sent (250 2.0.0 Ok: queued as 4A00112233)",
+    )
+
+    # The filter's own message may be tried before the line that tells of it is written.
+    found = read(*lines(queue_id="5B00112233")[:3], *second, handed, second[-1], LATE)
+
+    assert [one.state for one in found].count(State.EXPIRED) == 1
+    assert (found[-1].original_recipient, found[-1].attempts) == ("amy@sender.test", 2)
+
+
 def test_lines_that_come_one_by_one_are_joined_too():
     reader = LogReader(latest=LATEST, zone=UTC)
 

@@ -51,7 +51,7 @@ SELECT host, instance, queue_id, final_recipient, original_recipient, reverse_pa
 INSERT INTO mtabounce.pending_deliveries AS p
        (host, instance, queue_id, final_recipient, original_recipient, reverse_path, original_message_id,
         status, diagnostic_code, command, remote_mta, attempts, first_deferred_at, occurred_at)
-SELECT DISTINCT ON (r.host, r.queue_id, r.instance, r.final_recipient)
+SELECT DISTINCT ON (r.host, r.queue_id, r.instance, r.final_recipient, r.original_recipient)
        r.host, r.instance, r.queue_id, r.final_recipient, r.original_recipient, r.reverse_path,
        r.original_message_id, r.status, r.diagnostic_code, r.command, r.remote_mta, r.attempts,
        r.first_deferred_at, r.occurred_at
@@ -59,21 +59,20 @@ SELECT DISTINCT ON (r.host, r.queue_id, r.instance, r.final_recipient)
        (host text, instance text, queue_id text, final_recipient text, original_recipient text,
         reverse_path text, original_message_id text, status text, diagnostic_code text, command text,
         remote_mta text, attempts integer, first_deferred_at timestamptz, occurred_at timestamptz)
- ORDER BY r.host, r.queue_id, r.instance, r.final_recipient, r.occurred_at DESC
-ON CONFLICT (host, queue_id, instance, final_recipient) DO UPDATE
-   SET original_recipient = excluded.original_recipient, reverse_path = excluded.reverse_path,
-       original_message_id = excluded.original_message_id, status = excluded.status,
-       diagnostic_code = excluded.diagnostic_code, command = excluded.command,
-       remote_mta = excluded.remote_mta, attempts = excluded.attempts,
+ ORDER BY r.host, r.queue_id, r.instance, r.final_recipient, r.original_recipient, r.occurred_at DESC
+ON CONFLICT (host, queue_id, instance, final_recipient, original_recipient) DO UPDATE
+   SET reverse_path = excluded.reverse_path, original_message_id = excluded.original_message_id,
+       status = excluded.status, diagnostic_code = excluded.diagnostic_code,
+       command = excluded.command, remote_mta = excluded.remote_mta, attempts = excluded.attempts,
        first_deferred_at = excluded.first_deferred_at, occurred_at = excluded.occurred_at
  WHERE p.occurred_at <= excluded.occurred_at;
 
 -- name: settle
 DELETE FROM mtabounce.pending_deliveries AS p
  USING json_to_recordset(%(rows)s::json) AS r
-       (host text, instance text, queue_id text, final_recipient text)
+       (host text, instance text, queue_id text, final_recipient text, original_recipient text)
  WHERE p.host = r.host AND p.queue_id = r.queue_id AND p.instance = r.instance
-   AND p.final_recipient = r.final_recipient;
+   AND p.final_recipient = r.final_recipient AND p.original_recipient = r.original_recipient;
 
 -- name: refused_softly
 -- Those of some recipients, one a line, whose bounces since the last proven delivery were all

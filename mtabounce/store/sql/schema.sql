@@ -926,7 +926,7 @@ ALTER TABLE ONLY mtabounce.outbox
     ADD CONSTRAINT outbox_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY mtabounce.pending_deliveries
-    ADD CONSTRAINT pending_deliveries_pkey PRIMARY KEY (host, queue_id, instance, final_recipient);
+    ADD CONSTRAINT pending_deliveries_pkey PRIMARY KEY (host, queue_id, instance, final_recipient, original_recipient);
 
 ALTER TABLE ONLY mtabounce.recipients
     ADD CONSTRAINT recipients_pkey PRIMARY KEY (id);
