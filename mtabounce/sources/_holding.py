@@ -1,7 +1,7 @@
 """Holds log files open that nobody can read yet, as the database is away."""
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -58,6 +58,11 @@ class Waiting:
                 found.append(Found(os.fstat(file.fileno()).st_mtime_ns, path, file))
         self._files.clear()
         return found
+
+    def take_back(self, found: Iterable[Found]) -> None:
+        """Hold what was given away and could not be begun with."""
+        for one in found:
+            self._files.setdefault(inode_of(one.file), (one.path, one.file))
 
     def close(self) -> None:
         """Let go of all."""

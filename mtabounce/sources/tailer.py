@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -238,16 +238,23 @@ class Tailer:
         self, conn: Connection, rows: Sequence[LogFile], newest: Iterable[Found] = ()
     ) -> None:
         """Open what came while nobody looked: what was held, and rotated files that are unknown."""
-        if not rows and self._settings.start == "end":
+        at_end = not rows and self._settings.start == "end"
+        if at_end:
             self._waiting.close()
         found = list(newest)
         inodes = {one.inode for one in self._open}
         found += self._waiting.take(inodes | {inode_of(one.file) for one in found})
         inodes |= {inode_of(one.file) for one in found}
-        if rows:
-            found += missed(self._path, rows, inodes, self._known_until())
-        for new in sorted(found, key=lambda one: one.modified_at):
-            await self._begin(conn, new)
+        try:
+            if rows:
+                found += missed(self._path, rows, inodes, self._known_until())
+            found.sort(key=lambda one: one.modified_at)
+            while found:
+                await self._begin(conn, found[0], at_end=at_end)
+                del found[0]
+        except BaseException:
+            self._waiting.take_back(found)  # their names may be gone by the next try
+            raise
 
     def _known_until(self) -> int | None:
         """
@@ -260,14 +267,21 @@ class Tailer:
         written_at = max(one.modified_at for one in self._open)
         return min(written_at, max(read_at(one.known) for one in self._open))
 
-    async def _begin(self, conn: Connection, new: Found, *, at_end: bool = False) -> None:
-        async with conn.transaction():
-            await store.lock_log_files(conn)
-            one = begin(self._settings.name, new.path, "tail", new.file)
-            one = await self._taken_over(conn, new.path, one) or one
-            if at_end and not one.reached.position:
-                one.skip_to_end()
-            one.return_to(await store.add_log_file(conn, one.reached))
+    async def _begin(self, conn: Connection, new: Found, *, at_end: bool) -> None:
+        one = fresh = begin(self._settings.name, new.path, "tail", new.file)
+        try:
+            async with conn.transaction():
+                await store.lock_log_files(conn)
+                one = await self._taken_over(conn, new.path, fresh) or fresh
+                if at_end and not one.reached.position:
+                    one.skip_to_end()
+                one.return_to(await store.add_log_file(conn, one.reached))
+        except BaseException:
+            if one is not fresh:
+                one.close()
+            raise
+        if one is not fresh:
+            fresh.close()
         self._open.append(one)
 
     async def _taken_over(self, conn: Connection, place: Path, fresh: OpenLog) -> OpenLog | None:
@@ -275,22 +289,24 @@ class Tailer:
         imported = [one for one in await store.log_files(conn) if one.reader == "import"]
         known = known_as(place, imported)
         found = find(known, [place]) if known is not None else None
-        if known is None or found is None or inode_of(found[1]) != fresh.inode:
+        if known is None or found is None:
             return None
-        fresh.close()
-        await store.forget_log_file(conn, known)
-        return OpenLog(
-            replace(
-                fresh.known,
-                position=known.position,
-                before=known.before,
-                head=known.head,
-                head_length=known.head_length,
-                skipping=known.skipping,
-                state_position=known.position,
-            ),
-            found[1],
+        with ExitStack() as unless_taken:
+            unless_taken.enter_context(found[1])
+            if inode_of(found[1]) != fresh.inode:
+                return None
+            await store.forget_log_file(conn, known)
+            unless_taken.pop_all()
+        begun = replace(
+            fresh.known,
+            position=known.position,
+            before=known.before,
+            head=known.head,
+            head_length=known.head_length,
+            skipping=known.skipping,
+            state_position=known.position,
         )
+        return OpenLog(begun, found[1])
 
     async def _look_around(self, conn: Connection) -> bool:
         """Open what has taken the path, and be done with what has not been written to for long."""
@@ -308,10 +324,7 @@ class Tailer:
     async def _open_new(self, conn: Connection) -> None:
         rows = await store.log_files(conn, self._settings.name)
         newest = held(self._path)  # before one looks what was rotated: it may be, in between
-        if rows:
-            await self._begin_new(conn, rows, [newest])
-        else:
-            await self._begin(conn, newest, at_end=self._settings.start == "end")
+        await self._begin_new(conn, rows, [newest])
 
     async def _end_old(self, conn: Connection, inode: tuple[int, int] | None) -> bool:
         now = time.monotonic()

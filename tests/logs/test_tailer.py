@@ -25,6 +25,7 @@ from mtabounce.sources.tailer import Tailer
 from mtabounce.store.connection import connect
 
 SECOND = "Nov 23 03:12:17"
+AB = ("amy", "bob")
 
 
 @pytest.fixture(scope="session")
@@ -361,6 +362,64 @@ async def test_link_that_leads_elsewhere_is_followed(running, rows, log, tmp_pat
         await settled(rows, log)
 
 
+@pytest.mark.parametrize("count", [0, 3], ids=["empty", "with lines"])
+async def test_file_that_is_gone_for_long_is_read_to_its_end_and_so_is_the_next(
+    running, rows, log, count
+):
+    log.path.touch()
+    log.write(count)
+    async with running():
+        await until(lambda: len(rows()) == count)
+        await asyncio.sleep(0.3)
+        with log.path.open("ab") as file:
+            log.path.unlink()
+            await asyncio.sleep(0.8)  # longer than it lingers
+            file.write(log.lines(3))  # the writer has not noticed yet
+        await until(lambda: len(rows()) == count + 3)
+        log.write(3)
+        await settled(rows, log)
+
+
+async def test_file_that_is_gone_is_no_loss_after_a_restart_where_it_was_empty(
+    catch_up, rows, log, caplog
+):
+    log.path.touch()
+    await catch_up()
+    log.path.unlink()
+    await catch_up()
+    log.write(3)
+    await catch_up()
+
+    assert rows() == log.truth
+    assert "lost" not in caplog.text
+
+
+async def test_what_was_held_is_held_on_where_the_connection_breaks_again(
+    running, rows, log, monkeypatch, database_url
+):
+    away = threading.Event()
+    add = tailer_module.store.add_log_file
+
+    async def break_off(conn, file):
+        if away.is_set():
+            await conn.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+        return await add(conn, file)
+
+    monkeypatch.setattr(tailer_module.store, "add_log_file", break_off)
+    log.write(3)
+    async with running():
+        await until(lambda: len(rows()) == 3)
+        away.set()
+        for number in (1, 2):
+            log.rotate("mail.log.1")
+            log.write(3)
+            await asyncio.sleep(1.5)  # so that each is seen, and held
+            if number == 2:
+                log.path.with_name("mail.log.1").unlink()
+        away.clear()
+        await settled(rows, log)
+
+
 async def test_folder_that_is_replaced(connecting, classifier, rows, tmp_path):
     log = Log(tmp_path / "place" / "mail.log")
     log.path.parent.mkdir()
@@ -520,6 +579,42 @@ def deferred(recipient, sender, queue_id="4A00000000"):
         f"{head}/smtp[77]: {queue_id}: to=<{recipient}>, relay=none, delay=1, delays=0/0/0/1,"
         " dsn=4.4.1, status=deferred (connect to mx[192.0.2.1]:25: refused)\n"
     )
+
+
+async def test_two_who_forward_to_one_address_are_each_known_days_later(
+    catch_up, log, database_url
+):
+    line = deferred("x@x.example", "news@s.test")
+    begun, attempt, _ = line.split("\n")
+    amy, bob = (attempt.replace(">, relay", f">, orig_to=<{name}@s.test>, relay") for name in AB)
+    log.path.write_text(f"{begun}\n{amy}\n{bob}\n")
+    await catch_up()
+    log.rotate("mail.log.1").unlink()
+    log.path.write_text(
+        f"{bob.replace('status=deferred', 'status=sent').replace('dsn=4.4.1', 'dsn=2.0.0')}\n"
+        f"{SECOND} mail postfix/qmgr[1]: 4A00000000: from=<news@s.test>, status=expired, x\n"
+    )
+    await catch_up()
+
+    with psycopg.connect(database_url) as conn:
+        failed = conn.execute("SELECT recipient FROM mtabounce.bounces").fetchall()
+        waiting = conn.execute("SELECT count(*) FROM mtabounce.pending_deliveries").fetchone()
+    assert failed == [("amy@s.test",)]
+    assert waiting == (0,)
+
+
+async def test_two_who_forward_to_one_address_are_two_bounces(catch_up, log, database_url):
+    begun, attempt, _ = deferred("x@x.example", "news@s.test").split("\n")
+    attempt = attempt.replace("dsn=4.4.1, status=deferred", "dsn=5.1.1, status=bounced")
+    failing = [attempt.replace(">, relay", f">, orig_to=<{name}@s.test>, relay") for name in AB]
+    log.path.write_text("\n".join([begun, *failing, ""]))
+    await catch_up()
+
+    with psycopg.connect(database_url) as conn:
+        failed = conn.execute("SELECT recipient, observations FROM mtabounce.bounces").fetchall()
+        suppressed = conn.execute("SELECT recipient FROM mtabounce.suppressions").fetchall()
+    assert sorted(failed) == [("amy@s.test", 1), ("bob@s.test", 1)]
+    assert len(suppressed) == len(failed)
 
 
 async def test_message_that_is_removed_lets_nobody_wait(catch_up, log, database_url):
