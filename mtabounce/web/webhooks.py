@@ -26,7 +26,15 @@ from mtabounce.providers.request import USED, pack
 from mtabounce.web import signatures
 from mtabounce.web.patience import Patience
 from mtabounce.web.refusals import Hidden, Refusals, Seen
-from mtabounce.web.request import BODY_TIME, RETRY_AFTER, Posted, Refused, headers_of, read
+from mtabounce.web.request import (
+    BODY_TIME,
+    RETRY_AFTER,
+    Posted,
+    Refused,
+    headers_of,
+    peer_of,
+    read,
+)
 from mtabounce.web.sns import Certificates, Fetch, Sns, is_envelope, unknown_topic
 from mtabounce.web.spool import Spool
 from mtabounce.web.webhook_settings import WebhookSettings, provider_of
@@ -276,7 +284,8 @@ class Webhooks:
 
     def _refused(self, name: str, scope: Scope, posted: Posted | None, error: Refused) -> Response:
         known = name in self.all
-        posted = posted or Posted(headers=headers_of(scope), query={}, body=b"")
+        if posted is None:  # it was not read
+            posted = Posted(headers=headers_of(scope), query={}, body=b"", peer=peer_of(scope))
         hidden = self.all[name].hidden if known else Hidden()
         if self.refusals.refused(name, posted, error, hidden):
             log.warning("webhook %s: refused: %s", name, error)

@@ -71,6 +71,16 @@ async def test_refused_request_is_kept_with_its_reason_and_without_its_password(
     assert "dTp3" not in json.dumps(headers)
 
 
+async def test_who_posts_too_much_to_be_read_is_known(serving, inbox, connecting, conn, tmp_path):
+    settings = {"postmark": WebhookSettings(auth="none", max_size=10)}
+    webhooks = Webhooks(settings, inbox.append, Spool(tmp_path, inbox.append))
+    async with serving(before=webhooks.before) as ask, writing(webhooks.refusals, connecting):
+        assert (await ask("POST", PATH, "x" * 11, {}))[0] == 413
+
+    kept = await fetched(conn, "SELECT status, peer FROM mtabounce.webhook_refusals")
+    assert kept == [(413, "127.0.0.1")]
+
+
 async def test_flood_of_refused_requests_is_counted_and_a_few_are_kept(connecting, conn):
     refusals = Refusals(["postmark"])
     told = [refusals.refused("postmark", posted(), WRONG) for _ in range(5_000)]

@@ -92,6 +92,13 @@ _PAGING = [
     _query("per_page", "string", "How many; all: everything."),
 ]
 _DONE = {"data": True}
+_EVENT = {  # as the webhook "generic" takes it; each ESP has a form of its own
+    "type": "hard",
+    "email": "ada@example.com",
+    "reply": "550 5.1.1 no such user",
+    "message_id": "m-1",
+    "at": "2026-10-01T10:00:00Z",
+}
 PATHS: dict[str, Any] = {
     "/webhooks/bounce": {
         "post": _operation(
@@ -130,11 +137,12 @@ PATHS: dict[str, Any] = {
             "Take the events of an ESP, which signs them: mtabounce webhook list",
             _DONE,
             [_path("name", "string")],
-            body=_json({}, {}),
+            body=_json(_EVENT, {}),
             tag="webhooks",
         )
         | {"security": []},
-        "get": _plain("Say what this webhook is") | {"parameters": [_path("name", "string")]},
+        "get": _plain("Say what this webhook is")
+        | {"parameters": [_path("name", "string")], "tags": ["webhooks"]},
     },
     "/healthz": {"get": _plain("Say that the process is alive")},
     "/readyz": {"get": _plain("Say whether it can work; 503 where it cannot")},
