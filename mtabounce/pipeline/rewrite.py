@@ -8,7 +8,7 @@ evidence of theirs is left.
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from psycopg import AsyncConnection
 
@@ -32,7 +32,7 @@ from mtabounce.store import inputs
 from mtabounce.store import record as store
 from mtabounce.store import rewrite as before
 from mtabounce.store.inputs import ClaimedInput
-from mtabounce.store.rewrite import Said, Selection
+from mtabounce.store.rewrite import JudgedInput, Said, Selection
 from mtabounce.verp import Keyring
 
 T = TypeVar("T")
@@ -45,15 +45,23 @@ BATCH = 100
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How the judgement on one recipient of one input changes."""
+    """How the judgement on one recipient of one input, or of a log, changes."""
 
-    input_id: int
-    recipient: str
+    input_id: int | None  # None: a log said it
+    recipient: str  # "": what becomes of the input, which names nobody
     was: str  # such as "hard user_unknown", or NOTHING
     now: str
     rule: str  # that decides now; "" where nothing is said
-    said: Said | None
-    observation: Observation | None
+    said: Said | None = None
+    observation: Observation | None = None
+
+
+class Step(NamedTuple):
+    """What came of one batch."""
+
+    judged: int
+    found: list[Difference]
+    place: str  # behind which the next one starts
 
 
 async def differences(conn: Connection, work: Work) -> list[Difference]:
@@ -61,10 +69,20 @@ async def differences(conn: Connection, work: Work) -> list[Difference]:
     fresh = await _without_copies(conn, list(_observed(work)))
     readable = [one.id for one, judged, _ in work if not isinstance(judged, str)]
     said = await before.said_by_inputs(conn, readable)
-    was = _numbered((one.input_id, one.recipient, one.key, one) for one in said)
+    was = _numbered((one.input_id or 0, one.recipient, one.key, one) for one in said)
     now = _numbered((one.input_id or 0, one.recipient, one.key, one) for one in fresh)
     pairs = [(*mark[:2], was.get(mark), now.get(mark)) for mark in sorted({*was, *now})]
-    return [_difference(*pair) for pair in pairs if _differ(pair[2], pair[3])]
+    found = [_difference(*pair) for pair in pairs if _differ(pair[2], pair[3])]
+    told = {one.input_id for one in found}
+    return [*found, *(one for one in _turned(work) if one.input_id not in told)]
+
+
+def _turned(work: Work) -> Iterator[Difference]:
+    """Give each input that is other news than before, as one that failed and can be read now."""
+    for one, judged, _ in work:
+        now = None if isinstance(judged, str) else str(judged.reading.outcome)
+        if now is not None and isinstance(one, JudgedInput) and one.was != now:
+            yield Difference(one.id, "", one.was, now, "")
 
 
 def _numbered(rows: Iterable[tuple[int, str, bytes, T]]) -> dict[tuple[int, str, int], T]:
@@ -88,7 +106,7 @@ async def rewrite(conn: Connection, work: Work, recorder: Recorder) -> list[Diff
     await inputs.finish(conn, [finished(*one) for one in work])
     said = [one.said for one in found if one.said]
     fresh = [one.observation for one in found if one.observation]
-    ids = await _replace(conn, said, fresh)
+    ids = await replace_said(conn, said, fresh)
     await recorder.decide(conn, ids)
     return found
 
@@ -101,32 +119,34 @@ async def judged_again(
     recorder: Recorder,
     *,
     write: bool,
-) -> AsyncIterator[list[Difference]]:
+    after: int = 0,
+) -> AsyncIterator[Step]:
     """
-    Judge the inputs of *selection* again, and yield what changes, batch by batch.
+    Judge the inputs of *selection* above *after* again, and yield what changes, batch by batch.
 
     With *write*, each batch is written before it is yielded. Raises StoreUnavailable where the
     database goes away; what was yielded is done.
     """
-    after = 0
     async with await connect() as conn:
         while batch := await before.inputs_to_judge(conn, selection, after, BATCH):
             read = await judging.judge([(one.source, one.content) for one in batch])
             judged = await once.without_reused(conn, batch, read)
             paths = await look_up(conn, ring, batch, judged)
             work = await owners.look_up(conn, list(zip(batch, judged, paths, strict=True)))
-            if write:
+            found = await differences(conn, work)
+            if write and found:
+                changed = {one.input_id for one in found}
                 async with conn.transaction():
-                    found = await rewrite(conn, work, recorder)
-            else:
-                found = await differences(conn, work)
-            yield found
+                    again = [one for one in work if one[0].id in changed]
+                    found = await rewrite(conn, again, recorder)
             after = batch[-1].id
+            yield Step(len(batch), found, str(after))
 
 
-async def _replace(
+async def replace_said(
     conn: Connection, said: Sequence[Said], fresh: Sequence[Observation]
 ) -> dict[str, int]:
+    """Put *fresh* in the place of *said*, and return the recipients that it concerns, by id."""
     names = {one.recipient for one in said} | {one.recipient for one in fresh}
     ids = await store.recipient_ids(conn, {name: domain_of(name) for name in sorted(names)})
     fresh = await weighed(conn, fresh, ids)
@@ -176,7 +196,7 @@ async def _without_copies(conn: Connection, fresh: Sequence[Observation]) -> lis
 def _differ(was: Said | None, now: Observation | None) -> bool:
     if was is None or now is None:
         return True
-    return (was.key, was.rule, _in_short(was)) != (now.key, now.verdict.rule, _judged(now))
+    return (was.key, was.rule, in_short(was)) != (now.key, now.verdict.rule, judged_as(now))
 
 
 def _difference(
@@ -185,19 +205,21 @@ def _difference(
     return Difference(
         input_id=number,
         recipient=recipient,
-        was=_in_short(was) if was else NOTHING,
-        now=_judged(now) if now else NOTHING,
+        was=in_short(was) if was else NOTHING,
+        now=judged_as(now) if now else NOTHING,
         rule=now.verdict.rule if now else "",
         said=was,
         observation=now,
     )
 
 
-def _in_short(said: Said) -> str:
+def in_short(said: Said) -> str:
+    """Return how *said* was judged, in words."""
     return " ".join(word for word in (said.type, said.reason, said.status) if word)
 
 
-def _judged(one: Observation) -> str:
+def judged_as(one: Observation) -> str:
+    """Return how *one* is judged, in words."""
     status = one.verdict.status or one.report.status
     return " ".join(str(word) for word in (one.verdict.type, one.verdict.reason, status) if word)
 

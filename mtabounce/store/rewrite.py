@@ -30,20 +30,55 @@ class Selection:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JudgedInput(ClaimedInput):
+    """An input, and what became of it."""
+
+    state: str  # done or failed
+    outcome: str | None  # None: it failed
+
+    @property
+    def was(self) -> str:
+        """What became of it, in one word."""
+        return self.outcome or self.state
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
-    """What an input said about one recipient, as it is stored."""
+    """What an input or a log said about one recipient, as it is stored."""
 
     recipient_id: int
     recipient: str
     occurred_at: datetime
     key: bytes
     bounce_id: int | None
-    input_id: int
+    input_id: int | None  # None: a log said it
     outcome: str
     type: str | None
     reason: str
     rule: str
     status: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Logged(Said):
+    """What a log said about one recipient: all of it, as no input is kept of it."""
+
+    source: str
+    parser: str
+    trust: str
+    final_recipient: str
+    original_recipient: str
+    action: str | None
+    diagnostic_code: str
+    remote_mta: str
+    reporting_mta: str
+    original_message_id: str
+    queue_id: str
+    campaign: str
+    facts: dict[str, str]
+
+
+Mark = tuple[int, datetime, bytes]  # recipient_id, occurred_at and key of an observation
 
 
 def _conditions(selection: Selection) -> dict[str, Any]:
@@ -59,11 +94,22 @@ def count_trimmed(conn: SyncConnection[Any], selection: Selection) -> int:
 
 async def inputs_to_judge(
     conn: Connection, selection: Selection, after: int, limit: int
-) -> list[ClaimedInput]:
+) -> list[JudgedInput]:
     """Return up to *limit* inputs of *selection* with a number above *after*, in order."""
     args = {"after": after, "limit": limit} | _conditions(selection)
-    async with conn.cursor(row_factory=class_row(ClaimedInput)) as cursor:
+    async with conn.cursor(row_factory=class_row(JudgedInput)) as cursor:
         await cursor.execute(SQL["inputs_to_judge"], args, binary=True)
+        return await cursor.fetchall()
+
+
+async def logged_to_judge(
+    conn: Connection, selection: Selection, after: Mark, limit: int
+) -> list[Logged]:
+    """Return up to *limit* of what logs said behind *after*, in order of recipients."""
+    place = dict(zip(("recipient_id", "occurred_at", "key"), after, strict=True))
+    args = {"limit": limit} | place | _conditions(selection)
+    async with conn.cursor(row_factory=class_row(Logged)) as cursor:
+        await cursor.execute(SQL["logged_to_judge"], args)
         return await cursor.fetchall()
 
 

@@ -227,7 +227,7 @@ async def test_evidence_that_comes_later_is_found_by_judging_again(
     judging = Judging(JudgeSettings(), deadline=10, memory=2**28)
 
     again = judged_again(connecting, judging, RING, Selection(), Recorder(POLICY), write=True)
-    found = [one async for batch in again for one in batch]
+    found = [one async for step in again for one in step.found]
     await judging.close()
 
     assert [(one.recipient, one.was, one.now) for one in found] == [

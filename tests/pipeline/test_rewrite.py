@@ -75,7 +75,7 @@ async def again(connecting, rules, *, write, **selection):
         batches = judged_again(
             connecting, judges, Keyring(), Selection(**selection), RECORDER, write=write
         )
-        return [(one.was, one.now, one.rule) async for batch in batches for one in batch]
+        return [(one.was, one.now, one.rule) async for step in batches for one in step.found]
     finally:
         await judges.close()
 

@@ -86,7 +86,7 @@ async def test_signature_is_good_for_one_body_after_a_restart(serving, connectin
         batches = judged_again(
             connecting, again, Keyring(), Selection(), Recorder(PolicySettings()), write=True
         )
-        assert [one async for batch in batches for one in batch] == []
+        assert [one async for step in batches for one in step.found] == []
     finally:
         await again.close()
 

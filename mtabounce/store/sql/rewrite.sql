@@ -1,7 +1,7 @@
 -- What is read and written where inputs are judged again.
 
 -- name: inputs_to_judge
-SELECT id, source, reverse_path, forward_paths, peer, trusted, received_at, content
+SELECT id, source, reverse_path, forward_paths, peer, trusted, received_at, content, state, outcome
   FROM mtabounce.inputs
  WHERE id > %(after)s
    AND state <> 'pending'
@@ -11,6 +11,21 @@ SELECT id, source, reverse_path, forward_paths, peer, trusted, received_at, cont
    AND (%(state)s::text IS NULL OR state = %(state)s)
    AND (%(outcome)s::text IS NULL OR outcome = %(outcome)s)
  ORDER BY id
+ LIMIT %(limit)s;
+
+-- name: logged_to_judge
+-- What logs said: there is no input of it, and what the rules look at stands here.
+SELECT o.recipient_id, r.recipient, o.occurred_at, o.key, o.bounce_id, o.input_id, o.source, o.parser, o.trust,
+       o.outcome, o.type, o.reason, o.rule, o.status, o.final_recipient, o.original_recipient, o.action,
+       o.diagnostic_code, o.remote_mta, o.reporting_mta, o.original_message_id, o.queue_id, o.campaign, o.facts
+  FROM mtabounce.observations AS o
+  JOIN mtabounce.recipients AS r ON r.id = o.recipient_id
+ WHERE (o.recipient_id, o.occurred_at, o.key) > (%(recipient_id)s::bigint, %(occurred_at)s::timestamptz, %(key)b::bytea)
+   AND o.input_id IS NULL
+   AND o.parser = 'log'
+   AND (%(since)s::timestamptz IS NULL OR o.occurred_at >= %(since)s)
+   AND (%(outcome)s::text IS NULL OR o.outcome = %(outcome)s)
+ ORDER BY o.recipient_id, o.occurred_at, o.key
  LIMIT %(limit)s;
 
 -- name: trimmed
