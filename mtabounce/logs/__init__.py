@@ -47,10 +47,10 @@ def formats() -> dict[str, LogFormat]:
 
 @dataclass(slots=True)
 class Scanned:
-    """The lines of one chunk, taken apart but not joined yet."""
+    """The lines of some chunks, taken apart but not joined yet."""
 
-    lines: int
-    recognized: int  # lines that say something of a message
+    lines: int = 0
+    recognized: int = 0  # lines that say something of a message
     found: list[tuple[LogFormat, list[Line]]] = field(default_factory=list)
 
 
@@ -76,13 +76,17 @@ class LogReader:
         self._formats = [formats()[name] for name in wanted]
         self.join = Join(Clock(latest, zone), host, limit=limit)
 
-    def scan(self, chunk: bytes) -> Scanned:
-        """Find the lines of *chunk*, which must hold whole lines, that tell of messages."""
-        lines = chunk.count(b"\n")
+    def scan(self, chunk: bytes, before: Scanned | None = None) -> Scanned:
+        """
+        Find the lines of *chunk*, which must hold whole lines, that tell of messages.
+
+        They are added to what was scanned *before* and not joined yet.
+        """
+        found = before or Scanned()
+        found.lines += chunk.count(b"\n")
         if is_journal(chunk):
             chunk = from_journal(chunk)
         chunk = b"\n" + _cleaned(chunk)
-        found = Scanned(lines, 0)
         for form in self._formats:
             if form.looks_like(chunk):
                 told = form.lines(chunk)
@@ -92,17 +96,16 @@ class LogReader:
 
     def join_on(self, scanned: Scanned) -> set[Key]:
         """
-        Join *scanned* to all that was read before it, as far as all is known.
+        Join the next lines of *scanned* to all that was read before, as far as all is known.
 
-        Return the messages of which more may be kept elsewhere: give it to `Join.adopt`, and go
-        on; none where *scanned* is done with.
+        Return the messages of all of *scanned* of which more may be kept elsewhere: give that to
+        `Join.adopt`, and go on.
         """
-        while scanned.found:
-            form, lines = scanned.found.pop(0)
-            left = self.join.feed(lines, form, asks=True)
-            if left:
-                scanned.found.insert(0, (form, left))
-                return self.join.missing(left)
+        form, lines = scanned.found.pop(0)
+        left = self.join.feed(lines, form, asks=True)
+        if left:
+            scanned.found.insert(0, (form, left))
+            return self.join.missing(line for _, lines in scanned.found for line in lines)
         return set()
 
     def feed(self, scanned: Scanned) -> None:

@@ -40,7 +40,7 @@ class Join:
         self.underway = Underway(limit)
         self._host = host.encode()
         self._names = Names(self._host)
-        self._asked: set[Key] = set()
+        self._asked: set[Key] = set()  # nothing is kept elsewhere of these but what was adopted
         self._counts = Counts(clock)
         self._out = Joined(clock=clock.at)
         self._format: LogFormat
@@ -89,7 +89,6 @@ class Join:
                 self._closely(key, message, stamp, rest, repeated)
             else:
                 self._end(key, message)
-        self._asked.clear()
         self.underway.shrink()
         return []
 
@@ -114,6 +113,7 @@ class Join:
         """Return what came of all that was fed since the last time."""
         out, self._out = self._out, Joined(clock=self.clock.at)
         out.counts = self._counts.take()
+        self._asked.clear()  # what waits is kept elsewhere from now on
         return out
 
     def _key_of(self, one: Delivery, asked: set[Key]) -> Key:

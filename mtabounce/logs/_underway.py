@@ -7,7 +7,7 @@ from itertools import islice
 from mtabounce.logs._events import Key, parts_of, place_of
 from mtabounce.logs._messages import Message
 
-AWAKE = 2_000  # messages of those for which somebody waits: the next attempt may be near
+AWAKE = 1_000  # messages of those for which somebody waits: the next attempt may be near
 MESSAGES = 50_000  # so many are kept in memory; the oldest go first, about 400 bytes each
 _UNKNOWN = b"?"  # a sender, where it is not known; all others have a "<" in front
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -14,7 +14,7 @@ from psycopg import AsyncConnection
 from psycopg.errors import DeadlockDetected, SerializationFailure
 
 from mtabounce.errors import StoreUnavailable, TryAgainLater
-from mtabounce.logs import Joined
+from mtabounce.logs import Joined, Scanned
 from mtabounce.pipeline.log_record import LogRecorder, Step
 from mtabounce.pipeline.record import AnotherWasFirst
 from mtabounce.sources._log_settings import LogSettings
@@ -37,6 +37,7 @@ LEFT_OUT = Counter(
 SKIPPED = Counter("mtabounce_log_skipped_lines_total", "Lines that were too long.", ["log"])
 
 BLOCK = 64 * 1024  # bytes that are read and parsed at a time: what fits the processor's cache
+READ = 4 * BLOCK  # bytes that are parsed before one asks who waits in the messages they tell of
 BATCH = 16 << 20  # bytes that one transaction may hold …
 FAILURES = 1500  # … and deliveries that failed: about a second of work, and who stops us waits
 _STATE = 64 * 1024  # bytes that are read before the state is kept again …
@@ -54,6 +55,15 @@ def is_temporary(error: Exception) -> bool:
     if isinstance(error, psycopg.Error):
         return (error.sqlstate or "")[:2] not in _REFUSED
     return isinstance(error, (TryAgainLater, OSError))
+
+
+def _blocks(chunk: bytes) -> Iterator[bytes]:
+    """Cut *chunk* at ends of lines, into blocks of BLOCK bytes and the rest of a line."""
+    start = 0
+    while start < len(chunk):
+        end = chunk.find(b"\n", start + BLOCK) + 1 or len(chunk)
+        yield chunk[start:end]
+        start = end
 
 
 class Readable(Protocol):
@@ -146,8 +156,7 @@ class LogRun:
         """Read and join lines of *one* until there is none, or `is_full`; return how many bytes."""
         used = 0
         careful = self._careful > 0
-        while not self.is_full and (chunk := one.read(BLOCK, to_end=to_end, one_line=careful)):
-            await asyncio.sleep(0)  # a block takes milliseconds: let others in between
+        while not self.is_full and (chunk := one.read(READ, to_end=to_end, one_line=careful)):
             if careful:
                 await self._try(conn, one, chunk)
             else:
@@ -159,10 +168,15 @@ class LogRun:
         return used
 
     async def _read(self, conn: Connection, one: Readable, chunk: bytes) -> None:
-        scanned = self._reader.scan(chunk)
+        scanned = Scanned()
+        for block in _blocks(chunk):
+            await asyncio.sleep(0)  # a block takes milliseconds: let others in between
+            self._reader.scan(block, scanned)
         attempts, unreadable = self._reader.join.attempts
-        while asked := self._reader.join_on(scanned):
-            self._reader.join.adopt(await self._recorder.waiting(conn, asked), asked)
+        while scanned.found:
+            await asyncio.sleep(0)
+            if asked := self._reader.join_on(scanned):
+                self._reader.join.adopt(await self._recorder.waiting(conn, asked), asked)
         now = self._reader.join.attempts
         one.reached = replace(
             one.reached,
