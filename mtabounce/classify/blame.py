@@ -7,6 +7,8 @@ says "later" knows that the address lives.
 
 import re
 
+from ahocorasick_rs import AhoCorasick
+
 from mtabounce.classify.evidence import Evidence
 
 _EARLY = frozenset(
@@ -20,7 +22,9 @@ _ABROAD = (
     *("временно", "позже", "тимчасово", "tymczasow", "dočasně", "geçici", "midlertidig"),
     *("暂时", "暫時", "稍后", "稍後", "一時的", "일시적"),
 )
-_PASSING_WORDS = ("tempor", "later", "retry", "right now", "busy", "try again", *_ABROAD)
+_PASSING_WORDS = AhoCorasick(
+    ["tempor", "later", "retry", "right now", "busy", "try again", *_ABROAD]
+)
 _PASSING = re.compile(
     r"\btemporar(?:y|ily)\b|\blater\b|\bplease retry\b|\bright now\b|\bbusy\b"
     rf"|(?<!and )\btry again\b(?! with)|{'|'.join(_ABROAD)}"
@@ -45,7 +49,7 @@ def is_passing(evidence: Evidence) -> bool:
     if evidence.is_temporary:
         return True
     text = evidence.text.lower()
-    if any(word in text for word in _PASSING_WORDS) and _PASSING.search(text):
+    if _PASSING_WORDS.find_matches_as_indexes(text) and _PASSING.search(text):
         return True
     if evidence.reply_code is not None or not any(word in text for word in _EXPIRED_WORDS):
         return False

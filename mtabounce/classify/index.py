@@ -1,7 +1,7 @@
 """Rules, indexed: a report meets only the few of them that can fit."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain
 from typing import NamedTuple
@@ -9,6 +9,7 @@ from typing import NamedTuple
 from ahocorasick_rs import BytesAhoCorasick
 
 from mtabounce.classify.evidence import Evidence
+from mtabounce.classify.literals import Words
 from mtabounce.classify.operators import Operators
 from mtabounce.classify.pattern import Pattern
 from mtabounce.classify.rule import Rule
@@ -57,7 +58,7 @@ class Index:
         text = evidence.text.lower().encode(errors="replace")
         for place in _in_order(*self._candidates(evidence, text)):
             rule, pattern = self._tries[place]
-            if place in self._asking and not rule.fits(evidence, self._operators):
+            if place in self._asking and not self._fits(rule, evidence):
                 continue
             if pattern is None:
                 return rule, ""
@@ -76,6 +77,12 @@ class Index:
             found = next(filter(None, spans), None)
             if found or not rule.text:
                 yield rule, _words_at(evidence.text, text, *found) if found else ""
+
+    def _fits(self, rule: Rule, evidence: Evidence) -> bool:
+        """Whether what *rule* was not looked up by holds."""
+        if rule.outcome is Outcome.BOUNCE:
+            return rule.fits_event(evidence)
+        return rule.fits(evidence, self._operators)
 
     def _candidates(self, evidence: Evidence, text: bytes) -> tuple[_Places, ...]:
         """Return what may decide: places, and others that come after all of them."""
@@ -144,16 +151,15 @@ class _WordIndex:
             for place, (rule, pattern) in enumerate(tries)
             if pattern and pattern.needs and rule.outcome is Outcome.BOUNCE
         }
-        words = sorted({word for sets in needs.values() for words in sets for word in words})
-        self._search = BytesAhoCorasick([word.encode() for word in words])
-        frequency = self._frequency(tries)
-        numbers = {word: number for number, word in enumerate(words)}
+        frequency = _frequency(needs, tries)
         # For each word, the places that need it or one like it, and by their second marks those
         # that need it besides.
-        self._needing = [0] * len(words)
+        needing: dict[str, _Places] = {}
         self._content = 0  # second marks of the places that need nothing besides
         for place, sets in needs.items():
-            self._add(place, [[numbers[word] for word in words] for words in sets], frequency)
+            self._add(place, sets, frequency, needing)
+        self._search = BytesAhoCorasick([word.encode() for word in needing])
+        self._needing = list(needing.values())
         self._firsts = _places_of(needs)
 
     def places_in(self, text: bytes) -> _Places:
@@ -163,25 +169,34 @@ class _WordIndex:
             found |= self._needing[word]
         return found & found >> 1 & self._firsts
 
-    def _add(self, place: int, needs: Iterable[Sequence[int]], frequency: Counter[int]) -> None:
-        """File a pattern under those of its words that will be met least often."""
+    def _add(
+        self,
+        place: int,
+        needs: Iterable[Words],
+        frequency: Mapping[str, int],
+        needing: dict[str, _Places],
+    ) -> None:
+        """File a pattern in *needing* under those of its words that will be met least often."""
         first, *others = sorted(
             needs, key=lambda words: (sum(frequency[word] for word in words), len(words))
         )
         for word in first:
-            self._needing[word] |= 1 << 2 * place
+            needing[word] = needing.get(word, 0) | 1 << 2 * place
         for word in others[0] if others else ():
-            self._needing[word] |= 2 << 2 * place
+            needing[word] = needing.get(word, 0) | 2 << 2 * place
         if not others:
             self._content |= 2 << 2 * place
 
-    def _frequency(self, tries: Iterable[_Try]) -> Counter[int]:
-        """Count how often the words stand in the examples of rules."""
-        examples = {rule.id: rule.match for rule, _ in tries}
-        replies = (each for each in chain.from_iterable(examples.values()) if isinstance(each, str))
-        text = "\n".join(replies).lower().encode(errors="replace")
-        hits = self._search.find_matches_as_indexes(text, overlapping=True)
-        return Counter(word for word, _, _ in hits)
+
+def _frequency(needs: Mapping[int, Iterable[Words]], tries: Iterable[_Try]) -> Mapping[str, int]:
+    """Count how often the words of *needs* stand in the examples of rules."""
+    words = list({word for sets in needs.values() for words in sets for word in words})
+    search = BytesAhoCorasick([word.encode() for word in words])
+    examples = {rule.id: rule.match for rule, _ in tries}
+    replies = (each for each in chain.from_iterable(examples.values()) if isinstance(each, str))
+    text = "\n".join(replies).lower().encode(errors="replace")
+    hits = search.find_matches_as_indexes(text, overlapping=True)
+    return Counter(words[number] for number, _, _ in hits)
 
 
 def _tries_of(rule: Rule) -> list[_Try]:

@@ -6,12 +6,14 @@ Where a pattern's letters, groups and optional parts follow each other, they mak
 so few patterns are tried in vain. Many patterns are nothing but such phrases.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
 
 SHORTEST = 3  # octets that a word needs to be worth looking for; a Chinese letter has as many
 _MOST = 32  # texts that a piece is spread out into
+_PLAIN = re.compile(r"[^\\^$.|?*+()\[{]+(?![?*+{])")  # letters, the last not repeated
 
 Words = tuple[str, ...]  # one of them stands in the text
 
@@ -55,6 +57,9 @@ class _Reader:
             yield self._times(self._item())
 
     def _item(self) -> Piece:
+        if plain := _PLAIN.match(self.rest):  # most of all, at once: this is done at each start
+            self.rest = self.rest[plain.end() :]
+            return _one_of((plain[0],))
         first, self.rest = self.rest[0], self.rest[1:]
         if first == "(":
             return self._group()

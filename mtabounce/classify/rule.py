@@ -47,10 +47,16 @@ class Rule:
         return (
             self.outcome is evidence.outcome
             and self.fits_codes(evidence.status_text, evidence.reply_code)
-            and (not self.command or evidence.command in self.command)
+            and self.fits_event(evidence)
+            and (not self.operator or operators.of(evidence.host) in self.operator)
+        )
+
+    def fits_event(self, evidence: Evidence) -> bool:
+        """Tell whether the conditions on what was answered, done and complained of hold."""
+        return (
+            (not self.command or evidence.command in self.command)
             and (not self.action or evidence.action in self.action)
             and (not self.feedback_type or evidence.feedback_type in self.feedback_type)
-            and (not self.operator or operators.of(evidence.host) in self.operator)
         )
 
     def fits_codes(self, status: str, reply_code: int | None) -> bool:
