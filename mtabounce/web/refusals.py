@@ -9,11 +9,13 @@ import asyncio
 import logging
 from collections import Counter as Tally
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Any
 
+import psycopg
 from psycopg import AsyncConnection
 
 from mtabounce.errors import StoreUnavailable
@@ -22,6 +24,7 @@ from mtabounce.store.unavailable import unavailable
 from mtabounce.web.request import Posted, Refused
 
 PAUSE = 2.0  # seconds between two times of writing
+_LAST = 2.0  # seconds for the last time, when we stop
 KEPT = 20  # refused requests of one webhook in a minute; others are only counted
 KEPT_OF_A_KIND = 10  # of them with one reason: a scanner leaves room for the provider's own
 KEPT_OCTETS = 2**20  # of their bodies; of one that is longer, its beginning
@@ -120,16 +123,28 @@ class Refusals:
         return True
 
     async def run(self, connect: Connect) -> None:
-        """Write what there is, again and again, until cancelled; *connect* gives autocommit."""
-        while True:
-            await asyncio.sleep(PAUSE)
-            try:
-                if news := self._news():
-                    async with await connect() as conn:
-                        with unavailable():
-                            await self._write(conn, news)
-            except StoreUnavailable as error:
-                log.debug("webhooks: their counts wait: %s", error)
+        """
+        Write what there is, again and again, until cancelled, and then once more.
+
+        *connect* gives autocommit.
+        """
+        try:
+            while True:
+                await asyncio.sleep(PAUSE)
+                await self._write_news(connect)
+        finally:
+            with suppress(TimeoutError, psycopg.Error, OSError):  # it is not worth more
+                async with asyncio.timeout(_LAST):
+                    await self._write_news(connect)
+
+    async def _write_news(self, connect: Connect) -> None:
+        try:
+            if news := self._news():
+                async with await connect() as conn:
+                    with unavailable():
+                        await self._write(conn, news)
+        except StoreUnavailable as error:
+            log.debug("webhooks: their counts wait: %s", error)
 
     def _news(self) -> dict[str, Seen]:
         return {

@@ -71,6 +71,20 @@ async def test_refused_request_is_kept_with_its_reason_and_without_its_password(
     assert "dTp3" not in json.dumps(headers)
 
 
+async def test_what_was_refused_just_before_we_stop_is_kept(connecting, conn, monkeypatch):
+    monkeypatch.setattr(module, "PAUSE", 60.0)
+    refusals = Refusals(["postmark"])
+    running = asyncio.create_task(refusals.run(connecting))
+    await asyncio.sleep(0)
+    refusals.refused("postmark", posted(), WRONG)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+    kept = await fetched(conn, "SELECT why FROM mtabounce.webhook_refusals")
+    assert kept == [("wrong signature",)]
+
+
 async def test_who_posts_too_much_to_be_read_is_known(serving, inbox, connecting, conn, tmp_path):
     settings = {"postmark": WebhookSettings(auth="none", max_size=10)}
     webhooks = Webhooks(settings, inbox.append, Spool(tmp_path, inbox.append))
