@@ -71,13 +71,13 @@ _HOSTS_BEFORE = Marked(
 _REPLY = re.compile(r"(?:^|[\s:;>('\"\[#])[245]\d\d(?:[ -]|$)", re.MULTILINE)
 # A reply where it is quoted: at the start of a line, or behind a colon, a quote or a bracket.
 _ANSWER = re.compile(
-    r"(?:^[ \t<>#]*|[:;'\"(<#][ \t]*)"
+    r"(?:^[ \t<>#-]*|[:;'\"(<#][ \t]*)"
     r"([45][0-7]\d(?:[ \t]+#?|-|$)(?![ \t]*(?:hour|min|sec|day|byte|char))[\s\S])",
     re.MULTILINE,
 )
 # What the reply begins with, to be found quickly.
 _DIGITS = re.compile(r"[45][0-7]\d(?<![^\s<>#:;'\"(]\d{3})(?=[ \t-]|$)", re.MULTILINE)
-_BEFORE_DIGITS = frozenset(" \t<>#:;'\"(")
+_BEFORE_DIGITS = frozenset(" \t<>#:;'\"(-")
 _HEAD = re.compile(r"-+ ?Transcript of session follows ?-+ ?|\.\.\. while talking to \S+ ")
 _TAIL = re.compile(
     r"(?: \(in reply to (?:the )?[A-Za-z ]{3,30} command\)| Giving up on [\w.:-]+"

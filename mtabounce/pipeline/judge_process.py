@@ -25,6 +25,7 @@ from mtabounce.providers import Provider
 
 LENGTH = struct.Struct(">Q")
 READY = "ready"  # the first answer: from now on deadlines count
+NO_MEMORY = 12  # exit status (ENOMEM): an input was too large even to be taken
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 _NICE = 10  # receiving comes first: a mail in the inbox can wait, a client cannot
 
@@ -68,6 +69,8 @@ def main() -> None:
             sink.flush()
     except EOFError:
         return
+    except MemoryError:
+        sys.exit(NO_MEMORY)
 
 
 def _receive(source: BinaryIO) -> Any:

@@ -18,7 +18,7 @@ from prometheus_client import Counter
 
 from mtabounce.errors import TryAgainLater
 from mtabounce.model import Judged
-from mtabounce.pipeline.judge_process import LENGTH, JudgeSettings, frame
+from mtabounce.pipeline.judge_process import LENGTH, NO_MEMORY, JudgeSettings, frame
 
 CASUALTIES = Counter(
     "mtabounce_judging_failures_total", "Inputs that could not be parsed, by cause.", ["cause"]
@@ -104,7 +104,7 @@ class Judging:
             raise _CasualtyError(f"too slow: not judged within {self._deadline:g} s") from None
         except (EOFError, OSError):
             await self.close()
-            raise _CasualtyError(f"crash: the process ended with {process.returncode}") from None
+            raise _CasualtyError(_end_of(process)) from None
         except asyncio.CancelledError:
             await self.close()  # an answer that nobody takes would be taken for the next one
             raise
@@ -128,6 +128,13 @@ class Judging:
         except (EOFError, OSError, TimeoutError) as error:
             await self.close()
             raise TryAgainLater("the judging process does not start") from error
+
+
+def _end_of(process: Process) -> str:
+    """Return in one line why *process*, which has ended, did."""
+    if process.returncode == NO_MEMORY:
+        return "too much memory"
+    return f"crash: the process ended with {process.returncode}"
 
 
 async def _feed(process: Process, contents: Sequence[Content]) -> None:

@@ -67,6 +67,11 @@ class Service:
     def address(self) -> tuple[str, int]:
         return LOOPBACK, self.port
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> None:
         """Start it, and wait until it is ready."""
         with (self.folder / "log").open("ab") as log:

@@ -749,3 +749,23 @@ Subject: Weekly news
     assert [(one.final_recipient, one.action) for one in reading.reports] == [
         ("gone@example.org", Action.FAILED)
     ]
+
+
+def test_reply_behind_a_dash_is_the_reason():
+    text = """This is a delivery failure notification message indicating that an email you addressed
+to email address :
+-- gone@example.org
+
+could not be delivered. The problem appears to be :
+-- Recipient email server rejected the message
+
+Additional information follows :
+-- 550 5.1.1 no such user here
+
+This condition occurred after 1 attempt(s) to deliver over a period of 0 hour(s).
+"""
+
+    (report,) = read(mail("postmaster@mx.example.net", text)).reports
+
+    assert report.final_recipient == "gone@example.org"
+    assert report.diagnostic_code.startswith("550 5.1.1 no such user here")
