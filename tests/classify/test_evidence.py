@@ -1,7 +1,11 @@
 """The effective status and reply code, and the text that rules look at."""
 
+import random
+import re
+
 import pytest
 
+from mtabounce.classify import reply
 from mtabounce.classify.evidence import of_reply, of_report
 from mtabounce.classify.reply import LONGEST
 from mtabounce.model import EnhancedStatus, Outcome, Report
@@ -130,3 +134,17 @@ def test_outermost_of_two_replies_counts():
     seen = of_reply(f"554 5.1.1 undeliverable: {HOST} said: 450 4.2.2 full")
 
     assert (seen.reply_code, str(seen.status)) == (554, "5.1.1")
+
+
+def test_a_status_is_found_where_a_search_that_looks_back_first_finds_it():
+    slow = re.compile(r"(?<![\w.])([45]\.\d{1,3}\.\d{1,3})(?![\d.]*\d|[\w-]*@|\w)")
+    chance = random.Random(3)  # noqa: S311 (no secrets here)
+    letters = "4455.......117 -@aé\n:"
+    texts = ["".join(chance.choices(letters, k=chance.randint(5, 20))) for _ in range(20_000)]
+
+    found = [reply._STATUS.search(text) for text in texts]
+
+    assert [hit and hit.span(1) for hit in found] == [
+        hit and hit.span(1) for hit in map(slow.search, texts)
+    ]
+    assert sum(map(bool, found)) > 100

@@ -1,9 +1,11 @@
 """What is known of a pattern without trying it is true of all that it matches."""
 
+import re
+
 import pytest
 from re2 import _re2
 
-from mtabounce.classify import load
+from mtabounce.classify import literals, load
 from mtabounce.classify.literals import read
 from mtabounce.classify.pattern import Pattern
 
@@ -80,3 +82,12 @@ def test_whatever_matches_holds_the_needed_words():
 @pytest.mark.parametrize("text", [b"the box fuller of mailbox full", b"no user, no such user", b""])
 def test_phrase_is_found_where_the_pattern_would_find_it(source, text):
     assert Pattern(source).search(text) == span_by_re2(source, text)
+
+
+def test_reading_letters_in_runs_tells_what_reading_one_by_one_does(monkeypatch):
+    sources = [pattern.source for rule in RULES for pattern in rule.text]
+    in_runs = [read(source) for source in sources]
+
+    monkeypatch.setattr(literals, "_PLAIN", re.compile(r"(?!)"))
+
+    assert [read(source) for source in sources] == in_runs
