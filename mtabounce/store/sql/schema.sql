@@ -7,8 +7,11 @@ CREATE SCHEMA mtabounce;
 CREATE FUNCTION mtabounce.address_key(email text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     AS $_$
-    SELECT CASE WHEN octet_length($1) = char_length($1) AND strpos($1, '"') = 0 AND rtrim($1, E'. \t\r\n') = $1
-                THEN lower(ltrim($1, E' \t\r\n'))
+    -- Plain ones at once: ASCII, no quotes, nothing but letters, digits or so at either end. To
+    -- lower them as C does is a third of the work, and for ASCII the same.
+    SELECT CASE WHEN octet_length($1) = char_length($1) AND strpos($1, '"') = 0 AND ascii($1) > 32
+                     AND substr($1, octet_length($1)) COLLATE "C" > '.'
+                THEN lower($1 COLLATE "C") COLLATE "default"
                 ELSE mtabounce.unusual_address_key($1) END
 $_$;
 
@@ -38,15 +41,16 @@ CREATE FUNCTION mtabounce.check_recipients(emails text[], scope text DEFAULT 'al
     LANGUAGE sql STABLE PARALLEL SAFE
     AS $_$
     SELECT asked.email, s.type, s.reason, s.cause, s.until
-      FROM (SELECT given.email, mtabounce.address_key(given.email) AS address
-              FROM unnest($1) AS given (email)
-            OFFSET 0) AS asked  -- so that it is made once
-      LEFT JOIN mtabounce.erased AS e
-        ON e.bucket = hashtextextended(asked.address, (SELECT seed FROM mtabounce.erasure_key)) & 4294967295
-      JOIN mtabounce.suppressions AS s
-        ON s.recipient = CASE WHEN e.recipient IS NULL THEN asked.address
-                              WHEN e.recipient = mtabounce.erased_name(asked.address) THEN e.recipient
-                              ELSE asked.address END
+      FROM (SELECT written.email,
+                   CASE WHEN hashtextextended(written.address, (SELECT k.seed FROM mtabounce.erasure_key AS k)) & 4294967295
+                             IN (SELECT e.bucket FROM mtabounce.erased AS e)
+                        THEN mtabounce.known_as(written.address)
+                        ELSE written.address END AS address
+              FROM (SELECT given.email, mtabounce.address_key(given.email) AS address
+                      FROM unnest($1) AS given (email)
+                    OFFSET 0) AS written  -- so that each is made once
+            OFFSET 0) AS asked
+      JOIN mtabounce.suppressions AS s ON s.recipient = asked.address
      WHERE s.scope IN ('all', $2)
        AND (s.until IS NULL OR s.until > now())
 $_$;
