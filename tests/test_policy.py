@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from mtabounce.model import BounceType, Fault, Trust
 from mtabounce.policy import (
@@ -15,6 +16,7 @@ from mtabounce.policy import (
     EventKind,
     Override,
     Policy,
+    PolicySettings,
     Rules,
     Threshold,
     judge,
@@ -316,6 +318,14 @@ def test_action_none_only_counts():
     rules = with_threshold(HARD, action=Consequence.NONE)
 
     assert standing(bounce(HARD, 1), rules=rules).suppressions == {}
+
+
+def test_overlap_is_settled_by_an_override_for_both():
+    news, spring = {"list_id": "news.example.org"}, {"campaign": "spring"}
+    with pytest.raises(ValidationError, match="overlap"):
+        PolicySettings.model_validate({"override": [news, spring]})
+    PolicySettings.model_validate({"override": [news | spring, news, spring]})
+    PolicySettings.model_validate({"override": [news, {"list_id": "other.example.org"} | spring]})
 
 
 def test_override_holds_for_what_it_names():

@@ -51,6 +51,7 @@ def show(config: Path | None, as_json: bool) -> None:
         return
     click.echo(f"Preset {settings.preset}.")
     _tell(settings.policy_for("").rules)
+    click.echo("  bounces are counted together over all lists and campaigns")
     for one in settings.override:
         click.echo(f"\nFor {one}:")
         _tell(settings.rules_of(one))

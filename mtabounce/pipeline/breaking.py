@@ -24,6 +24,7 @@ from mtabounce.policy import (
     kind_of,
 )
 from mtabounce.store import incidents as store
+from mtabounce.store import outbox
 from mtabounce.store.incidents import Counted, Span
 
 INCIDENTS = Metric("mtabounce_incidents_total", "Incidents that began, by kind.", ["kind"])
@@ -79,10 +80,23 @@ class Breaker:
         self, conn: AsyncConnection[Any], span: Span, example: Counted, recent: int
     ) -> None:
         kind = _kind(example) or IncidentKind.JUMP
-        if await store.hold(conn, span, kind, example):
+        number = await store.hold(conn, span, kind, example)
+        if number is not None:
             INCIDENTS.labels(kind).inc()
             what = in_words(kind, span.operator, span.sender, span.reason, example.diagnostic_code)
             log.warning("%s, %d recipients: see `mtabounce incidents list`", what, recent)
+            told = {
+                "id": number,
+                "kind": kind,
+                "what": what,
+                "operator": span.operator,
+                "sender": span.sender,
+                "reason": span.reason,
+                "recipients": recent,
+                "said": example.diagnostic_code[:1000],
+            }
+            event = {"event": "incident", "recipient": "", "payload": told}
+            await outbox.add_events(conn, [event])
 
     def _spans(
         self, counted: Iterable[Counted], group: Callable[[Counted], _Group]

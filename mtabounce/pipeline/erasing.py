@@ -69,7 +69,7 @@ def _naming(contents: Inputs, traces: Traces) -> list[int]:
 
 
 def _clean_log_states(conn: Connection[Any], traces: Traces) -> int:
-    """Take the address out of what is noted of mails under way; return in how many logs it was."""
+    """Take the address out of what is noted of logs; return how many notes it was in."""
     count = 0
     for number, state in store.log_states(conn):
         with suppress(zlib.error):
@@ -78,6 +78,10 @@ def _clean_log_states(conn: Connection[Any], traces: Traces) -> int:
             if clean != text:
                 store.put_log_state(conn, number, state, zlib.compress(clean, 1))
                 count += 1
+    for number, end in store.log_ends(conn):
+        if traces.are_in(end):
+            store.forget_log_end(conn, number, end)
+            count += 1
     return count
 
 

@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+from prometheus_client import Gauge
 from psycopg import AsyncConnection
 
 from mtabounce.correlate import domain_of
@@ -11,6 +12,10 @@ from mtabounce.policy import BreakerSettings, PolicySettings
 from mtabounce.store import incidents
 from mtabounce.store import policy as store
 from mtabounce.store.record import recipient_ids
+
+OPEN = Gauge(
+    "mtabounce_incidents_open", "Incidents that wait for somebody to confirm or revert them."
+)
 
 
 async def lift_ended(
@@ -47,6 +52,7 @@ async def settle(conn: AsyncConnection[Any], policy: PolicySettings, batch: int 
         async with conn.transaction():
             recipients = await incidents.unsettled(conn, batch)
             if not recipients:
+                OPEN.set(await incidents.count_open(conn))
                 return seen
             locked = await recipient_ids(conn, {name: domain_of(name) for name in recipients})
             await incidents.settle(conn, list(locked.values()))

@@ -141,6 +141,13 @@ class OverrideSettings(Section):
         """Tell whether this fits all that *other* fits."""
         return self.conditions().items() <= other.conditions().items()
 
+    def is_ambiguous_with(self, other: "OverrideSettings") -> bool:
+        """Tell whether some mail fits both, and neither is for a part of the other's only."""
+        mine, its = self.conditions(), other.conditions()
+        shared = mine.keys() & its.keys()
+        overlaps = all(mine[name] == its[name] for name in shared)
+        return overlaps and not (self.covers(other) or other.covers(self))
+
     def __str__(self) -> str:
         """Say what it is for."""
         return " and ".join(f"{name} {value}" for name, value in self.conditions().items())
@@ -180,7 +187,8 @@ class PolicySettings(Section):
     complaint: ThresholdSettings = Field(default_factory=ThresholdSettings)
     breaker: BreakerSettings = Field(default_factory=BreakerSettings)
     override: list[OverrideSettings] = Field(
-        default_factory=list, description="Exceptions, the first that fits counts."
+        default_factory=list,
+        description="Exceptions, the first that fits counts: narrower ones first.",
     )
 
     @model_validator(mode="after")
@@ -193,6 +201,10 @@ class PolicySettings(Section):
                     )
                 if fault := _contradiction(threshold):
                     raise ValueError(f"{kind}: {fault}")
+        return self
+
+    @model_validator(mode="after")
+    def _overrides_are_clear(self) -> Self:
         for number, one in enumerate(self.override):
             for before in self.override[:number]:
                 if before.covers(one):
@@ -200,7 +212,17 @@ class PolicySettings(Section):
                         f"the override for {one} could never be used: the one for {before}"
                         " comes first, and fits all that it does"
                     )
+                if before.is_ambiguous_with(one) and not self._says(before, one, number):
+                    raise ValueError(
+                        f"the overrides for {before} and for {one} overlap: write one for mail"
+                        " that both fit, before them"
+                    )
         return self
+
+    def _says(self, one: OverrideSettings, other: OverrideSettings, number: int) -> bool:
+        """Tell whether an override before *number* is for just the mail that both fit."""
+        both = one.conditions() | other.conditions()
+        return any(known.conditions() == both for known in self.override[:number])
 
     def policy_for(self, domain: str) -> Policy:
         """Return the policy for addresses in *domain*."""

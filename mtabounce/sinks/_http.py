@@ -51,8 +51,12 @@ def _request(
         connection = kind(url.hostname or "", url.port, timeout=timeout)
         try:
             target = url.path.rstrip("/") + path + (f"?{url.query}" if url.query else "")
-            known = {"Content-Type": "application/json", "User-Agent": "mtabounce", **headers}
-            connection.request(method, target or "/", body, known)
+            what = (
+                {"Content-Type": "application/json"} if body else {}
+            )  # none, to Mailman, is bad JSON
+            connection.request(
+                method, target or "/", body, {"User-Agent": "mtabounce"} | what | dict(headers)
+            )
             answer = connection.getresponse()
             content = answer.read(_LONGEST)
         finally:

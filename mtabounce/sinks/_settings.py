@@ -1,5 +1,7 @@
 """``[[sink]]``: whom to tell, and of what."""
 
+import base64
+import binascii
 from datetime import timedelta
 from typing import Literal, Self
 
@@ -14,6 +16,26 @@ _NEEDS = {
     "mautic": ("url", "username", "password_file"),
     "mailman3": ("url", "username", "password_file"),
 }
+_EVENTS = {  # what those can do something with that take not all
+    "listmonk": ("suppressed",),
+    "mautic": ("suppressed", "lifted"),
+    "mailman3": ("suppressed", "lifted"),
+}
+
+
+def signing_key(secret: SecretFile | None) -> bytes:
+    """
+    Return the bytes of a secret that signs webhooks; one that is no base64 is taken as it is.
+
+    Raises ValueError where it says whsec_ and no base64 follows: nobody else could verify it.
+    """
+    text = secret.get_secret_value() if secret else ""
+    try:
+        return base64.b64decode(text.removeprefix("whsec_"), validate=True)
+    except binascii.Error:
+        if text.startswith("whsec_"):
+            raise ValueError("the secret of secret_file has no base64 after whsec_") from None
+        return text.encode()
 
 
 class SinkSettings(Section):
@@ -35,9 +57,10 @@ class SinkSettings(Section):
         default_factory=list,
         description="The program and arguments of a command; it gets JSON, and takes it by exit 0.",
     )
-    events: list[Literal["suppressed", "lifted", "bounce"]] = Field(
+    events: list[Literal["suppressed", "lifted", "bounce", "incident"]] = Field(
         default_factory=list,
-        description="What it is told: suppressed, lifted, bounce.  Absent: what suits its kind.",
+        description="What it is told: suppressed, lifted, bounce, incident (one begins: you are"
+        " blocked, or hard bounces jump).  Absent: all that its kind can do something with.",
     )
     timeout: Duration = Field(
         default=timedelta(seconds=15), description="How long one attempt may take."
@@ -48,6 +71,11 @@ class SinkSettings(Section):
         for name in _NEEDS[self.kind]:
             if not getattr(self, name):
                 raise ValueError(f"a sink of kind {self.kind} needs {name}")
+        for event in self.events:
+            if event not in (known := _EVENTS.get(self.kind, self.events)):
+                raise ValueError(f"a sink of kind {self.kind} takes {' and '.join(known)} only")
+        if self.kind == "webhook":
+            signing_key(self.secret_file)
         return self
 
     @property

@@ -1,14 +1,13 @@
 """Outgoing webhooks, signed as https://www.standardwebhooks.com says (symmetric, v1)."""
 
 import base64
-import binascii
 import hashlib
 import hmac
 import time
 
 from mtabounce.sinks import Kind
 from mtabounce.sinks._http import as_body, request
-from mtabounce.sinks._settings import SinkSettings
+from mtabounce.sinks._settings import SinkSettings, signing_key
 from mtabounce.store.outbox import Message
 
 
@@ -17,7 +16,9 @@ async def _send(sink: SinkSettings, message: Message) -> None:
     told = {"type": message.event, "timestamp": message.created_at.isoformat(), "data": data}
     body, number, now = as_body(told), f"mtabounce-{message.id}", str(int(time.time()))
     signed = f"{number}.{now}.".encode() + body
-    signature = base64.b64encode(hmac.digest(_key(sink), signed, hashlib.sha256)).decode()
+    signature = base64.b64encode(
+        hmac.digest(signing_key(sink.secret_file), signed, hashlib.sha256)
+    ).decode()
     headers = {
         "webhook-id": number,
         "webhook-timestamp": now,
@@ -26,13 +27,4 @@ async def _send(sink: SinkSettings, message: Message) -> None:
     await request(sink, "POST", "", body, headers)
 
 
-def _key(sink: SinkSettings) -> bytes:
-    """Return the bytes of the secret; one that is no base64 is taken as it is."""
-    secret = sink.secret_file.get_secret_value() if sink.secret_file else ""
-    try:
-        return base64.b64decode(secret.removeprefix("whsec_"), validate=True)
-    except binascii.Error:
-        return secret.encode()
-
-
-SINK = Kind(send=_send, events=("suppressed", "lifted", "bounce"))
+SINK = Kind(send=_send, events=("suppressed", "lifted", "bounce", "incident"))

@@ -191,6 +191,16 @@ def put_log_state(conn: Connection[Any], number: int, old: bytes, new: bytes) ->
     conn.execute(SQL["put_log_state"], {"id": number, "old": old, "new": new})
 
 
+def log_ends(conn: Connection[Any]) -> list[tuple[int, bytes]]:
+    """Return the last bytes that were read of each log: its number, and the bytes."""
+    return conn.execute(SQL["log_ends"], binary=True).fetchall()
+
+
+def forget_log_end(conn: Connection[Any], number: int, old: bytes) -> None:
+    """Keep nothing of the last bytes *old* of a log, unless its reader is further now."""
+    conn.execute(SQL["forget_log_end"], {"id": number, "old": old})
+
+
 def refusals(conn: Connection[Any]) -> list[tuple[int, bytes]]:
     """Return all refused requests that are kept: number and body."""
     return conn.execute(SQL["refusals"], binary=True).fetchall()

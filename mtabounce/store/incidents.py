@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from psycopg import AsyncConnection, Connection
-from psycopg.rows import class_row
+from psycopg.rows import class_row, scalar_row
 
 from mtabounce.model import Trust
 from mtabounce.store.rows import Row, as_json
@@ -132,13 +132,20 @@ async def delivered(
     return await cursor.fetchall()
 
 
-async def hold(conn: AsyncConnection[Any], span: Span, kind: str, example: Counted) -> bool:
-    """Put the bounces of *span* into the open incident of their group; return whether it is new."""
+async def hold(conn: AsyncConnection[Any], span: Span, kind: str, example: Counted) -> int | None:
+    """Put the bounces of *span* into the open incident of their group; return a new one."""
     args = span.args() | {"kind": kind, "said": example.diagnostic_code[:1000]}
     cursor = await conn.execute(SQL["open_incident"], args | {"rule": example.rule})
     number, is_new = await cursor.fetchone() or (0, False)
     await conn.execute(SQL["hold"], span.args() | {"incident": number, "settled": kind != "jump"})
-    return bool(is_new)
+    return number if is_new else None
+
+
+async def count_open(conn: AsyncConnection[Any]) -> int:
+    """Return how many incidents nobody has confirmed or reverted."""
+    async with conn.cursor(row_factory=scalar_row) as cursor:
+        await cursor.execute(SQL["count_open"])
+        return int(await cursor.fetchone() or 0)
 
 
 async def hold_stragglers(conn: AsyncConnection[Any]) -> None:

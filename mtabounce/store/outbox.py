@@ -59,9 +59,14 @@ async def forget_lost_sinks(conn: AsyncConnection[Any], before: datetime) -> Non
 
 
 async def add_events(conn: AsyncConnection[Any], rows: Sequence[Row]) -> None:
-    """Write *rows* (event, recipient, payload), in order, for all sinks that want them."""
-    placed = [{**row, "place": place} for place, row in enumerate(rows)]
-    await conn.execute(SQL["add_events"], {"rows": as_json(placed)})
+    """
+    Write *rows* (event, recipient, payload), in order, for all sinks that want them.
+
+    Whoever listens to mtabounce_suppression or mtabounce_incident is told after COMMIT.
+    """
+    placed = as_json([{**row, "place": place} for place, row in enumerate(rows)])
+    await conn.execute(SQL["add_events"], {"rows": placed})
+    await conn.execute(SQL["notify"], {"rows": placed})
 
 
 async def add_bounces(conn: AsyncConnection[Any], ids: Sequence[int]) -> None:

@@ -124,8 +124,11 @@ def told(cli, database_url, tmp_path):
         )
         conn.execute(
             "INSERT INTO log_files (name, path, reader, device, inode, head, head_length, position,"
-            " before, state) VALUES ('l', '/l', 'tail', 1, 2, '', 0, 0, '', %s)",
-            [zlib.compress(b"+mx\0001A\0<b+Ann=example.org@bounces.example.org\0m@x")],
+            " before, state) VALUES ('l', '/l', 'tail', 1, 2, '', 0, 0, %s, %s)",
+            [
+                b"1A: to=<Ann@Example.org>, ok\n",
+                zlib.compress(b"+mx\0001A\0<b+Ann=example.org@bounces.example.org\0m@x"),
+            ],
         )
         conn.execute(
             "INSERT INTO incidents (kind, operator, reason, began_at, last_at)"

@@ -200,6 +200,13 @@ def test_import_names_broken_lines_and_takes_the_rest(cli, file):
     assert result.stdout == "3 suppressed, 0 were already, 2 lines are broken.\n"
 
 
+def test_import_drops_no_second_address_of_a_line(cli, file):
+    result = cli("suppressions", "import", file(b"ann@example.org, Bob@Example.org\n"))
+
+    assert result.stderr.startswith("line 1: 2 cells")
+    assert listed(cli) == {}
+
+
 def test_strict_import_takes_nothing_where_a_line_is_broken(cli, file):
     result = cli("suppressions", "import", file(LIST), "--strict")
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from click.testing import CliRunner
+from prometheus_client import REGISTRY
 from psycopg.rows import dict_row
 
 from mtabounce.cli import mtabounce
@@ -103,6 +104,19 @@ async def test_no_more_than_the_first_twenty_are_suppressed(night):
     assert (incident["kind"], incident["operator"]) == ("jump", "google")
     assert (incident["reason"], incident["state"]) == ("user_unknown", "open")
     assert incident["said"] == SAID
+
+
+async def test_others_are_told_once_of_an_incident(conn):
+    await conn.execute("INSERT INTO sinks VALUES ('crm', '{incident}')")
+    await recorded(conn, spread("user", 60, 2))
+    await settle(conn, PolicySettings())
+
+    (message,) = await rows(conn, "SELECT * FROM outbox")
+    assert (message["event"], message["recipient"]) == ("incident", "")
+    told = message["payload"]
+    assert told["what"] == "hard bounces (user_unknown) at google jump"
+    assert (told["kind"], told["operator"], told["recipients"]) == ("jump", "google", 20)
+    assert REGISTRY.get_sample_value("mtabounce_incidents_open") == 1
 
 
 async def test_bounce_that_was_committed_while_its_incident_began_is_held(night):

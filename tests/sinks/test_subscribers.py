@@ -17,6 +17,8 @@ def serve():
 
         def start(program):
             def respond(method, path, headers, body):
+                if not body and "Content-Type" in headers:
+                    return 400, {"title": "Invalid JSON"}  # as Mailman 3.3 does
                 url = urlsplit(path)
                 told = json.loads(body) if body else {}
                 return 200, program(method, url.path, parse_qs(url.query), told)

@@ -319,3 +319,37 @@ def test_sink_without_what_it_needs_is_refused(kind):
 def test_url_must_be_one():
     with pytest.raises(ValidationError, match="url"):
         SinkSettings.model_validate({"kind": "webhook", "url": "ftp://example.org"})
+
+
+@pytest.mark.parametrize(
+    ("kind", "event"), [("listmonk", "lifted"), ("mautic", "bounce"), ("mailman3", "incident")]
+)
+def test_sink_is_not_told_what_it_would_take_for_something_else(kind, event, secret):
+    told = {"kind": kind, "url": "http://x.example", "username": "u", "events": [event]}
+    with pytest.raises(ValidationError, match=f"a sink of kind {kind} takes suppressed"):
+        SinkSettings.model_validate(told | {"password_file": secret("p")})
+
+
+def test_secret_that_nobody_else_could_verify_with_is_refused(secret):
+    told = {"kind": "webhook", "url": "http://x.example", "secret_file": secret("whsec_no base64")}
+    with pytest.raises(ValidationError, match="no base64 after whsec_"):
+        SinkSettings.model_validate(told)
+
+
+async def test_who_listens_is_told_what_was_committed_and_nothing_else(conn, database_url):
+    async with await connect(database_url, application_name="ear") as ear:
+        await ear.execute("LISTEN mtabounce_suppression")
+        async with conn.transaction() as undone:
+            lifted = {"event": "lifted", "recipient": "no@example.org", "payload": {}}
+            await add_events(conn, [lifted])
+            raise psycopg.Rollback(undone)
+        await speak(conn, "add", "ann@example.org", why="x" * 9000)
+        await speak(conn, "remove", "ann@example.org")
+
+        notes = [json.loads(note.payload) async for note in ear.notifies(timeout=30, stop_after=2)]
+
+    assert [(one["event"], one["recipient"], one["scope"]) for one in notes] == [
+        ("suppressed", "ann@example.org", "all"),
+        ("lifted", "ann@example.org", "all"),
+    ]
+    assert notes[0]["cause"] == "manual"

@@ -15,7 +15,8 @@ SAMPLES = [
     '"a@b"@example.net', "dot@example.net.", "user@bücher.example", "user@BÜCHER.Example.",
     "jo\u0308rg@example.org", "u@faß.example", "u@例え。テスト", "u@пример.испытание",
     "u@\uff45.example", "u@ΒΌΛΟΣ.example", "u@" + "ü" * 60 + ".example",
-    "no address", "", "u@[192.0.2.1]", "u@example-", "\tU@Example.org", "u@example.org\r\n", ".u@x.y",
+    "no address", "", "u@[192.0.2.1]",
+    "u@example-", "\tU@Example.org", "u@example.org\r\n", ".u@x.y",
 ]  # fmt: skip
 
 

@@ -82,6 +82,8 @@ def _listed(
         return Broken(number, f"longer than {_LONGEST} characters")
     try:
         (cells,) = csv.reader([line], delimiter=delimiter)
+        if any(cell.strip() for cell in cells[len(columns) :]):
+            return Broken(number, f"{len(cells)} cells: one address a line, or a header with names")
         told = dict(zip(columns, map(_unquoted, cells), strict=False))
         scope = told.get("scope", "") or EVERYWHERE
         until = _time(told.get("until", ""))

@@ -148,6 +148,18 @@ SELECT id, state
   FROM mtabounce.log_files
  WHERE state <> '';
 
+-- name: log_ends
+SELECT id, before
+  FROM mtabounce.log_files
+ WHERE before <> '';
+
+-- name: forget_log_end
+-- What its reader wrote meanwhile stays. Without it, the file is known by its beginning.
+UPDATE mtabounce.log_files
+   SET before = ''
+ WHERE id = %(id)s
+   AND before = %(old)s;
+
 -- name: put_log_state
 -- Unless its reader was on meanwhile.
 UPDATE mtabounce.log_files

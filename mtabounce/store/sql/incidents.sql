@@ -159,6 +159,11 @@ UPDATE mtabounce.incident_bounces AS h
   FROM closed
  WHERE h.incident_id = closed.id;
 
+-- name: count_open
+SELECT count(*)
+  FROM mtabounce.incidents
+ WHERE state = 'open';
+
 -- name: list_incidents
 SELECT i.id, i.kind, i.operator, i.sender, i.reason, i.state, i.said, i.rule, i.began_at, i.last_at, i.closed_at,
        i.closed_by, i.why, count(DISTINCT h.recipient_id) AS recipients

@@ -30,6 +30,16 @@ SELECT k.name, r.event, r.recipient, r.payload
   JOIN mtabounce.sinks AS k ON r.event = ANY (k.events)
  ORDER BY r.place;
 
+-- name: notify
+-- PostgreSQL hands the notes out when the transaction has committed. A note is below 8,000 bytes.
+SELECT pg_notify('mtabounce_' || CASE r.event WHEN 'incident' THEN 'incident' ELSE 'suppression' END,
+                 (SELECT jsonb_object_agg(n.key, CASE jsonb_typeof(n.value) WHEN 'string' THEN to_jsonb(left(n.value #>> '{}', 320))
+                                                                            ELSE n.value END)
+                    FROM jsonb_each(r.payload - 'said' - 'still'
+                                    || jsonb_build_object('event', r.event, 'recipient', r.recipient)) AS n)::text)
+  FROM json_to_recordset(%(rows)s::json) AS r (event text, recipient text, payload jsonb, place integer)
+ ORDER BY r.place;
+
 -- name: add_bounces
 -- The same for bounces that this transaction made, or has better evidence for.
 INSERT INTO mtabounce.outbox (sink, event, recipient, payload)
