@@ -4,6 +4,8 @@ import bz2
 import gzip
 import io
 import lzma
+import os
+import struct
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +16,10 @@ from typing_extensions import Buffer  # Python has it from 3.12 on
 
 CHUNK = 1 << 20  # bytes read at a time
 LONGEST_LINE = 64 * 1024  # bytes; Postfix cuts at 2 KiB, Exim at 8, rsyslog at 8 by default
+
+
+_SKIPPABLE = 0x184D2A50  # and the 15 numbers after it: frames of something else
+_ONE_BYTE = 1  # kind of a block that repeats one byte
 
 
 class _Zstandard(io.RawIOBase):
@@ -41,6 +47,8 @@ class _Zstandard(io.RawIOBase):
         data = self._stream.read(len(view))
         view[: len(data)] = data
         self._at += len(data)
+        if view and not data and not _is_whole(self._file):
+            raise EOFError("Compressed file ended before its last frame did")  # as gzip and lzma do
         return len(data)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
@@ -61,6 +69,35 @@ class _Zstandard(io.RawIOBase):
     def close(self) -> None:
         self._file.close()
         super().close()
+
+
+def _is_whole(file: BinaryIO) -> bool:
+    """Tell whether the last frame of a .zst file ends where the file does (RFC 8878 §3.1)."""
+    file.seek(0)
+    size = os.fstat(file.fileno()).st_size
+    at = 0
+    while at < size:
+        file.seek(at)
+        head = file.read(18)
+        try:
+            at += _frame_size(file, head, at)
+        except (struct.error, zstandard.ZstdError):
+            return False  # its header is cut
+    return at == size
+
+
+def _frame_size(file: BinaryIO, head: bytes, start: int) -> int:
+    magic, size = struct.unpack("<II", head[:8])
+    if magic & ~0xF == _SKIPPABLE:
+        return 8 + int(size)
+    at = start + zstandard.frame_header_size(head)
+    is_last = False
+    while not is_last:
+        file.seek(at)
+        low, high = struct.unpack("<HB", file.read(3))
+        is_last, kind = bool(low & 1), low >> 1 & 3
+        at += 3 + (1 if kind == _ONE_BYTE else (low | high << 16) >> 3)
+    return at + 4 * zstandard.get_frame_parameters(head).has_checksum - start
 
 
 def is_plain(file: BinaryIO) -> bool:

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from mtabounce.cli import mtabounce
 
-from .conftest import LOGS
+from .conftest import LOGS, bounced
 
 SHORT = LOGS / "postfix" / "3.7-short-ids.log"
 LONG = LOGS / "postfix" / "3.7-long-ids.log"
@@ -88,6 +88,19 @@ def test_what_the_tailer_read_is_not_read_again(run, state, tmp_path):
     assert before[0] == [(65, 65)]  # and three of bounces, which count against nobody
     assert state() == before
     assert "left out" in output
+
+
+def test_import_of_an_older_part_leaves_who_waits_as_the_newer_one_said(run, query, tmp_path):
+    line = bounced(1).replace("dsn=5.1.1, status=bounced", "dsn=4.2.2, status=deferred")
+    older = line.replace("Nov 23 03:12:17", "Nov 22 03:12:17").replace("550 5.1.1 no", "452 old")
+    for name, text in (("new.log", line), ("old.log", older)):
+        (tmp_path / name).write_text(text)
+        run("import", "logs", "--host", "mail", "--timezone", "UTC", tmp_path / name)
+
+    ((said, at),) = query(
+        "SELECT diagnostic_code, occurred_at::date::text FROM mtabounce.pending_deliveries"
+    )
+    assert (said, at[5:]) == ("550 5.1.1 no", "11-23")
 
 
 def test_import_that_was_killed_goes_on(config, run, state, tmp_path):

@@ -1,8 +1,10 @@
 """``mtabounce logs parse``, as a user runs it."""
 
+import bz2
 import gzip
 import json
 import lzma
+import random
 
 import pytest
 import zstandard
@@ -51,6 +53,52 @@ def test_compressed_log_reads_like_a_plain_one(tmp_path, compress):
     path.write_bytes(compress(LOG.read_bytes()))
 
     assert parse("--json", path).stdout == parse("--json", LOG).stdout
+
+
+def frames(content):
+    """Several frames of all kinds of blocks, with and without a checksum, and one to be skipped."""
+    middle = len(content) // 2
+    checked = zstandard.ZstdCompressor(write_checksum=True, write_content_size=False)
+    skipped = b"\x53\x2a\x4d\x18" + (5).to_bytes(4, "little") + b"other"
+    noise = random.Random(1).randbytes(1000).replace(b"\n", b"") + b"\n"  # noqa: S311
+    parts = [content[:middle], b"\0" * 300_000 + noise, content[middle:]]
+    first, second, third = map(checked.compress, parts)
+    return [first, skipped, second, zstandard.compress(b"\n"), third]
+
+
+def test_zstandard_file_of_many_frames_is_whole(tmp_path):
+    path = tmp_path / "mail.log.2.zst"
+    path.write_bytes(b"".join(frames(LOG.read_bytes())))
+
+    assert parse("--json", path).stdout == parse("--json", LOG).stdout
+
+
+@pytest.mark.parametrize(
+    ("compress", "at"),
+    [
+        (gzip.compress, 0.5),
+        (gzip.compress, 0.999),
+        (lzma.compress, 0.5),
+        (lzma.compress, 0.999),
+        (bz2.compress, 0.999),
+        (zstandard.compress, 0.5),
+        (zstandard.compress, 0.9999),
+        (lambda content: b"".join(frames(content)), 0.3),
+        (lambda content: b"".join(frames(content)), 0.9999),
+        (lambda content: frames(content)[0] + frames(content)[1], 0.9995),
+    ],
+)
+def test_compressed_log_that_is_cut_says_so(tmp_path, compress, at):
+    path = tmp_path / "mail.log.2"
+    packed = compress(LOG.read_bytes())
+    path.write_bytes(packed[: int(len(packed) * at)])
+
+    result = parse("--json", path)
+
+    assert result.exit_code == 66
+    assert f"{path}: it is damaged" in result.stderr
+    if compress is gzip.compress or compress is lzma.compress:  # others keep it in one large block
+        assert len(result.stdout.splitlines()) > 5
 
 
 def test_rotated_logs_are_one_log(tmp_path):
