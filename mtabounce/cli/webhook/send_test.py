@@ -23,7 +23,7 @@ from mtabounce.web.signing import PRIVATE, Made, PrivateKey, Proofs, sample, sig
 from mtabounce.web.webhook_settings import WebhookSettings, provider_of
 from mtabounce.web.webhooks import Webhook
 
-_PATIENCE = 10.0  # seconds for the answer, and then for the row
+_PATIENCE = 30.0  # seconds for the answer, and then for the row
 _STRANGER = {
     "sns": "only Amazon can sign for it: send to bounce@simulator.amazonses.com to see it accept",
     "ecdsa": "to see it accept: --make-key test.key, then add test.key.pub to secret_files,"
