@@ -243,6 +243,10 @@ def test_delivery_does_not_clear_what_is_hard_or_a_complaint(kind):
     assert is_suppressed(bounce(kind, 1), delivered(2))
 
 
+def test_evidence_of_just_the_trust_that_is_asked_for_counts():
+    assert is_suppressed(bounce(HARD, 1, trust=Trust.LIKELY))
+
+
 def test_claimed_delivery_clears_nothing():
     softs = [bounce(SOFT, 1), bounce(SOFT, 4), delivered(5, Trust.CLAIMED), bounce(SOFT, 8)]
 
