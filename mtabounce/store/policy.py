@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, cast
 
 from psycopg import AsyncConnection
+from psycopg import Connection as SyncConnection
 from psycopg.rows import dict_row, scalar_row
 
 from mtabounce.address import sender_domain
@@ -66,6 +67,14 @@ def _list_id(header: str) -> str:
     """Return the id of a List-Id header, "News <news.example.org>" (RFC 2919)."""
     _, bracket, named = header.rpartition("<")
     return (named.partition(">")[0] if bracket else header).strip().lower()
+
+
+def names_seen(conn: SyncConnection[Any]) -> dict[str, set[str]]:
+    """Return the names of campaigns, and of lists (RFC 2919), that bounces were of."""
+    return {
+        "campaign": {name for (name,) in conn.execute(SQL["campaigns_seen"])},
+        "list_id": {_list_id(header) for (header,) in conn.execute(SQL["lists_seen"])},
+    }
 
 
 def _delivery(row: Mapping[str, Any]) -> Event:

@@ -49,6 +49,18 @@ SELECT s.recipient, s.type, s.reason, s.cause, s.scope, s.action, s.since, s.unt
   FROM unnest(%(recipients)s::text[]) AS r (recipient)
   JOIN mtabounce.suppressions AS s ON s.recipient = r.recipient;
 
+-- name: campaigns_seen
+SELECT campaign FROM mtabounce.campaigns;
+
+-- name: lists_seen
+-- Of the newest bounces: enough to tell a name that is misspelled.
+SELECT DISTINCT meta ->> 'list_id'
+  FROM (SELECT meta
+          FROM mtabounce.bounces
+         WHERE meta ? 'list_id'
+         ORDER BY id DESC
+         LIMIT 100000) AS b;
+
 -- name: add_decisions
 INSERT INTO mtabounce.decisions
        (recipient_id, recipient, key, actor, action, why, settings, scope, type, reason, bounces, undoes,
