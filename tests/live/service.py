@@ -118,7 +118,7 @@ class Service:
     def kill_postgres(self) -> None:
         """End the main process of its PostgreSQL as a crash would, once it is there."""
         wait_until(self._is_ready, "mtabounce is ready", details=self.log)
-        os.kill(self._postmaster(), signal.SIGKILL)
+        wait_until(self._has_killed_postgres, "its PostgreSQL is killed", details=self.log)
 
     @contextmanager
     def without_postgres(self) -> Iterator[None]:
@@ -150,6 +150,13 @@ class Service:
 
     def log(self) -> str:
         return (self.folder / "log").read_text(errors="replace")
+
+    def _has_killed_postgres(self) -> bool:
+        try:
+            os.kill(self._postmaster(), signal.SIGKILL)
+        except ProcessLookupError:  # it is starting again just now
+            return False
+        return True
 
     def _postmaster(self) -> int:
         """Return its process id, as soon as it has one: it may be starting again just now."""

@@ -138,7 +138,8 @@ async def test_file_that_was_begun_but_not_read_is_found_when_it_is_compressed(
     log.write_text("".join(map(bounced, range(5))))
     first = tailer()
     async with await connecting() as conn:
-        await first._begin(conn, held(log))  # it is killed before its first batch is committed
+        # It is killed before its first batch is committed.
+        await first._begin(conn, held(log), at_end=False)
     first._open[0].close()
     (tmp_path / "mail.log.2.gz").write_bytes(gzip.compress(log.read_bytes()))
     log.unlink()
