@@ -104,10 +104,7 @@ async def rewrite(conn: Connection, work: Work, recorder: Recorder) -> list[Diff
     work = [one for one in work if not isinstance(one[1], str)]
     found = await differences(conn, work)
     await inputs.finish(conn, [finished(*one) for one in work])
-    said = [one.said for one in found if one.said]
-    fresh = [one.observation for one in found if one.observation]
-    ids = await replace_said(conn, said, fresh)
-    await recorder.decide(conn, ids)
+    await put(conn, found, recorder)
     return found
 
 
@@ -143,7 +140,14 @@ async def judged_again(
             yield Step(len(batch), found, str(after))
 
 
-async def replace_said(
+async def put(conn: Connection, found: Sequence[Difference], recorder: Recorder) -> None:
+    """Write what is said now in the place of what was said before, and decide anew."""
+    said = [one.said for one in found if one.said]
+    fresh = [one.observation for one in found if one.observation]
+    await recorder.decide(conn, await _replace(conn, said, fresh))
+
+
+async def _replace(
     conn: Connection, said: Sequence[Said], fresh: Sequence[Observation]
 ) -> dict[str, int]:
     """Put *fresh* in the place of *said*, and return the recipients that it concerns, by id."""

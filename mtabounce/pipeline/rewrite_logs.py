@@ -22,7 +22,7 @@ from mtabounce.pipeline.rewrite import (
     Step,
     in_short,
     judged_as,
-    replace_said,
+    put,
 )
 from mtabounce.store import record as store
 from mtabounce.store import rewrite as before
@@ -60,7 +60,8 @@ async def logged_again(
                 async with conn.transaction():
                     await _lock(conn, found)
                     batch = await before.logged_to_judge(conn, selection, place, BATCH)
-                    found = await _write(conn, list(_differences(batch, classifier)), recorder)
+                    found = list(_differences(batch, classifier))
+                    await put(conn, found, recorder)
             place = (batch[-1].recipient_id, batch[-1].occurred_at, batch[-1].key)
             yield Step(len(batch), found, f"{PLACE}{place[0]}")
 
@@ -69,13 +70,6 @@ async def _lock(conn: Connection, found: Sequence[Difference]) -> None:
     """Let nobody else record anything on those whom *found* is about."""
     names = sorted({one.recipient for one in found})
     await store.recipient_ids(conn, {name: domain_of(name) for name in names})
-
-
-async def _write(conn: Connection, found: list[Difference], recorder: Recorder) -> list[Difference]:
-    said = [one.said for one in found if one.said]
-    fresh = [one.observation for one in found if one.observation]
-    await recorder.decide(conn, await replace_said(conn, said, fresh))
-    return found
 
 
 def _differences(batch: Sequence[Logged], classifier: Classifier) -> Iterator[Difference]:
