@@ -24,7 +24,6 @@ class Kind:
     """A way of telling: *send* returns once the other side has it, and raises NotTaken."""
 
     send: Callable[[SinkSettings, Message], Awaitable[None]]
-    events: tuple[str, ...] = ("suppressed", "lifted")  # where the settings name none
 
 
 def kinds() -> dict[str, Kind]:

@@ -51,12 +51,10 @@ def _request(
         connection = kind(url.hostname or "", url.port, timeout=timeout)
         try:
             target = url.path.rstrip("/") + path + (f"?{url.query}" if url.query else "")
-            what = (
-                {"Content-Type": "application/json"} if body else {}
-            )  # none, to Mailman, is bad JSON
-            connection.request(
-                method, target or "/", body, {"User-Agent": "mtabounce"} | what | dict(headers)
-            )
+            known = {"User-Agent": "mtabounce", **headers}
+            if body:  # without one, the type of nothing is bad JSON to Mailman
+                known = {"Content-Type": "application/json", **known}
+            connection.request(method, target or "/", body, known)
             answer = connection.getresponse()
             content = answer.read(_LONGEST)
         finally:

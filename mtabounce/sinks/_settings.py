@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Literal, Self
 
@@ -16,7 +17,10 @@ _NEEDS = {
     "mautic": ("url", "username", "password_file"),
     "mailman3": ("url", "username", "password_file"),
 }
-_EVENTS = {  # what those can do something with that take not all
+_ALL = ("suppressed", "lifted", "bounce", "incident")
+_EVENTS = {  # what each can do something with
+    "webhook": _ALL,
+    "command": _ALL,
     "listmonk": ("suppressed",),
     "mautic": ("suppressed", "lifted"),
     "mailman3": ("suppressed", "lifted"),
@@ -72,11 +76,16 @@ class SinkSettings(Section):
             if not getattr(self, name):
                 raise ValueError(f"a sink of kind {self.kind} needs {name}")
         for event in self.events:
-            if event not in (known := _EVENTS.get(self.kind, self.events)):
+            if event not in (known := _EVENTS[self.kind]):
                 raise ValueError(f"a sink of kind {self.kind} takes {' and '.join(known)} only")
         if self.kind == "webhook":
             signing_key(self.secret_file)
         return self
+
+    @property
+    def told(self) -> Sequence[str]:
+        """Of which events it is told."""
+        return self.events or _EVENTS[self.kind]
 
     @property
     def title(self) -> str:

@@ -60,9 +60,7 @@ class Telling:
 
     async def register(self, conn: AsyncConnection[Any]) -> None:
         """Let the database know whom to write messages for."""
-        told = {
-            name: sink.events or self._kinds[sink.kind].events for name, sink in self._sinks.items()
-        }
+        told = {name: sink.told for name, sink in self._sinks.items()}
         async with conn.transaction():
             await store.put_sinks(conn, told)
             await store.forget_lost_sinks(conn, datetime.now(UTC) - _KEPT)

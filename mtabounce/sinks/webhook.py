@@ -27,4 +27,4 @@ async def _send(sink: SinkSettings, message: Message) -> None:
     await request(sink, "POST", "", body, headers)
 
 
-SINK = Kind(send=_send, events=("suppressed", "lifted", "bounce", "incident"))
+SINK = Kind(send=_send)
