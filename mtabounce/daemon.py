@@ -24,7 +24,7 @@ from mtabounce.pipeline.judging import Judging
 from mtabounce.pipeline.log_record import LogRecorder
 from mtabounce.pipeline.retention import retain
 from mtabounce.pipeline.upkeep import forget, lift_ended, settle
-from mtabounce.pipeline.worker import Worker
+from mtabounce.pipeline.worker import Tell, Worker, ignore
 from mtabounce.reload import Fresh, Reloading, hand_over_keys, is_ours
 from mtabounce.settings import Settings
 from mtabounce.sinks._telling import Telling
@@ -108,14 +108,14 @@ def _unwrapped() -> Iterator[None]:
         raise group.exceptions[0] from group
 
 
-def work(settings: Settings, url: str, *, until_idle: bool) -> None:
+def work(settings: Settings, url: str, *, until_idle: bool, tell: Tell = ignore) -> None:
     """
     Run workers alone on the database *url*, until SIGTERM or SIGINT.
 
-    With *until_idle*, only until nothing is pending. Raises StoreUnavailable where the database is
-    away when it starts.
+    With *until_idle*, only until nothing is pending. *tell* is called with what became of each
+    batch. Raises StoreUnavailable where the database is away when it starts.
     """
-    uvloop.run(_Daemon(settings, None, url).work(until_idle=until_idle))
+    uvloop.run(_Daemon(settings, None, url).work(until_idle=until_idle, tell=tell))
 
 
 def tail(settings: Settings, url: str, *, until_idle: bool) -> None:
@@ -207,11 +207,11 @@ class _Daemon:
                 rest = application(self._troubles, routes, self._ailments)
                 yield HttpServer(settings.http, webhooks.before(rest))
 
-    async def work(self, *, until_idle: bool) -> None:
+    async def work(self, *, until_idle: bool, tell: Tell) -> None:
         if until_idle:
-            await self._worker(until_idle=True).run()
+            await self._worker(until_idle=True, tell=tell).run()
             return
-        async with self._working():
+        async with self._working(tell=tell):
             await self._stop.wait()
 
     async def tail(self, *, until_idle: bool) -> None:
@@ -250,12 +250,14 @@ class _Daemon:
             yield kind(settings, self._connector("tail"), recorder)
 
     @asynccontextmanager
-    async def _working(self, inbox: Inbox | None = None) -> AsyncIterator[list[Worker]]:
+    async def _working(
+        self, inbox: Inbox | None = None, tell: Tell = ignore
+    ) -> AsyncIterator[list[Worker]]:
         """Run the workers; when the block is left, let them end the batch under way."""
         self._stop_on_signals()
         count = self._settings.worker.processes or os.cpu_count() or 1
         is_busy = inbox.is_busy if inbox else bool
-        workers = [self._worker(is_busy=is_busy) for _ in range(count)]
+        workers = [self._worker(is_busy=is_busy, tell=tell) for _ in range(count)]
         running = [asyncio.create_task(one.run()) for one in workers]
         try:
             yield workers
@@ -264,7 +266,13 @@ class _Daemon:
                 one.stop()
             await self._end(running)  # or cancel: their inputs go back with the transaction
 
-    def _worker(self, *, until_idle: bool = False, is_busy: Callable[[], bool] = bool) -> Worker:
+    def _worker(
+        self,
+        *,
+        until_idle: bool = False,
+        is_busy: Callable[[], bool] = bool,
+        tell: Tell = ignore,
+    ) -> Worker:
         return Worker(
             self._connector("worker"),
             self._judging(),
@@ -275,6 +283,7 @@ class _Daemon:
             raw=self._settings.retention.raw,
             until_idle=until_idle,
             is_busy=is_busy,
+            tell=tell,
         )
 
     def _judging(self) -> Judging:

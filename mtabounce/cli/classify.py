@@ -52,7 +52,8 @@ def command(
     """
     Say what bounces mean: for each recipient, type, reason, fault, the rule and its words.
 
-    FILE is a mail, an mbox, or a Maildir; without any, one is read from standard input.
+    FILE is a mail, an mbox, a Maildir, or a folder of them, compressed or not; without any, a mail
+    is read from standard input.
     Uses neither database nor network. Exits 66 where a file could not be read.
 
     \b

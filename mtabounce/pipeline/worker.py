@@ -41,11 +41,16 @@ log = logging.getLogger(__name__)
 Connection = AsyncConnection[Any]
 _Work = tuple[ClaimedInput, Judged | str, tuple[ReturnPath, ...]]
 Connect = Callable[[], Awaitable[Connection]]
+Tell = Callable[[Sequence[Finished]], None]
 _MET_ANOTHER = (
     AnotherWasFirst,
     psycopg.errors.DeadlockDetected,
     psycopg.errors.SerializationFailure,
 )
+
+
+def ignore(finished: Sequence[Finished]) -> None:
+    """Do nothing about what became of a batch."""
 
 
 class Worker:
@@ -55,7 +60,8 @@ class Worker:
     *wake* is set whenever inputs have arrived here; *pause* (seconds) is how long the worker
     waits for it before it looks for inputs that others put in. *ring* holds the keys of signed
     return paths; None: there are none. While *is_busy* says that senders wait, batches are put
-    off, but not for ever. With *until_idle*, it ends where nothing is left to do.
+    off, but not for ever. With *until_idle*, it ends where nothing is left to do. *tell* is called
+    with what became of each batch that is committed.
     """
 
     def __init__(
@@ -71,6 +77,7 @@ class Worker:
         pause: float = 1.0,
         until_idle: bool = False,
         is_busy: Callable[[], bool] = bool,
+        tell: Tell = ignore,
     ) -> None:
         self._connect = connect
         self._judging = judging
@@ -82,6 +89,7 @@ class Worker:
         self._pause = pause
         self._until_idle = until_idle
         self._is_busy = is_busy
+        self._tell = tell
         self._stopping = False
 
     async def run(self) -> None:
@@ -143,20 +151,21 @@ class Worker:
             begun = time.monotonic()
             try:
                 async with conn.transaction():
-                    count = await self._one_batch(conn)
+                    done = await self._one_batch(conn)
             except _MET_ANOTHER as error:
                 log.info("worker: once more: %s", type(error).__name__)
                 await asyncio.sleep(random.uniform(0, 0.05))  # noqa: S311 (no secret)
             else:
-                if count:
+                if done:
                     SECONDS.observe(time.monotonic() - begun)
-                return count
+                    self._tell(done)
+                return len(done)
         raise StoreUnavailable(f"a batch met others {ROUNDS} times")
 
-    async def _one_batch(self, conn: Connection) -> int:
+    async def _one_batch(self, conn: Connection) -> list[Finished]:
         claimed = await inputs.claim(conn, self._batch)
         if not claimed:
-            return 0
+            return []
         read = await self._judging.judge([(one.source, one.content) for one in claimed])
         await once.use_once(conn, claimed)
         judged = await once.without_reused(conn, claimed, read)
@@ -175,7 +184,7 @@ class Worker:
             await inputs.trim(conn, cut)
         for one in done:
             FINISHED.labels(one.outcome or "failed").inc()
-        return len(claimed)
+        return done
 
     async def _record_all(self, conn: Connection, work: Sequence[_Work]) -> list[Finished]:
         async with conn.transaction():  # a savepoint: the claim outlives an error

@@ -160,10 +160,12 @@ def test_each_mail_of_a_maildir_is_read(tmp_path):
     assert sorted(row["file"] for row in rows) == ["Maildir/cur/1.cur", "Maildir/new/1.new"]
 
 
-def test_folder_that_is_no_maildir_is_said(tmp_path):
+def test_folder_without_mails_is_said_but_a_maildir_may_be_empty(tmp_path):
     (tmp_path / "folder").mkdir()
+    (tmp_path / "Maildir" / "new").mkdir(parents=True)
 
-    assert "no Maildir" in call("classify", "folder").stderr
+    assert "no mail in this folder" in call("classify", "folder").stderr
+    assert call("classify", "Maildir").stderr == ""
 
 
 def test_replies_are_read_bare_too():

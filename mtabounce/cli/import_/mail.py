@@ -2,11 +2,12 @@
 
 import asyncio
 import os
-from collections.abc import Iterable, Sequence
+import re
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +15,23 @@ import click
 from psycopg import AsyncConnection
 
 from mtabounce import daemon
-from mtabounce.cli._mails import Mail, mails_of
+from mtabounce.cli._mails import Mail, mails_of, octets_of
+from mtabounce.cli._progress import count_bar
 from mtabounce.cli.import_._parts import bar, paths_argument
-from mtabounce.model import RawInput
-from mtabounce.settings import load_settings
+from mtabounce.errors import TryAgainLater
+from mtabounce.model import Outcome, RawInput
+from mtabounce.settings import Settings, load_settings
 from mtabounce.store import inputs, mailboxes
-from mtabounce.store.connection import connect
+from mtabounce.store.connection import connect, connect_sync
 from mtabounce.store.embedded import database
+from mtabounce.store.inputs import Finished
 from mtabounce.store.migrate import prepare
+from mtabounce.store.unavailable import unavailable
 
-_MAILS = 200  # that one transaction takes
+_MAILS = 200  # that one transaction takes at most …
+_OCTETS = 16 << 20  # … and about so many bytes of them
 _MAILBOX = "import"  # under which mails are known that an import took
+_ENVELOPE_LINE = re.compile(rb"From [^\n]*\n")  # in front of a mail in an mbox
 
 
 @click.command()
@@ -33,23 +40,23 @@ _MAILBOX = "import"  # under which mails are known that an import took
 @click.pass_context
 def command(ctx: click.Context, paths: tuple[Path, ...], drain: bool) -> None:
     """
-    Put the mails PATH into the inbox: files, mboxes, Maildirs.
+    Put the mails PATH into the inbox: files, mboxes, Maildirs, folders of them, compressed or not.
 
-    A mail that an import put there before is left out, so an import that was stopped can be run
-    again. What cannot be read is told of, and the exit status is 65 then.
+    Stop it with Ctrl-C and start it again: a mail that an import put there before is left out, so
+    none is counted twice. What cannot be read is told of, and the exit status is 65 then.
 
     \b
     Example:
       mtabounce import mail --drain /var/mail/bounces
-      mtabounce import mail ~/Maildir
+      mtabounce import mail ~/Maildir /backup/bounces-2025.mbox.gz
     """
     settings = load_settings(ctx.obj)
-    with database(settings.database, settings.state) as url:
+    with database(settings.database, settings.state) as url, unavailable():
         prepare(url)
         done = asyncio.run(_mails(url, paths))
         click.echo(f"{done.kept} mails are in the inbox, {done.known} were there before")
         if drain:
-            daemon.work(settings, url, until_idle=True)
+            _drain(settings, url)
     if done.faults:
         ctx.exit(os.EX_DATAERR)
 
@@ -63,38 +70,45 @@ class _Done:
     faults: int = 0
     octets: int = 0
 
-    def __str__(self) -> str:
-        return f"{self.kept:,} mails, {self.known:,} known"
-
 
 async def _mails(url: str, paths: Sequence[Path]) -> _Done:
-    done, mails = _Done(), mails_of(paths)
+    done, begun = _Done(), time.monotonic()
     with bar() as shown:
-        task = shown.add_task("", total=sum(map(_size, paths)), told="")
+        task = shown.add_task("", total=octets_of(paths), told="")
         async with await connect(url, application_name="mtabounce import") as conn:
-            while batch := list(islice(mails, _MAILS)):
-                readable = [one for one in batch if not one.error]
+            if not await mailboxes.lock(conn, _MAILBOX):
+                raise TryAgainLater("another import is running: wait for it, or stop it")
+            for batch in _batches(mails_of(paths)):
                 for one in batch:
                     if one.error:
+                        done.faults += 1
                         shown.console.print(f"mtabounce: {one.name}: {one.error}", soft_wrap=True)
-                await _append(conn, [one for one in readable if one.content], done)
-                done.faults += len(batch) - len(readable)
-                done.octets += sum(len(one.content) for one in readable)
+                await _append(conn, [one for one in batch if one.content], done)
+                done.octets += sum(one.octets for one in batch)
+                pace = (done.kept + done.known) / (time.monotonic() - begun)
+                told = f"{pace:,.0f} mails/s, {done.kept:,} new, {done.known:,} known"
                 name = Path(batch[-1].name).name
-                shown.update(task, completed=done.octets, description=name, told=str(done))
+                shown.update(task, completed=done.octets, description=name, told=told)
     return done
 
 
-def _size(path: Path) -> int:
-    """Return how many bytes there are to read, about: other programs may be at work there."""
-    if path.is_dir():
-        return sum(file.stat().st_size for file in path.glob("*/*") if file.is_file())
-    return path.stat().st_size if path.is_file() else 0
+def _batches(mails: Iterable[Mail]) -> Iterator[list[Mail]]:
+    batch: list[Mail] = []
+    octets = 0
+    for one in mails:
+        batch.append(one)
+        octets += len(one.content)
+        if len(batch) == _MAILS or octets > _OCTETS:
+            yield batch
+            batch, octets = [], 0
+    if batch:
+        yield batch
 
 
 async def _append(conn: AsyncConnection[Any], mails: Iterable[Mail], done: _Done) -> None:
     """Put those of *mails* into the inbox that no import put there before."""
-    by_digest = {sha256(one.content).digest(): one.content for one in mails}
+    contents = [one.content for one in mails]
+    by_digest = {_digest(one): one for one in contents}
     known = await mailboxes.stored_before(conn, _MAILBOX, by_digest) if by_digest else set()
     fresh = {digest: one for digest, one in by_digest.items() if digest not in known}
     now = datetime.now(UTC)
@@ -108,4 +122,29 @@ async def _append(conn: AsyncConnection[Any], mails: Iterable[Mail], done: _Done
             await inputs.append(conn, raw)
             await mailboxes.note(conn, _MAILBOX, rows)
     done.kept += len(fresh)
-    done.known += len(known)
+    done.known += len(contents) - len(fresh)
+
+
+def _digest(content: bytes) -> bytes:
+    """Return what is the same for a mail in an mbox, wherever it stands there, and alone."""
+    envelope = _ENVELOPE_LINE.match(content)
+    return sha256(content[envelope.end() if envelope else 0 :].rstrip(b"\r\n")).digest()
+
+
+def _drain(settings: Settings, url: str) -> None:
+    """Read what is in the inbox; who stops it goes on by starting the import again."""
+    with connect_sync(url, application_name="mtabounce import") as conn:
+        pending = inputs.backlog(conn).pending
+    found, begun = {True: 0, False: 0}, time.monotonic()
+    with count_bar() as shown:
+        task = shown.add_task("reading", total=pending)
+
+        def tell(finished: Sequence[Finished]) -> None:
+            for one in finished:
+                found[one.outcome is Outcome.BOUNCE] += 1
+            pace = sum(found.values()) / (time.monotonic() - begun)
+            told = f"reading, {pace:,.0f} mails/s, {found[True]:,} bounces found"
+            shown.update(task, advance=len(finished), description=told)
+
+        daemon.work(settings, url, until_idle=True, tell=tell)
+    click.echo(f"{sum(found.values())} were read, {found[True]} of them are bounces")
