@@ -200,7 +200,11 @@ class _Daemon:
             ) as reading:
                 callers = Callers(writing.connection)
                 listmonk = ListmonkApi(
-                    callers, writing.connection, webhooks.durable, settings.policy
+                    settings.listmonk,
+                    callers,
+                    writing.connection,
+                    webhooks.durable,
+                    settings.policy,
                 )
                 api = late_api(callers, writing.connection, reading, settings.policy)
                 routes = [*api.routes(), *listmonk.routes()]

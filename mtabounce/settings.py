@@ -26,6 +26,7 @@ from mtabounce.sources.pipe import PipeSettings
 from mtabounce.sources.receiver import ReceiverSettings
 from mtabounce.store.connection import DatabaseSettings
 from mtabounce.store.state import StateSettings
+from mtabounce.web.listmonk_settings import ListmonkSettings
 from mtabounce.web.server import HttpSettings
 from mtabounce.web.webhook_settings import WebhookSettings, check, providers_of
 
@@ -77,6 +78,7 @@ class Settings(Section):
     pop3: list[Pop3Settings] = Field(default=[])
     imap: list[ImapSettings] = Field(default=[])
     http: HttpSettings = Field(default_factory=HttpSettings)
+    listmonk: ListmonkSettings = Field(default_factory=ListmonkSettings)
     webhooks: dict[str, WebhookSettings] = Field(
         default_factory=dict, description="The webhooks of ESPs, by name: [webhooks.ses]."
     )

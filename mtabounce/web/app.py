@@ -7,11 +7,18 @@ from time import monotonic
 from prometheus_client import CONTENT_TYPE_LATEST, disable_created_metrics, generate_latest
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 disable_created_metrics()  # a second series for each, of no use to anybody
 
+_NOTHING_HERE = """<!DOCTYPE html>
+<html lang="en">
+<title>Not found</title>
+<h1>Not found</h1>
+<p>This is mtabounce. <a href="/docs">Its API</a> says what there is.
+</html>
+"""
 AGAIN = 1.0  # seconds for which an answer about troubles is good
 Troubles = Callable[[], Awaitable[dict[str, str]]]
 Ailments = Callable[[], dict[str, str]]
@@ -40,7 +47,8 @@ def application(
             Route("/readyz", readyz),
             Route("/metrics", metrics),
             *more,
-        ]
+        ],
+        exception_handlers={404: nothing_here},
     )
 
 
@@ -59,6 +67,12 @@ class _Remembered:
                 self._found = await self._ask()
                 self._until = monotonic() + AGAIN
             return self._found
+
+
+async def nothing_here(request: Request, error: Exception) -> Response:
+    """Say in a browser that there is no such page."""
+    del request, error
+    return HTMLResponse(_NOTHING_HERE, 404)
 
 
 async def healthz(request: Request) -> Response:

@@ -33,6 +33,7 @@ from mtabounce.store import record, rewrite
 from mtabounce.store.retention import pin_without
 from mtabounce.store.text import clean_text
 from mtabounce.web.callers import Callers, Connected, NotKnown
+from mtabounce.web.listmonk_settings import ListmonkSettings
 from mtabounce.web.request import RETRY_AFTER, Refused, peer_of, read_request
 
 _BLOCKLISTED = "blocklisted over the API"
@@ -58,8 +59,14 @@ class ListmonkApi:
     """The routes, on a database, for callers with a token."""
 
     def __init__(
-        self, callers: Callers, connected: Connected, accept: Accept, policy: PolicySettings
+        self,
+        settings: ListmonkSettings,
+        callers: Callers,
+        connected: Connected,
+        accept: Accept,
+        policy: PolicySettings,
     ) -> None:
+        self._settings = settings
         self._callers = callers
         self._connected = connected
         self._accept = accept
@@ -98,6 +105,8 @@ class ListmonkApi:
     async def _authorize(self, request: Request, permission: str) -> None:
         """Raise Refused(403), as listmonk does, where the caller may not do this."""
         authorization = request.headers.get("authorization", "")
+        if "session" in request.cookies:  # a log-in to listmonk, which there is none of here
+            authorization = ""
         try:
             caller = await self._callers.identify(authorization, peer_of(request))
         except NotKnown as error:
@@ -106,8 +115,10 @@ class ListmonkApi:
             raise Refused(403, f"permission denied: {permission}")
 
     async def _post(self, request: Request) -> bool:
+        if not self._settings.enabled:
+            raise Refused(503, "Internal server error")
         posted = await read_request(request, MAX_SIZE)
-        bounce = read_bounce(posted.body)
+        bounce = read_bounce(posted.body, self._settings)
         if bounce["subscriber_uuid"]:
             bounce["email"] = await self._email_of(bounce)
         key = posted.headers.get("idempotency-key") or str(uuid4())
@@ -228,7 +239,7 @@ class ListmonkApi:
         return True
 
 
-def read_bounce(body: bytes) -> dict[str, Any]:
+def read_bounce(body: bytes, settings: ListmonkSettings) -> dict[str, Any]:
     """
     Return the bounce in *body*, checked in listmonk's order.
 
@@ -241,6 +252,8 @@ def read_bounce(body: bytes) -> dict[str, Any]:
         raise Refused(400, "Invalid fields: subscriber_uuid")
     if bounce["email"]:
         bounce["email"] = _email(bounce["email"])
+        if settings.refuses(domain_of(bounce["email"])):
+            raise Refused(400, "The e-mail domain is blocklisted.")
     if bounce["type"] not in ("hard", "soft", "complaint"):
         raise Refused(400, "Invalid fields: type")
     if bounce["campaign_uuid"] and not _UUID.fullmatch(bounce["campaign_uuid"]):

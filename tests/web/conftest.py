@@ -19,6 +19,7 @@ from mtabounce.web.app import application
 from mtabounce.web.callers import Callers
 from mtabounce.web.late import late_api
 from mtabounce.web.listmonk import ListmonkApi
+from mtabounce.web.listmonk_settings import ListmonkSettings
 from mtabounce.web.server import HttpServer, HttpSettings
 from mtabounce.web.spool import Spool
 from mtabounce.web.webhooks import Webhooks
@@ -54,7 +55,8 @@ async def everything(database_url, pool, inbox, tmp_path):
     webhooks = Webhooks({}, inbox.append, Spool(tmp_path / "spool", inbox.append))
     policy, callers = PolicySettings(), Callers(pool.connection)
     with open_pool_sync(database_url, application_name="mtabounce test") as reading:
-        listmonk = ListmonkApi(callers, pool.connection, webhooks.durable, policy)
+        known, at = ListmonkSettings(), pool.connection
+        listmonk = ListmonkApi(known, callers, at, webhooks.durable, policy)
         api = late_api(callers, pool.connection, reading, policy)
         yield [*api.routes(), *listmonk.routes()]
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import http.client
 import json
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -31,6 +30,7 @@ from mtabounce.store.connection import connect_sync
 from mtabounce.store.tokens import create, list_tokens, revoke
 from mtabounce.web.callers import Callers
 from mtabounce.web.listmonk import ListmonkApi
+from mtabounce.web.listmonk_settings import ListmonkSettings
 
 UUID = "9f86b50d-5711-41c8-ab03-bc91c43d711b"
 GOOD = {"email": "user1@mail.com", "campaign_uuid": UUID, "source": "api", "type": "hard"}
@@ -60,7 +60,10 @@ def token(database_url):
 def calling(serving, pool, inbox, token):
     @asynccontextmanager
     async def call():
-        api = ListmonkApi(Callers(pool.connection), pool.connection, inbox.append, PolicySettings())
+        callers = Callers(pool.connection)
+        api = ListmonkApi(
+            ListmonkSettings(), callers, pool.connection, inbox.append, PolicySettings()
+        )
         async with serving(api.routes()) as ask:
 
             async def as_admin(method, path, value=None, **headers):
@@ -408,42 +411,6 @@ async def test_filters_take_what_numbers_there_are(calling, connecting):
         assert [one["email"] for one in mine["data"]] == [found[0]["email"]]
         assert await call("DELETE", "/api/bounces?all=TRUE&id=x") == (200, {"data": True})
         assert await total("") == 0
-
-
-MAY_NOT = b'{"message":"permission denied: %b"}\n'
-EXACTLY = [
-    ("POST", "/webhooks/bounce", json.dumps(GOOD), 200, b'{"data":true}\n'),
-    (
-        "POST",
-        "/webhooks/bounce",
-        "{}",
-        400,
-        b'{"message":"Invalid fields: email / subscriber_uuid"}\n',
-    ),
-    ("GET", "/api/bounces", None, 403, MAY_NOT % b"bounces:get"),
-    ("DELETE", "/api/bounces/1", None, 403, MAY_NOT % b"bounces:manage"),
-    ("PUT", "/api/bounces/blocklist", None, 403, MAY_NOT % b"bounces:manage"),
-]
-
-
-async def test_answers_are_listmonks_to_the_octet(calling, database_url):
-    with connect_sync(database_url, application_name="test") as conn:
-        may_post = basic("poster", create(conn, "poster", ["ingest"]))
-    async with calling() as call:
-
-        def ask(method, path, body, headers):
-            connection = http.client.HTTPConnection(call.ask.address.removeprefix("http://"))
-            connection.request(method, path, body, headers)
-            answer = connection.getresponse()
-            said = answer.status, answer.getheader("content-type"), answer.read()
-            connection.close()
-            return said
-
-        for method, path, body, status, content in EXACTLY:
-            said = await asyncio.to_thread(ask, method, path, body, may_post)
-            assert said == (status, "application/json", content), path
-        said = await asyncio.to_thread(ask, "GET", "/api/bounces", None, {})
-        assert said == (403, "application/json", b'{"message":"invalid session"}\n')
 
 
 async def test_who_is_suppressed_stays_so_when_the_bounces_are_deleted(calling, connecting, conn):

@@ -1,0 +1,58 @@
+"""The section [listmonk]: those settings of listmonk that change what its API answers."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from mtabounce.address import domain_of
+from mtabounce.config import Section
+
+
+def _domains(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return *names* as domains are compared. Raises ValueError where one is no domain."""
+    return tuple(_domain(name) for name in names)
+
+
+def _domain(name: str) -> str:
+    bare = name.removeprefix("*.")
+    try:
+        return name.removesuffix(bare) + domain_of(f"x@{bare}")
+    except ValueError:
+        wanted = "write example.org, or *.example.org"
+        raise ValueError(f"'{name}' is no domain; {wanted}") from None
+
+
+_Domains = Annotated[tuple[str, ...], AfterValidator(_domains)]
+
+
+class ListmonkSettings(Section):
+    """Settings that listmonk has, too, for who posts to /webhooks/bounce as it would there."""
+
+    enabled: bool = Field(
+        default=True,
+        description=(
+            "Whether POST /webhooks/bounce takes bounces; listmonk's bounce.enabled. Where not, it"
+            " answers 503."
+        ),
+    )
+    domain_allowlist: _Domains = Field(
+        default=(),
+        description=(
+            "Bounces of addresses in other domains are refused with 400, and are not stored;"
+            ' "*.example.org" stands for one label more. Absent: all are taken.'
+        ),
+    )
+    domain_blocklist: _Domains = Field(
+        default=(),
+        description=(
+            "Bounces of addresses in these domains are refused likewise. Of no effect beside"
+            " domain_allowlist, as in listmonk."
+        ),
+    )
+
+    def refuses(self, domain: str) -> bool:
+        """Tell whether bounces of addresses in *domain*, in lower case, are refused."""
+        names = {domain, f"*.{domain.partition('.')[2]}"}
+        if self.domain_allowlist:
+            return not names & set(self.domain_allowlist)
+        return bool(names & set(self.domain_blocklist))
