@@ -2,9 +2,10 @@
 
 import json
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import groupby
 from pathlib import Path
+from shlex import quote
 from typing import NamedTuple
 
 import click
@@ -13,8 +14,11 @@ from mtabounce.config import Loaded
 from mtabounce.config.describe import commented
 from mtabounce.config.messages import label_of
 from mtabounce.config.shape import Place, values
-from mtabounce.errors import UsageError
+from mtabounce.doctor import patient_of
+from mtabounce.doctor.overrides import Unseen, unseen
+from mtabounce.errors import ConfigError, UsageError
 from mtabounce.settings import Settings, load_with_origins
+from mtabounce.store.policy import names_seen
 from mtabounce.web.webhook_settings import check as check_webhooks
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -65,26 +69,37 @@ def init(path: Path, force: bool) -> None:
 
 @command.command()
 @click.argument("path", type=_FILE, required=False)
+@click.option(
+    "--new",
+    multiple=True,
+    metavar="NAME",
+    help="A list or campaign of an override of which nothing was seen yet; may be repeated.",
+)
 @click.pass_obj
-def check(config: Path | None, path: Path | None) -> None:
+def check(config: Path | None, path: Path | None, new: tuple[str, ...]) -> None:
     """
     Say what is wrong with the configuration, or what it sets.
 
-    Reads PATH, or the file that every command would read, and the environment.
+    Reads PATH, or the file that every command would read, and the environment. Where the
+    database answers, an override for a list or campaign of which nothing was ever seen there is
+    a fault, too, unless --new names it; a service starts with it all the same.
     Exits 78 if anything is wrong, after a line for each fault.
 
     \b
     Example:
       mtabounce config check /etc/mtabounce/mtabounce.toml
+      mtabounce config check --new autumn.example.org
     """
     loaded = load_with_origins(path or config)
     loaded.settings.rules.check()
     check_webhooks(loaded.settings.webhooks)
+    note = _check_overrides(loaded, new)
     said = [value for value in _effective(loaded) if value.origin != "default"]
     keys = "1 key" if len(said) == 1 else f"{len(said)} keys"
     click.echo(f"{loaded.path or 'No configuration file'}: no fault found, {keys} set.")
     for value in said:
         click.echo(f"  {label_of(value.place, Settings)} = {value.text}  ({value.origin})")
+    click.echo(note, nl=False)
 
 
 @command.command()
@@ -112,6 +127,32 @@ def show(config: Path | None, as_json: bool) -> None:
         for value in inside:
             click.echo(f"{_line(value):{width}}  # {value.origin}")
         click.echo()
+
+
+def _check_overrides(loaded: Loaded[Settings], new: Collection[str]) -> str:
+    """
+    Return what is to be said of lists and campaigns of overrides that could not be looked up.
+
+    Raises ConfigError where one was never seen, and is not among *new*.
+    """
+    policy = loaded.settings.policy
+    if not any(one.campaign or one.list_id for one in policy.override):
+        return ""
+    seen = patient_of(loaded.path).ask(names_seen)
+    if seen is None:
+        return "Not looked at, as the database does not answer: lists and campaigns of overrides.\n"
+    faults = [one for one in unseen(policy, seen) if one.value not in new]
+    if faults:
+        raise ConfigError("\n".join(_never_seen(one, loaded.origin(one.place)) for one in faults))
+    return ""
+
+
+def _never_seen(one: Unseen, origin: str) -> str:
+    mend = f"did you mean {one.close!r}? Or" if one.close else "write it as in the mail, or"
+    return (
+        f"{origin}: {label_of(one.place, Settings)}: nothing was ever seen of {one.value!r};"
+        f" {mend}, where its first bounce is still to come, check with --new {quote(one.value)}"
+    )
 
 
 def _effective(loaded: Loaded[Settings]) -> Iterator[_Value]:

@@ -16,7 +16,7 @@ from mtabounce.registry import discover
 from mtabounce.settings import load_with_origins
 from mtabounce.store.embedded import running_url
 
-__all__ = ["Check", "Finding", "Level", "Patient", "checks", "examine"]
+__all__ = ["Check", "Finding", "Level", "Patient", "checks", "examine", "patient_of"]
 
 
 def checks() -> list[Check]:
@@ -33,7 +33,7 @@ def examine(
     Where the configuration is wrong, that is the only finding. *resolver* is the DNS server to
     ask; None: the system's.
     """
-    patient = _patient(config, resolver)
+    patient = patient_of(config, resolver)
     for check in checks():
         if check.title not in (only or {check.title}) and patient.settings:
             continue
@@ -47,7 +47,8 @@ def examine(
             yield Finding(check.title, Level.FAIL, f"the check itself failed: {error!r}")
 
 
-def _patient(config: Path | None, resolver: ListenAddress | None) -> Patient:
+def patient_of(config: Path | None, resolver: ListenAddress | None = None) -> Patient:
+    """Return what checks look at: the settings of *config*, and the database, if it runs."""
     try:
         loaded = load_with_origins(config)
     except ConfigError as error:

@@ -70,7 +70,7 @@ def _list_id(header: str) -> str:
 
 
 def names_seen(conn: SyncConnection[Any]) -> dict[str, set[str]]:
-    """Return the names of campaigns, and of lists (RFC 2919), that bounces were of."""
+    """Return the names of campaigns, and of lists (RFC 2919), of which something was seen."""
     return {
         "campaign": {name for (name,) in conn.execute(SQL["campaigns_seen"])},
         "list_id": {_list_id(header) for (header,) in conn.execute(SQL["lists_seen"])},

@@ -50,16 +50,24 @@ SELECT s.recipient, s.type, s.reason, s.cause, s.scope, s.action, s.since, s.unt
   JOIN mtabounce.suppressions AS s ON s.recipient = r.recipient;
 
 -- name: campaigns_seen
-SELECT campaign FROM mtabounce.campaigns;
+-- Of bounces, of the newest return paths, and of what suppresses.
+SELECT campaign FROM mtabounce.campaigns
+UNION
+SELECT campaign
+  FROM (SELECT campaign FROM mtabounce.return_paths ORDER BY id DESC LIMIT 100000) AS p
+UNION
+SELECT substr(scope, 10) FROM mtabounce.suppressions WHERE starts_with(scope, 'campaign:');
 
 -- name: lists_seen
--- Of the newest bounces: enough to tell a name that is misspelled.
+-- Of the newest bounces, which is enough to tell a name that is misspelled, and of what suppresses.
 SELECT DISTINCT meta ->> 'list_id'
   FROM (SELECT meta
           FROM mtabounce.bounces
          WHERE meta ? 'list_id'
          ORDER BY id DESC
-         LIMIT 100000) AS b;
+         LIMIT 100000) AS b
+UNION
+SELECT substr(scope, 6) FROM mtabounce.suppressions WHERE starts_with(scope, 'list:');
 
 -- name: add_decisions
 INSERT INTO mtabounce.decisions
