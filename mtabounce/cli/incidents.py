@@ -12,7 +12,7 @@ from mtabounce.cli._database import connected
 from mtabounce.cli._output import print_fields, print_json, print_table
 from mtabounce.cli._saying import opened
 from mtabounce.errors import UsageError
-from mtabounce.pipeline.breaking import in_words
+from mtabounce.pipeline.breaking import close, incident_in_words
 from mtabounce.pipeline.upkeep import settle
 from mtabounce.policy import PolicySettings
 from mtabounce.store import incidents as store
@@ -56,7 +56,15 @@ def list_(config: Path | None, state: str | None, as_json: bool) -> None:
     print_table(
         ("ID", "STATE", "BEGAN", "LAST", "RECIPIENTS", "WHAT", "SAID"),
         [
-            (one.id, one.state, one.began_at, one.last_at, one.recipients, _in_words(one), one.said)
+            (
+                one.id,
+                one.state,
+                one.began_at,
+                one.last_at,
+                one.recipients,
+                incident_in_words(one),
+                one.said,
+            )
             for one in found
         ],
     )
@@ -84,7 +92,7 @@ def show(config: Path | None, number: int, limit: int, as_json: bool) -> None:
             | {"bounces": [{name: getattr(h, name) for name in h.__slots__} for h in held]}
         )
         return
-    click.echo(f"Incident {one.id}, {one.state}: {_in_words(one)}")
+    click.echo(f"Incident {one.id}, {one.state}: {incident_in_words(one)}")
     names = ("recipients", "began_at", "last_at", "said", "rule", "closed_at", "closed_by", "why")
     print_fields({name.replace("_", " "): getattr(one, name) for name in names}, 2)
     print_table(
@@ -134,17 +142,19 @@ def _close(config: Path | None, number: int, state: str, why: str, *, yes: bool)
     if one.state == state:
         click.echo(f"Incident {number} is {state} already.")
         return
-    click.echo(f"Incident {number}: {_in_words(one)}, {one.recipients} recipients")
+    click.echo(f"Incident {number}: {incident_in_words(one)}, {one.recipients} recipients")
     if not agreed(f"Is it to be {state}?", yes=yes):
         return
     with opened(config) as (settings, url):
-        count = asyncio.run(_closed(url, settings.policy, number, state, why))
+        count = asyncio.run(_closed(url, settings.policy, one, state, why))
     click.echo(f"Incident {number} is {state}; policy looked again at {count} addresses.")
 
 
-async def _closed(url: str, policy: PolicySettings, number: int, state: str, why: str) -> int:
+async def _closed(
+    url: str, policy: PolicySettings, one: store.Incident, state: str, why: str
+) -> int:
     async with await connect(url, application_name="mtabounce incidents") as conn:
-        await store.close_incident(conn, number, state, operator(), why)
+        await close(conn, one, state, operator(), why)
         return await settle(conn, policy)
 
 
@@ -153,7 +163,3 @@ def _get(conn: Connection[Any], number: int) -> store.Incident:
     if not found:
         raise UsageError(f"there is no incident {number}")
     return found[0]
-
-
-def _in_words(one: store.Incident) -> str:
-    return in_words(one.kind, one.operator, one.sender, one.reason, one.said)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from mtabounce.doctor._check import Check, Finding, Level, Patient
-from mtabounce.pipeline.breaking import in_words
+from mtabounce.pipeline.breaking import incident_in_words
 from mtabounce.store import incidents, outbox
 
 _TITLE = "incidents and outbox"
@@ -16,7 +16,7 @@ def _run(patient: Patient) -> Iterator[Finding]:
     if opened is None or dead is None:
         return
     for one in opened:
-        what = in_words(one.kind, one.operator, one.sender, one.reason, one.said)
+        what = incident_in_words(one)
         text = f"incident {one.id}: {what}, {one.recipients} recipients, since {one.began_at:%F %R}"
         mend = f"look at it: mtabounce incidents show {one.id}; then confirm or revert it"
         yield Finding(_TITLE, Level.WARN, text, mend)

@@ -25,7 +25,7 @@ from mtabounce.policy import (
 )
 from mtabounce.store import incidents as store
 from mtabounce.store import outbox
-from mtabounce.store.incidents import Counted, Span
+from mtabounce.store.incidents import Counted, Incident, Span
 
 INCIDENTS = Metric("mtabounce_incidents_total", "Incidents that began, by kind.", ["kind"])
 _CACHED = 4096  # hosts, of which one need not look up twice whose they are
@@ -85,18 +85,18 @@ class Breaker:
             INCIDENTS.labels(kind).inc()
             what = in_words(kind, span.operator, span.sender, span.reason, example.diagnostic_code)
             log.warning("%s, %d recipients: see `mtabounce incidents list`", what, recent)
-            told = {
+            about = {
                 "id": number,
+                "state": "open",
                 "kind": kind,
                 "what": what,
                 "operator": span.operator,
                 "sender": span.sender,
                 "reason": span.reason,
                 "recipients": recent,
-                "said": example.diagnostic_code[:1000],
+                "said": example.diagnostic_code,
             }
-            event = {"event": "incident", "recipient": "", "payload": told}
-            await outbox.add_events(conn, [event])
+            await _tell(conn, about)
 
     def _spans(
         self, counted: Iterable[Counted], group: Callable[[Counted], _Group]
@@ -166,6 +166,28 @@ class Breaker:
         for group in (self._of_operator(one), self._of_sender(one)):
             if group.operator or group.sender:
                 yield row | group._asdict()
+
+
+async def close(
+    conn: AsyncConnection[Any], incident: Incident, state: str, who: str, why: str
+) -> None:
+    """Say what *incident* was, confirmed or reverted, and tell others."""
+    async with conn.transaction():
+        if await store.close_incident(conn, incident.id, state, who, why):
+            names = ("id", "kind", "operator", "sender", "reason", "recipients", "said")
+            about = {name: getattr(incident, name) for name in names}
+            said = {"state": state, "closed_by": who, "why": why[:1000]}
+            await _tell(conn, about | said | {"what": incident_in_words(incident)})
+
+
+async def _tell(conn: AsyncConnection[Any], about: Mapping[str, Any]) -> None:
+    payload = {**about, "said": about["said"][:1000]}
+    await outbox.add_events(conn, [{"event": "incident", "recipient": "", "payload": payload}])
+
+
+def incident_in_words(one: Incident) -> str:
+    """Return what an incident is about."""
+    return in_words(one.kind, one.operator, one.sender, one.reason, one.said)
 
 
 def in_words(kind: str, operator: str, sender: str, reason: str, said: str) -> str:

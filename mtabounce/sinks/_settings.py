@@ -64,7 +64,8 @@ class SinkSettings(Section):
     events: list[Literal["suppressed", "lifted", "bounce", "incident"]] = Field(
         default_factory=list,
         description="What it is told: suppressed, lifted, bounce, incident (one begins: you are"
-        " blocked, or hard bounces jump).  Absent: all that its kind can do something with.",
+        " blocked, or hard bounces jump; or somebody confirmed or reverted it).  Absent: all that"
+        " its kind can do something with.",
     )
     timeout: Duration = Field(
         default=timedelta(seconds=15), description="How long one attempt may take."

@@ -166,10 +166,10 @@ async def settle(conn: AsyncConnection[Any], ids: Sequence[int]) -> None:
 
 async def close_incident(
     conn: AsyncConnection[Any], number: int, state: str, who: str, why: str
-) -> None:
-    """Say what incident *number* was: confirmed or reverted."""
+) -> bool:
+    """Say what incident *number* was, confirmed or reverted; return whether that is new."""
     args = {"id": number, "state": state, "who": who, "why": why}
-    await conn.execute(SQL["close_incident"], args)
+    return (await conn.execute(SQL["close_incident"], args)).rowcount > 0
 
 
 async def forget_counts(conn: AsyncConnection[Any], before: datetime) -> None:

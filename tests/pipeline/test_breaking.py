@@ -161,6 +161,21 @@ async def test_one_command_reverts_it(night, cli):
     assert "held back by incident 1" in await cli("why", "user200@gmail.com")
 
 
+@pytest.mark.parametrize(("verb", "state"), [("confirm", "confirmed"), ("revert", "reverted")])
+async def test_others_are_told_once_what_somebody_said_it_was(conn, cli, verb, state):
+    await recorded(conn, spread("user", 60, 2))
+    await conn.execute("INSERT INTO sinks VALUES ('crm', '{incident}')")
+
+    for _ in range(2):
+        await cli("incidents", verb, "1", "--yes", "--why", "seen to")
+
+    (message,) = await rows(conn, "SELECT * FROM outbox")
+    told = message["payload"]
+    assert (told["id"], told["state"], told["why"]) == (1, state, "seen to")
+    assert told["what"] == "hard bounces (user_unknown) at google jump"
+    assert (told["recipients"], told["said"]) == (60, SAID)
+
+
 async def test_confirmed_bounces_count_and_can_still_be_undone(night, cli):
     await cli("incidents", "confirm", "1", "--yes")
     assert await suppressed(night, "user") == 300

@@ -153,11 +153,13 @@ WITH closed AS (
        SET state = %(state)s, closed_at = now(), closed_by = %(who)s, why = %(why)s
      WHERE id = %(id)s
        AND state <> %(state)s
-    RETURNING id)
-UPDATE mtabounce.incident_bounces AS h
-   SET settled = false
-  FROM closed
- WHERE h.incident_id = closed.id;
+    RETURNING id),
+again AS (
+    UPDATE mtabounce.incident_bounces AS h
+       SET settled = false
+      FROM closed
+     WHERE h.incident_id = closed.id)
+SELECT id FROM closed;
 
 -- name: count_open
 SELECT count(*)
