@@ -1,0 +1,50 @@
+"""What ``--help`` lists of a group: each command in its own words, without importing any."""
+
+import subprocess
+import sys
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from mtabounce.cli import mtabounce
+from mtabounce.cli._modules import Modules
+
+GROUPS = {"": mtabounce} | {
+    name: command
+    for name in mtabounce.list_commands(click.Context(mtabounce))
+    if isinstance(command := mtabounce.get_command(click.Context(mtabounce), name), Modules)
+}
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_help_of_group_says_of_commands_what_they_say_first(group):
+    said = CliRunner().invoke(mtabounce, [*group.split(), "--help"], terminal_width=500).output
+    listed = said.partition("Commands:")[2].splitlines()
+
+    commands = {
+        name: GROUPS[group].get_command(click.Context(GROUPS[group]), name)
+        for name in GROUPS[group].list_commands(click.Context(GROUPS[group]))
+    }
+    assert commands
+    for name, command in commands.items():
+        first = (command.help or "").strip().split("\n\n")[0]
+        (line,) = [line for line in listed if line.split()[:1] == [name]]
+        assert line.split(maxsplit=1)[1] == " ".join(first.split())
+
+
+def test_help_imports_no_command():
+    program = (
+        "import sys, mtabounce.cli as cli\n"
+        "try: cli.mtabounce(['--help'])\n"
+        "except SystemExit: print(*sys.modules, file=sys.stderr)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120
+    )
+
+    assert "Commands:" in run.stdout
+    assert "mtabounce.cli._modules" in run.stderr.split()
+    assert not {f"mtabounce.cli.{name}" for name in ("serve", "bounces", "webhook")} & set(
+        run.stderr.split()
+    )
