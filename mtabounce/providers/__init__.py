@@ -43,5 +43,6 @@ def provider(name: str, own: Mapping[str, Any] | None = None) -> Provider:
         return _shipped(name)
     base = _shipped(name).table if name in discover() else None
     made = Provider(table_of(name, own, base))
-    _ = made.paths, made.key, made.meta  # what is wrong is found here, not at the first event
+    # What is wrong is found here, not at the first event.
+    _ = made.paths, made.key, made.meta, made.reply_in
     return made

@@ -153,6 +153,13 @@ class _Facts:
     def whole(self, name: str) -> Any:
         return self.provider.paths[name].search(self.scope)
 
+    def reply(self) -> str:
+        """Return what the server said, without what the provider wrote around it."""
+        told = values.text(self.get("reply"))
+        pattern = self.provider.reply_in
+        found = pattern.search(told) if pattern and told else None
+        return values.reply(found[1] if found else told)
+
     def attached(self) -> dict[str, str]:
         """Return what the sender attached to the mail, names in lower case without marks."""
         found: dict[str, str] = {}
@@ -173,7 +180,7 @@ def _report(facts: _Facts, key: str, word: str, names: Names) -> Report:
         action=_ACTIONS.get(outcome),
         status=_status(facts.get("status"), code),
         reply_code=values.reply_code(code),
-        diagnostic_code=values.reply(facts.get("reply")),
+        diagnostic_code=facts.reply(),
         command=values.text(facts.get("command"))[:20],
         remote_mta=values.text(facts.get("remote_mta"))[:255],
         reporting_mta=facts.provider.name if message_id else "",

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import jmespath
+import re2
 from jmespath.exceptions import JMESPathError
 from jmespath.parser import ParsedResult
 
@@ -62,6 +63,7 @@ class Table:
     event_id: str = "`null`"
     at: str = "`null`"
     reply: str = "`null`"
+    reply_in: str = ""  # what of it the server said: the first group of a pattern, as RE2 has them
     reply_code: str = "`null`"
     status: str = "`null`"
     remote_mta: str = "`null`"
@@ -100,6 +102,20 @@ class Provider:
     def meta(self) -> list[ParsedResult]:
         """The compiled places of what the sender attached."""
         return [self._compiled("meta", part) for part in self.table.meta]
+
+    @cached_property
+    def reply_in(self) -> Any:
+        """The compiled pattern; None where the reply stands alone. Raises ConfigError likewise."""
+        pattern = self.table.reply_in
+        try:
+            found = re2.compile(f"(?s){pattern}") if pattern else None
+        except re2.error as error:
+            said = error.args[0]
+            text = said.decode(errors="replace") if isinstance(said, bytes) else said
+            raise ConfigError(f"provider '{self.name}': reply_in: {text}") from None
+        if found is not None and found.groups != 1:
+            raise ConfigError(f"provider '{self.name}': reply_in must have one group, in ( )")
+        return found
 
     @cached_property
     def _patterns(self) -> list[tuple[re.Pattern[str], str]]:

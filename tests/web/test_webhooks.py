@@ -542,6 +542,8 @@ SIGNED = {"kind": "hmac", "header": "X", "over": "{body}"}
         ({"meta": [1]}, "meta must be a list of texts"),
         ({"single": "no"}, "single must be true or false"),
         ({"recipient": 5}, "recipient must be a text, not 5"),
+        ({"reply_in": "(a"}, "reply_in: missing ): (?s)(a"),
+        ({"reply_in": "a"}, "reply_in must have one group, in ( )"),
     ],
 )
 def test_wrong_table_of_the_user_is_told_in_a_line(table, said, secret_file):
