@@ -21,6 +21,7 @@ from mtabounce.logs._messages import Bucket, Delivery, Joined, Waiting
 from mtabounce.logs._report import report_of
 from mtabounce.logs._syslog import from_journal, is_journal
 from mtabounce.logs._underway import MESSAGES
+from mtabounce.logs._wrapped import unwrapped
 from mtabounce.registry import discover
 
 __all__ = [
@@ -84,8 +85,7 @@ class LogReader:
         """
         found = before or Scanned()
         found.lines += chunk.count(b"\n")
-        if is_journal(chunk):
-            chunk = from_journal(chunk)
+        chunk = from_journal(chunk) if is_journal(chunk) else unwrapped(chunk)
         chunk = b"\n" + _cleaned(chunk)
         for form in self._formats:
             if form.looks_like(chunk):

@@ -21,11 +21,14 @@ STAMP = (
 # A name, an address, or syslog-ng's chain of them; not just any word: in a log of Exim's own the
 # stamp is followed by what strangers have a word in, as in "H=(their HELO)".
 HOST = rb"[\w.:%@/~\[\]-]{1,255}+"
-HEAD = rb"\n(?:<\d{1,3}>(?:1 )?)?(" + STAMP + rb") (?:<\w+\.\w+> )?"  # the host follows
-# "[pid]: " or RFC 5424's " procid msgid data "; "[ID 197553 mail.info] " is Solaris's.
+PRIORITY = rb"(?:<\d{1,3}>)?(?:1 )?"
+HEAD = rb"\n" + PRIORITY + rb"(" + STAMP + rb") (?:<\w+\.\w+> )?"  # the host follows
+# "[pid]: " or RFC 5424's " procid msgid data "; "[ID 197553 mail.info] " is Solaris's. rsyslog may
+# keep the blank that stood before the message, so that there are two.
+_DATA = rb'\[(?:[^\]"\n]|"(?:[^"\\\n]|\\.)*+")*+\]'
 BODY = (
-    rb"(?:(?:\[\d++\])?: (?:\[ID \d+ \S+\] )?"
-    rb"| (?:\d++|-) \S{1,32}+ (?:-|(?:\[[^\]\n]*+\])+) (?:\xef\xbb\xbf)?)"
+    rb"(?:(?:\[\d++\])?: {1,2}(?:\[ID \d+ \S+\] )?"
+    rb"| (?:\d++|-) \S{1,32}+ (?:-|(?:" + _DATA + rb")+) {1,2}(?:\xef\xbb\xbf)?)"
 )
 # rsyslog and BSD's syslogd put equal messages together, with a bracket at the end.
 REPEATED = rb"(message repeated \d+ times: \[ ?)?"

@@ -8,21 +8,19 @@ failure_log), src/receive.c, src/log.c (write_syslog cuts long lines), src/strin
 import re
 
 from mtabounce.logs._events import Attempt, Explained, Kind, Line, LogFormat, State, decoded
-from mtabounce.logs._syslog import HOST, STAMP
+from mtabounce.logs._syslog import BODY, HOST, PRIORITY, STAMP
 
 # Message ids had 16 characters up to Exim 4.96, and have 23 since.
 _ID = rb"([0-9A-Za-z]{6}-(?:[0-9A-Za-z]{6}-[0-9A-Za-z]{2}|[0-9A-Za-z]{11}-[0-9A-Za-z]{4})) "
 _LOCAL_STAMP = rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{3})?(?: [+-]\d{4})?"
-_SYSLOG = rb"(?:<\d{1,3}>(?:1 )?)?(" + STAMP + rb") (" + HOST + rb" )"
-_SYSLOG += rb"[\w.-]{0,40}exim[\w.-]{0,20}"
-_SYSLOG += rb"(?:(?:\[\d+\])?: | (?:\d+|-) \S{1,32} - (?:\xef\xbb\xbf)?)"
+_SYSLOG = PRIORITY + rb"(" + STAMP + rb") (" + HOST + rb" )[\w.-]{0,40}exim[\w.-]{0,20}" + BODY
 # What most deliveries are: an address without oddities, routed by a router, by a transport, and
 # not to this host. The relay is the name of the host, or else that of the transport.
 _HOST_FOLLOWS = rb"[\w.-]++(?: S=\d++)? H="
 _SENT = (
     rb"(?:=>|->|>>) ([^\s<>\"\\:|/@]++@[^\s<>:]++)(?: F=<[^>\"\n]*+>)?(?:( P=<[^>\"\n]*+)>)?"
     rb" R=[\w.-]++ T=(?:" + _HOST_FOLLOWS + rb"|(?!" + _HOST_FOLLOWS + rb"))"
-    rb"([^\s\[\]]++)(?! \[(?:127\.|::1))(?=[ \n])[^\n]*+"
+    rb"([^\s\[\]]++)(?! \[(?:127\.|::1))(?=[ \n])[^\n<]*+(?:<(?!\")[^\n<]*+)*+(?=\n)"
 )
 _QUOTED_WORDS = rb'"[^"\\\n]*+(?:\\.[^"\\\n]*+)*"'
 _REVERSE_PATH = _QUOTED_WORDS + rb'[^\s"]*+|(?!<>[ \n])[^\s"]\S*+'
@@ -41,7 +39,7 @@ _WRAPPED = re.compile(
 _IN_SYSLOG = re.compile(rb"\n" + _SYSLOG)
 # A line that syslog took in pieces: "[1\3] …", the last character of the cut is a slash.
 _PIECE = re.compile(
-    rb"\n((?:<\d{1,3}>(?:1 )?)?(?:" + STAMP + rb") " + HOST + rb" [\w.-]{0,40}exim[\w.-]{0,20}"
+    rb"\n(" + PRIORITY + rb"(?:" + STAMP + rb") " + HOST + rb" [\w.-]{0,40}exim[\w.-]{0,20}"
     rb"(?:\[\d+\])?: )\[(\d{1,2})[\\/](\d{1,2})\] ([^\n]*)"
 )
 _STATES = {
@@ -54,15 +52,23 @@ _STATES = {
 _PUT_OFF = frozenset({b"-51", b"-52", b"-53", b"-54", b"-55"})  # "retry time not reached"
 GAVE_UP = b"retry timeout exceeded"
 
-_QUOTED = re.compile(rb' <("(?:[^"\\]|\\.)*"@[^>\s]+)>')
+_LONGEST = 1000  # bytes of a recipient as logged; an address has at most 320
+_PREFIX = 70  # bytes that an alias may have taken off
+_QUOTED = re.compile(rb' <("(?:[^"\\]|\\.){0,1000}+"@[^>\s]+)>')
 # The addresses in between, which +all_parents adds, are of no use.
-_PLAIN = re.compile(rb"([^\s:]\S*?)(?:(?: \([^()\n]*\))? <([^<>\s]*)>)?(?=:? |:?$)")
-_SPECIAL = re.compile(rb"([|/:].*?) <([^<>]*@[^<>]*)>")  # a pipe, a file, a :fail: alias
+_ORIGINAL = rb'(?: \([^()\n]*\))? <("(?:[^"\\]|\\.){0,1000}+"@[^<>\s]+|[^<>\s"]*@[^<>\s]*)>'
+_PLAIN = re.compile(
+    rb'((?:"(?:[^"\\]|\\.)*+"|[^\s:"<>]*?)@\S+?)(?:' + _ORIGINAL + rb")?(?=:? |:?$)"
+    rb"|([^\s:@\"<>]+?)(?:" + _ORIGINAL + rb")?(?= ?:| [A-Z]{1,5}=| (?:\w+ )?defer \(|$)"
+)
+# A local part that must be quoted stands bare where an alias led to it.
+_BARE = re.compile(rb"([^\n]{1,320}?@[^\s<>:\"]+)" + _ORIGINAL + rb"(?= ?: | [A-Z]{1,5}=)")
+_SPECIAL = re.compile(rb"([|/:>].*?) <([^<>]*@[^<>]*)>")  # a pipe, a file, :fail:, a reply
 _VALUE = rb'(?:"(?:[^"\\]|\\.)*"|<(?:"(?:[^"\\]|\\.)*"|[^">])*>|[^\s"<]\S*?)'
 _TOKEN = re.compile(
-    rb" (?:([A-Z]{1,5}\d?)=(" + _VALUE + rb")?(?=:? |:?$)"
+    rb" (?:([A-Z][A-Z0-9]{0,5})=(" + _VALUE + rb")?(?=:? |:?$)"
     rb"|(?:\w+ )?defer \((-?\d+)\)(?:: (.*?)(?= H=\S+ \[))?|(\[[0-9A-Fa-f.:]+\](?::\d+)?)\*?"
-    rb"|\([^()\s]*\)|K|L|PRX)(?=[ :*]|$)"
+    rb"|\([^()\s]*\)|(?:K|L|DS|PIPE|TFO)\*?)(?=[ :*]|$)"
 )
 _TIMES = re.compile(rb"(?:DT|QT|RT)=[\d.]+[smhdw][\d.smhdw]*+")
 _ESCAPE = re.compile(rb"\\([0-7]{3}|[\\nrtbvf])")
@@ -153,7 +159,7 @@ def _recipients_of(told: bytes) -> frozenset[bytes]:
 
 
 def _attempt(rest: bytes) -> Attempt | None:
-    plain = _REFUSED.match(rest)
+    plain = None if b' <"' in rest else _REFUSED.match(rest)
     if plain is None:
         return _odd_attempt(rest)
     flag, final, path, defer, host, address = plain.groups()
@@ -173,36 +179,62 @@ def _odd_attempt(rest: bytes) -> Attempt | None:
         return None
     fields, defer, text = _fields(rest, end)
     state = _STATES[flag]
-    if state is State.DEFERRED and defer in _PUT_OFF:
-        state = State.NOTED
+    if rest.startswith(b">") or (state is State.DEFERRED and defer in _PUT_OFF):
+        state = State.NOTED  # that an automatic reply failed says nothing of who sent it
     elif state is State.BOUNCED:
         text = _without_times(text)
         if text.endswith(GAVE_UP):
             state = State.EXPIRED
     relay = fields.get(b"H", b"") + fields.get(b"[", b"") or fields.get(b"T", b"")
-    path = fields.get(b"P", fields.get(b"F"))
-    reverse_path = None if path is None else path[1:-1]
+    path = fields.get(b"P", fields.get(b"F", b""))
+    reverse_path = path[1:-1] if path.startswith(b"<") else None
     arrived = state is State.SENT and bool(relay) and not _LOOPBACK.search(relay)
     return Attempt(state, final, original, relay, b"", text, reverse_path, arrived=arrived)
 
 
 def _recipients(rest: bytes) -> tuple[bytes, bytes, int]:
     """
-    Return final and original recipient, and where they end.
+    Return final and original recipient, and where they end; empty where nobody can tell.
 
-    A local part that must be quoted stands there bare, and then quoted as the original: both
-    must agree, or else the words of the first are no address.
+    A local part that must be quoted stands there bare, and then quoted as the original. It can hold
+    what looks like the rest of a line, so what begins alike in both is no recipient by itself.
     """
-    quoted = _QUOTED.search(rest) if b' <"' in rest else None
-    if quoted and _unquoted(quoted[1]) == rest[: quoted.start()]:
-        return quoted[1], quoted[1], quoted.end()
+    at = rest.find(b' <"')
+    while 0 <= at < _LONGEST:
+        found = _QUOTED.match(rest, at)
+        if found and _unquoted(found[1]) == rest[:at]:
+            return found[1], found[1], found.end()
+        at = rest.find(b' <"', at + 1)
+    final, original, end = _bare_recipients(rest)
+    return (b"", b"", 0) if _begins_again(rest, len(final)) else (final, original, end)
+
+
+def _begins_again(rest: bytes, length: int) -> bool:
+    """Tell whether the recipient, so long, and what follows it, stands in quotes as well."""
+    start = rest[: length + 3]
+    at = rest.find(start, length)
+    while at >= 0:
+        if b' <"' in rest[max(0, at - _PREFIX) : at]:
+            return True
+        at = rest.find(start, at + 1)
+    return False
+
+
+def _bare_recipients(rest: bytes) -> tuple[bytes, bytes, int]:
     special = _SPECIAL.match(rest)
     if special:
         return special[2], special[2], special.end()
     plain = _PLAIN.match(rest)
-    if plain is None:
-        return b"", b"", 0
-    return plain[1], plain[2] or b"", plain.end()
+    if plain:
+        final, original, local, its_original = plain.groups(b"")
+        return final or local, original or its_original, plain.end()
+    bare = _BARE.match(rest)
+    return (_quoted(bare[1]), bare[2], bare.end()) if bare else (b"", b"", 0)
+
+
+def _quoted(address: bytes) -> bytes:
+    local, _, domain = address.rpartition(b"@")
+    return b'"' + re.sub(rb'(["\\])', rb"\\\1", local) + b'"@' + domain
 
 
 def _unquoted(address: bytes) -> bytes:

@@ -17,13 +17,16 @@ _MARKS = (b": to=", b": from=", b": removed", b"message-id=")  # each line has o
 _PATH = rb'((?:"(?:[^"\\\n]|\\.)*"|[^">\n]|>(?!, (?:orig_to=<|relay=|size=|status=)))*)'
 # Newer versions say more between these, as "tls=dane, ": one word, and never a stranger's.
 _MORE = rb"(?:(?!dsn=|status=)[a-z_]+=[^,\n]*, )*"
-_TIMES = rb"(?:conn_use=\d+, )?delay=[\d.]+, (?:delays=[\d./]+, )?" + _MORE
+_TIMES = rb"(?:conn_use=\d+, )?delay=[\d.e+]+, (?:delays=[\d./e+]+, )?" + _MORE
+# Without quotes an address can hold what looks like the rest of a line, and so can what a host
+# said: where the recipient seems to end twice, neither is believed.
+_ENDS_AGAIN = rb">, (?:orig_to=<|relay=)"
+_SAID_ONCE = rb"[^\n>]*+(?:>(?!" + _ENDS_AGAIN[1:] + rb")[^\n>]*+)*+(?=\n)"
 # What most deliveries are: an address without oddities, a remote relay, no content filter here.
 _SENT = (
     rb"to=<([^\"<>\\\s]++)>(), relay=([^\[,\n]*+)\[(?!127\.|::1|IPv6:::1|private)[^,\n]*+, "
-    + _TIMES
-    + rb"dsn=2\.\d+\.\d+, status=sent \([^\n]*+"
-)
+    + _TIMES + rb"dsn=2\.\d+\.\d+, status=sent \(" + _SAID_ONCE
+)  # fmt: skip
 # The tag is syslog_name, perhaps with the name of a service, and the program. syslog_name can be
 # anything: an address, postfix-out, mta/submission. The instance ends at the first slash.
 _LINE = re.compile(
@@ -35,14 +38,15 @@ _LINE = re.compile(
     + rb"((?!NOQUEUE)[0-9A-Za-z]{6,25}+): "
     rb"(?:(?(3)" + _SENT
     + rb"|(?(4)(?:from=(<[^\">\n]*+)>, size=[^\n]*+|removed[^\n]*+)"
-    rb"|(?:resent-)?message-id(=[^\n]*+)))"
+    rb"|message-id(=[^\n]*+)))"  # resent-message-id: of another mail, and no bounce names it
     rb"|((?(3)to=|(?(4)from=|(?!)))[^\n]*+))"
 )  # fmt: skip
 _ATTEMPT = re.compile(
     rb"<" + _PATH + rb">, (?:orig_to=<" + _PATH + rb">, )?relay=([^,\n]*), " + _TIMES
     + rb"(?:dsn=(\d\.\d+\.\d+), )?status=([\w-]+)(?: \((.*))?"
 )  # fmt: skip
-_SENDER = re.compile(rb"<" + _PATH + rb">, (size=|status=(?:expired|force-expired)\b)")
+_TWICE = re.compile(_ENDS_AGAIN)
+_SENDER = re.compile(rb"<" + _PATH + rb">, (size=|status=(?:force-)?expired\b(?![^\n]*>))")
 _STATES = {
     b"sent": State.SENT,
     b"deferred": State.DEFERRED,
@@ -96,8 +100,9 @@ def _attempt(rest: bytes) -> Attempt | None:
         return None
     final, original, relay, status, word, text = found.groups(b"")
     state = _STATES.get(word)
-    if state is None:
+    if state is None or _TWICE.search(text):
         return None
+    text = text.rstrip()
     if state is not State.SENT:
         return Attempt(state, final, original, relay, status, text)
     handed = _HEIR.search(text) if relay == b"local" or _LOOPBACK.search(relay) else None

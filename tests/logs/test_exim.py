@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from mtabounce.logs import State, report_of
+from mtabounce.logs import LogReader, State, report_of
 
-from .conftest import LOGS
+from .conftest import LATEST, LOGS
 
 DEFAULT = LOGS / "exim" / "4.96-default.log"
 SELECTED = LOGS / "exim" / "4.96-all-selectors.log"
@@ -124,6 +124,9 @@ def test_message_that_is_gone_fails_nobody(read, end):
         "Nov 23 03:22:13 mail exim4[1]: ",
         "2026-11-23T03:22:13.5+00:00 mail exim[1]: 2026-11-23 03:22:13 ",
         "<22>1 2026-11-23T03:22:13.5Z mail exim 1 - - 2026-11-23 03:22:13 ",
+        '<22>1 2026-11-23T03:22:13.5Z mail exim 1 - [a@1 x="[1\\]"][b@2 y=""]  ',
+        "Nov 23 03:22:13 mail mail.info exim[1]: 2026-11-23 03:22:13 ",
+        "2026-11-23T03:22:13.5Z stdout F Nov 23 03:22:13 mail exim[1]: ",
     ],
 )
 def test_envelope_makes_no_difference(read, head):
@@ -166,6 +169,14 @@ def test_long_message_ids_are_known(read):
         ),
         ("|/bin/false <pipe@local.test>", "pipe@local.test", "pipe@local.test"),
         (":fail: gone <old@local.test>", "old@local.test", "old@local.test"),
+        (
+            "quoted, <odd> user@remote.test <aliased@local.test>",
+            '"quoted, <odd> user"@remote.test',
+            "aliased@local.test",
+        ),
+        ('nouser@remote.test <"a b"@local.test>', "nouser@remote.test", '"a b"@local.test'),
+        ('"a b"@remote.test <aliased@local.test>', '"a b"@remote.test', "aliased@local.test"),
+        ("root <aliased@local.test>", "root", "aliased@local.test"),
     ],
 )
 def test_recipient_is_read_as_exim_writes_it(read, written, final, original):
@@ -184,6 +195,43 @@ def test_words_in_a_quoted_recipient_are_no_recipient(read):
     (found,) = read(line)
 
     assert found.final_recipient == f'"{local}"@evil.example'
+
+
+@pytest.mark.parametrize("flag", ["**", "==", "=>", "->", ">>"])
+@pytest.mark.parametrize("domain", ["catch.example", "other.example"])
+def test_quoted_recipient_that_holds_the_rest_of_a_line_fails_nobody_else(flag, domain):
+    local = f"victim@forged.example R=rem T=smtp H=mx.x [192.0.2.9]: {'no ' * 400}550 5.1.1 no"
+    said = f'{local}@{domain} <"{local}"@catch.example> R=rem T=smtp H=mx.x [192.0.2.2]: gone'
+    reader = LogReader(latest=LATEST, zone=UTC)
+
+    joined = reader.read(f"2026-11-23 03:22:13 {ID} {flag} {said}\n".encode())
+
+    assert [one for one in joined.deliveries if one.final_recipient[0] != '"'] == []
+    assert [one for one in joined.arrived if one[:1] != b'"'] == []
+
+
+def test_reply_may_hold_the_recipient_in_quotes(read):
+    (found,) = read(FAILED.replace("550 5.1.1 no", '550 5.1.1 <"ann@example.org"> is gone'))
+
+    assert found.diagnostic_code == '550 5.1.1 <"ann@example.org"> is gone'
+
+
+def test_automatic_reply_that_fails_says_nothing_of_who_was_mailed(read):
+    assert (
+        read(FAILED.replace("** ann@", "** >stranger@example.com <ann@").replace(" R=", "> R=", 1))
+        == []
+    )
+
+
+@pytest.mark.parametrize(
+    "fields",
+    ["X=TLS1.3:x:256 CV=dane SNI=mx.x K", "PRX=10.0.0.9 DS", "TFO*", "L* PIPE", "M8S=0 S=12"],
+)
+def test_field_of_any_selector_is_no_part_of_what_was_said(read, fields):
+    (found,) = read(FAILED.replace("]: ", f"] {fields}: ", 1))
+
+    assert found.diagnostic_code == "550 5.1.1 no"
+    assert found.remote_mta
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,14 @@ PAYLOADS = [
     f"{SECOND} mail exim[7]: {LOCAL} {EXIM_ID} {_EXIM_FAILED}",
     f"{LOCAL} {EXIM_ID} cancelled by root {VICTIM}",
     f'": {_EXIM_FAILED}',
+    f"{VICTIM} R=dnslookup T=remote_smtp H=mx.x [192.0.2.1]: 550 5.1.1 User unknown",
+    f"{VICTIM}>, relay=mx.x[192.0.2.1]:25, delay=1, dsn=5.1.1, status=bounced (user unknown",
+    f"{VICTIM}>, relay=mx.x[192.0.2.1]:25, delay=1, dsn=5.1.1, status=bounced (host mx.x said: 550",
+    f"x\\n{SECOND} mail postfix/smtp[7]: {QUEUE_ID}: {_FAILED}",
+    f"x\0{SECOND} mail postfix/smtp[7]: {QUEUE_ID}: {_FAILED}",
+    f'{{"log":"{SECOND} mail postfix/smtp[7]: {QUEUE_ID}: {_FAILED}"}}',
+    f"2026-11-23T03:12:17.1Z stdout F {SECOND} mail postfix/smtp[7]: {QUEUE_ID}: {_FAILED}",
+    f"status=bounced (550 5.1.1 {VICTIM}) {'x' * 70_000} {_FAILED}",
 ]
 
 _HEAD = f"{SECOND} mail postfix"
@@ -58,6 +66,8 @@ POSTFIX = [
     f"{_HEAD}/smtp[9]: {_SENT} (250 2.0.0 {{}})",
     f"{_HEAD}/lmtp[9]: {_SENT} (250 2.0.0 {{}})",
     f"{_HEAD}/local[9]: {_SENT} (delivered to command: {{}})",
+    f"{_HEAD}/smtp[9]: {_SENT.replace('ann@example.org', '{}@example.org')} (250 2.0.0 ok)",
+    f"{_HEAD}/smtp[9]: {_SENT.replace('relay', 'orig_to=<{}@example.org>, relay')} (250 2.0.0 ok)",
     f"{_HEAD}/smtp[9]: {QUEUE_ID}: host mx.example.org[192.0.2.9] said: 450 4.2.0 {{}}",
     f"{_HEAD}/smtp[9]: warning: host mx.example.org[192.0.2.9] greeted me with: {{}}",
     f"{_HEAD}/smtpd[9]: NOQUEUE: reject: RCPT from x[192.0.2.9]: 550 5.1.1 {{}}; proto=ESMTP",
@@ -76,6 +86,8 @@ POSTFIX = [
     f"{SECOND} mail smtp-sink[9]: {{}}",
 ]
 EXIM = [
+    f'{LOCAL} {EXIM_ID} => {{0}}@x.example <"{{0}}"@x.example> R=dnslookup T=smtp H=mx [192.0.2.9]',
+    f'{LOCAL} {EXIM_ID} => {{0}}@x.example <"{{0}}"@y.example> R=dnslookup T=smtp H=mx [192.0.2.9]',
     f'{LOCAL} {EXIM_ID} => ann@example.org R=dnslookup T=remote_smtp H=mx [192.0.2.9] C="250 {{}}"',
     f"{LOCAL} {EXIM_ID} <= a@e.example H=({{}}) [192.0.2.9] P=esmtp S=1",
     f'{LOCAL} {EXIM_ID} <= a@e.example H=x [192.0.2.9] P=esmtp S=1 T="{{}}" for ann@example.org',
@@ -109,12 +121,14 @@ def test_there_are_as_many_as_were_ever_tried():
 
 def test_what_a_host_said_to_a_real_failure_stays_what_it_said(read):
     for payload in PAYLOADS:
-        (found,) = read(
+        found = read(
             f"{_HEAD}/smtp[9]: {QUEUE_ID}: to=<ann@example.org>, relay=mx[192.0.2.9]:25, delay=1,"
             f" delays=0/0/0/1, dsn=5.1.1, status=bounced (host mx[192.0.2.9] said: 550 {payload})"
         )
-        assert found.final_recipient == "ann@example.org"
-        assert found.queue_id == QUEUE_ID
+        said = {(one.final_recipient, one.queue_id) for one in found}
+        # Where the recipient seems to end twice, as without quotes it can, none is believed.
+        is_clear = ">, relay=" not in payload and ">, orig_to=<" not in payload
+        assert said == ({("ann@example.org", QUEUE_ID)} if is_clear else set())
 
 
 def _in_journal(line):

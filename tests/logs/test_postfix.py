@@ -77,6 +77,15 @@ def rfc5424_with_data(line):
     return rfc5424(line).replace(b" - - ", b' - [origin@1 ip="::1"][x@2] \xef\xbb\xbf', 1)
 
 
+def rfc5424_of_rsyslog(line):
+    data = rb' ID47 [a@1 ev="App[1\]" id="\"1\""][timeQuality tzKnown="1"]  '
+    return rfc5424(line).replace(b" - - ", data, 1)
+
+
+def rfc5424_without_priority(line):
+    return rfc5424(line).removeprefix(b"<22>")
+
+
 def journal(line):
     head, _, message = line[16:].partition(b": ")
     host, _, tag = head.partition(b" ")
@@ -106,8 +115,56 @@ def crlf(line):
     return line + b"\r"
 
 
+def two_blanks(line):
+    return line.replace(b"]: ", b"]:  ", 1)
+
+
+def docker(line):
+    said = line.decode(errors="replace") + "\n"
+    return json.dumps({"log": said, "stream": "stdout", "time": "2026-11-23T03:12:17.1Z"}).encode()
+
+
+def docker_with_times(line):
+    return b"2026-11-23T03:12:17.123456789Z " + line
+
+
+def kubernetes(line):
+    return b"2026-11-23T03:12:17.123456789+01:00 stdout F " + rfc3339(line)
+
+
+def busybox(line):
+    return line.replace(
+        b" mail ", b" mail mail.warn " if b"warning" in line else b" mail mail.info ", 1
+    )
+
+
+def journal_short_full(line):
+    return b"Mon 2026-11-23 " + line[7:15] + b" UTC" + line[15:]
+
+
+def journal_short_unix(line):
+    return b"1795403537.123456" + line[15:]
+
+
 @pytest.mark.parametrize(
-    "envelope", [rfc3339, rfc5424, rfc5424_with_data, journal, with_priority, crlf]
+    "envelope",
+    [
+        rfc3339,
+        rfc5424,
+        rfc5424_with_data,
+        rfc5424_of_rsyslog,
+        rfc5424_without_priority,
+        journal,
+        journal_short_full,
+        journal_short_unix,
+        with_priority,
+        crlf,
+        two_blanks,
+        docker,
+        docker_with_times,
+        kubernetes,
+        busybox,
+    ],
 )
 def test_envelope_makes_no_difference(read, envelope):
     plain = SHORT.read_bytes().splitlines()
@@ -227,6 +284,45 @@ def test_lines_that_come_one_by_one_are_joined_too():
     found = [one for line in lines() for one in reader.read(f"{line}\n".encode()).deliveries]
 
     assert [one.original_message_id for one in found] == ["one@sender.test"]
+
+
+def test_id_of_a_mail_that_was_sent_on_is_not_that_of_this_one(read):
+    first, message_id, *rest = lines()
+    resent = message_id.replace("message-id=<one", "resent-message-id=<two")
+
+    (found,) = read(first, message_id, resent, *rest)
+
+    assert found.original_message_id == "one@sender.test"
+
+
+def test_delay_of_days_is_read(read):
+    (found,) = read(lines()[-1].replace("delay=0.5, delays=0.1/", "delay=1e+05, delays=1e+05/"))
+
+    assert found.final_recipient == "ann@example.org"
+
+
+# Before Postfix 3.5, or with info_log_address_format = internal, no address is quoted.
+@pytest.mark.parametrize("status", ["bounced (host mx[192.0.2.1] said: 550 no", "sent (250 ok"])
+@pytest.mark.parametrize("head", ["to=<", "to=<x@catch.example>, orig_to=<"])
+@pytest.mark.parametrize("end", ["sent (250 2.0.0 ok)", "bounced (gone)", "deferred (later)"])
+def test_recipient_that_holds_the_rest_of_a_line_is_not_believed(status, head, end):
+    delivery = "relay=mx[192.0.2.1]:25, delay=1, delays=0/0/0/1, dsn=5.1.1, status="
+    delivery = delivery.replace("5.1.1", "2.0.0") if "sent" in status else delivery
+    forged = f"{head}victim@forged.example>, {delivery}{status}@catch.example>, {delivery}{end}"
+    reader = LogReader(latest=LATEST, zone=UTC)
+
+    joined = reader.read(at("Nov 23 03:12:18", f"4A00112233: {forged}").encode() + b"\n")
+
+    assert (joined.deliveries, joined.arrived, joined.unreadable) == ([], {}, 1)
+
+
+def test_sender_that_holds_the_word_expired_expires_nobody(read):
+    first, message_id, sender, waits = lines(status="deferred", text="450 4.2.0 later")
+    forged = sender.replace("news@", "a>, status=expired, returned to sender@")
+
+    found = read(first, message_id, sender, waits, forged)
+
+    assert [one.state for one in found] == [State.DEFERRED]
 
 
 def test_removed_message_lets_nobody_wait(read):

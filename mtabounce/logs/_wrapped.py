@@ -1,0 +1,58 @@
+"""What other programs than syslogd put around its lines, or leave of them."""
+
+import json
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from mtabounce.logs._syslog import HOST, STAMP
+
+_LOOKED_AT = 4096  # bytes at the start of a chunk: what wraps lines wraps all of them
+_Change = bytes | Callable[[re.Match[bytes]], bytes]
+
+
+def _from_container(found: re.Match[bytes]) -> bytes:
+    try:
+        line = json.loads(found[0])["log"]
+        return str(line).encode(errors="replace").replace(b"\n", b"")
+    except (ValueError, KeyError, TypeError):
+        return b""
+
+
+def _from_seconds(found: re.Match[bytes]) -> bytes:
+    return datetime.fromtimestamp(float(found[1]), tz=UTC).isoformat().encode() + b" "
+
+
+_MOMENT = rb"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d{1,9})?"
+# Docker's json-file; "docker logs -t", and what Kubernetes keeps; the syslogd of Busybox, which
+# names facility and level; short-full and short-unix of journalctl.
+_WRAPPERS: tuple[tuple[re.Pattern[bytes], _Change], ...] = (
+    (re.compile(rb'(?m)^\{"log":[^\n]*\}$'), _from_container),
+    (
+        re.compile(
+            rb"(?m)^" + _MOMENT + rb"(?:Z|[+-]\d\d:\d\d) (?:std(?:out|err) F )?"
+            rb"(?=(?:" + STAMP + rb") )"
+        ),
+        b"",
+    ),
+    (
+        re.compile(
+            rb"(?m)^([A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d " + HOST + rb" )[a-z]+\d?\.[a-z]+ "
+        ),
+        rb"\1",
+    ),
+    (
+        re.compile(rb"(?m)^[A-Z][a-z]{2} (" + _MOMENT + rb") (?:UTC()|[A-Z]{2,5}|[+-]\d\d) "),
+        lambda found: found[1] + (b" " if found[2] is None else b"Z "),
+    ),
+    (re.compile(rb"(?m)^(\d{9,10}\.\d{6}) (?=" + HOST + rb" )"), _from_seconds),
+)
+
+
+def unwrapped(chunk: bytes) -> bytes:
+    """Return the lines of *chunk* as syslogd would write them; most are that already."""
+    start = chunk[:_LOOKED_AT]
+    for pattern, change in _WRAPPERS:
+        if pattern.search(start):
+            return pattern.sub(change, chunk)
+    return chunk
