@@ -22,7 +22,9 @@ _RANKS = [
 ]  # fmt: skip
 _ACTIONS = {Outcome.BOUNCE: Action.FAILED, Outcome.DELAYED: Action.DELAYED,
             Outcome.DELIVERED: Action.DELIVERED}  # fmt: skip
-_NOT_USED = ("unknown event", "bad element", "no recipient", "several recipients", "too many")
+UNREADABLE = "unreadable"  # why nothing of a body is used; the event is what is wrong with it
+_NOT_USED = (UNREADABLE, "unknown event", "bad element", "no recipient", "several recipients",
+             "too many")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ def read(
     try:
         document = decode(provider.table.body, content, headers)
     except ValueError as error:
-        return Said(ignored=(Ignored(f"unreadable: {error}"[:200], "bad element"),))
+        return Said(ignored=(Ignored(str(error)[:200], UNREADABLE),))
     reports: list[Report] = []
     ignored: list[Ignored] = []
     events = _events(provider, document)

@@ -1,6 +1,7 @@
 """``mtabounce webhook parse``: what a request says, without a database."""
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from mtabounce.cli._rules import judge_for
 from mtabounce.correlate import counted
 from mtabounce.errors import UsageError
 from mtabounce.model import Report, Verdict
-from mtabounce.providers import Names, provider, read
+from mtabounce.providers import UNREADABLE, Names, Said, provider, read
 
 
 @click.command()
@@ -32,7 +33,7 @@ def command(
     """
     Say what BODY, the body of a request of PROVIDER, holds. Signatures are not checked.
 
-    Uses neither database nor network.
+    Uses neither database nor network. Exits 65 where nothing of it can be read.
 
     \b
     Example:
@@ -45,15 +46,21 @@ def command(
     rows = [
         _row(report, counted(report, judge.classifier.classify(report))) for report in said.reports
     ]
-    ignored = [{"event": one.event, "why": one.why} for one in said.ignored]
+    _show(rows, said, as_json=as_json)
+    if any(one.why == UNREADABLE for one in said.ignored):
+        sys.exit(os.EX_DATAERR)
+
+
+def _show(rows: list[dict[str, Any]], said: Said, *, as_json: bool) -> None:
     if as_json:
+        ignored = [{"event": one.event, "why": one.why} for one in said.ignored]
         print_json({"reports": rows, "ignored": ignored})
         return
     for row in rows:
         about = row["reason"] if row["type"] is None else f"{row['type']}, {row['reason']}"
         click.echo(f"{row['final_recipient']}: {about}  ({row['native_code']})")
     for one in said.ignored:
-        click.echo(f"not used: {one.event or '(no kind)'}: {one.why}")
+        click.echo(f"not used: {one.why}: {one.event or '(no kind)'}")
 
 
 def _row(report: Report, verdict: Verdict) -> dict[str, Any]:
