@@ -77,6 +77,7 @@ _BREAKS = re.compile(r"<(?:br|/p|/div|/tr|/li|/h[1-6]|/pre|/title)\b[^<>]*>", re
 _INVISIBLE = ("style", "script")
 _TAG = re.compile(r"</?[A-Za-z][A-Za-z0-9:]*(?:\s[^<>]*)?/?>|<![^<>]*>")
 _SPACES = re.compile(r"[ \t\xa0]+")
+_PRE = re.compile(r"<pre\b[^<>]*>|</pre\s*>", re.IGNORECASE)
 
 
 def codec_of(label: str) -> str:
@@ -174,12 +175,28 @@ def from_transfer_encoding(data: bytes, encoding: bytes) -> bytes:
 
 
 def html_text(html: str) -> str:
-    """Return what a reader of *html* sees, a line for each block."""
+    """Return what a reader of *html* sees, a line for each block; <pre> as it stands."""
     for tag in _INVISIBLE:
         html = _without(html, tag)
-    text = _TAG.sub("", _BREAKS.sub("\n", html))
-    lines = (_SPACES.sub(" ", line).strip() for line in unescape(text).splitlines())
-    return "\n".join(line for line in lines if line)
+    pieces = enumerate(_PRE.split(html))
+    told = [_set_text(piece) if number % 2 else _running_text(piece) for number, piece in pieces]
+    return "\n".join(filter(None, told))
+
+
+def _running_text(html: str) -> str:
+    """Return the lines of *html*; what is indented by spaces that do not break stays so."""
+    text = unescape(_TAG.sub("", _BREAKS.sub("\n", html)))
+    return "\n".join(_line(line) for line in text.splitlines() if line.strip())
+
+
+def _line(text: str) -> str:
+    shown = text.strip(" \t").rstrip()
+    said = shown.lstrip()
+    return " " * (len(shown) - len(said)) + _SPACES.sub(" ", said)
+
+
+def _set_text(html: str) -> str:
+    return unescape(_TAG.sub("", _BREAKS.sub("\n", html))).replace("\xa0", " ").strip("\n")
 
 
 def _without(html: str, tag: str) -> str:

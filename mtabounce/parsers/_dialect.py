@@ -27,6 +27,7 @@ ADDRESS = rf"[^{_NOT_IN_ADDRESS}]{{1,128}}@[^{_NOT_IN_ADDRESS}]{{1,255}}"
 
 _NEVER = re.compile(r"(?!)")
 _TO = re.compile(r"(?i)(?:RCPT TO:|for) ?<([^<>\s]+)>")
+_BLANK_LINE = re.compile(r"\n[ \t]*\n")
 _ENTRIES = re.compile(r"[,\s]+")
 
 
@@ -46,6 +47,7 @@ class Dialect:
     reason: str = ""  # a group "reason", for all recipients; else what follows each of them
     delayed: str = ""  # says that it is no more than a delay
     reporter: str = ""  # a group "host": the reporting MTA
+    paragraph: bool = False  # whether what follows a recipient ends with a blank line
     local: bool = False  # whether recipients may lack a domain
     robots: bool = False  # whether no-reply addresses sign it, and the like
     _compiled: dict[str, re.Pattern[str]] = field(default_factory=dict, repr=False)
@@ -84,13 +86,17 @@ class Dialect:
             address = complete(mail, hit["address"], chunk, local=self.local)
             if address and address.lower() not in seen:
                 seen.add(address.lower())
-                said = _said(hit, chunk[hit.end() - hit.start() :], shared)
+                rest = chunk[hit.end() - hit.start() :]
+                said = _said(hit, self._end(rest), shared)
                 report = report_of(mail, address, action, said, chunk)
                 yield replace(
                     report,
                     original_recipient=parse(hit.groupdict().get("original") or ""),
                     reporting_mta=reporter["host"] if reporter else "",
                 )
+
+    def _end(self, rest: str) -> str:
+        return _BLANK_LINE.split(rest, maxsplit=1)[0] if self.paragraph else rest
 
 
 def _said(hit: re.Match[str], rest: str, shared: re.Match[str] | None) -> str:

@@ -2,18 +2,22 @@
 
 import re
 from functools import lru_cache
+from itertools import islice
 
 from mtabounce.model import EnhancedStatus
 from mtabounce.parsers._words import (
     DELAYED,
     FAILED,
+    FOOTERS,
     SEPARATORS,
     Marked,
+    is_footer,
     is_separator,
     returned_headers_at,
 )
 
 _SHORT = 400  # characters of a notice that is all reason
+_FOOTERS_LIMIT = 20  # places in a text that are looked at
 REASON_LIMIT = 2048  # characters of running text that are taken for a reason
 
 _COMMAND = r"(RCPT TO|MAIL FROM|DATA|HELO|EHLO|LHLO|STARTTLS|AUTH|QUIT)\b"
@@ -110,7 +114,18 @@ def is_delay(text: str) -> bool:
 def split_returned(text: str) -> tuple[str, str]:
     """Part *text* into what was written about a mail, and that mail as it was returned."""
     at = _headers(text, _separator(text))
-    return text[:at], text[at:]
+    return _without_footer(text[:at]), text[at:]
+
+
+def _without_footer(text: str) -> str:
+    """Leave out what a filter or a company wrote under a notice: that it was scanned, and so on."""
+    for at in islice(FOOTERS.places_in(text), _FOOTERS_LIMIT):
+        start = text.rfind("\n\n", 0, at + 1)
+        if start <= 0 or not is_footer(text, start) or _answer(text[start:]):
+            continue
+        if has_failed(text[:start]):
+            return text[:start]
+    return text
 
 
 def _separator(text: str) -> int:

@@ -98,6 +98,17 @@ DELAYED = Words(
     *("this is a warning", "this is just a warning", "delivery is delayed", "delivery delayed"),
     *("delayed mail", "still being retried", "attempts will continue", "no action is required"),
 )
+FOOTERS = Words(
+    *("-- \n", "scanned for", "scanned by", "been scanned", "been checked by", "virus found"),
+    *("viruses found", "virus-free", "virenfrei", "auf viren", "confidential", "vertraulich"),
+    *("confidentiel", "confidenzial", "disclaimer", "intended solely", "intended only for"),
+)
+_FOOTER = re.compile(
+    r"\s*(?:-- \n|[-_=*>|# ]{0,80}\s*(?:this |the |diese |ce |cet |este |questo |dit )?"
+    r"(?:information |e-?mail|message|mail|nachricht|courriel|correo|messaggio|bericht|disclaimer"
+    r"|confidential|scanned|checked|no virus|virus-free|content of this|contents of this))",
+    re.IGNORECASE,
+)
 SEPARATORS = Words(
     *("copy of the", "copy of your", "original message", "unsent message", "returned message"),
     *(
@@ -141,6 +152,11 @@ _SURE_HEADER = re.compile(
 _STATUS_FIELD = re.compile(
     r"^(?:Final-Recipient|Reporting-MTA)[ \t]*:", re.IGNORECASE | re.MULTILINE
 )
+
+
+def is_footer(text: str, start: int) -> bool:
+    """Whether the paragraph at *start* is what filters and companies write under every mail."""
+    return _FOOTER.match(text, start) is not None
 
 
 def is_separator(text: str, start: int) -> bool:

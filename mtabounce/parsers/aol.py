@@ -9,11 +9,11 @@ from mtabounce.parsers._dialect import report_of
 from mtabounce.parsers._mail import Findings, Mail, Parser, findings
 
 _INTRODUCTION = re.compile(
-    r"(?P<reason>your mail to the following recipients? could not be delivered[^\n]*"
-    r"(?:\n[^\s][^\n]*)*)\n",
+    r"(?P<reason>your mail to the following recipients? could not be delivered[^\n]*?"
+    r"(?:\n\S[^\n]*)*?(?::[ \t]*(?=\n)|(?=\n[ \t])))\n",
     re.IGNORECASE,
 )
-_NAME = re.compile(r"(?m)^[ \t]+(\S+)[ \t]*$")
+_NAMES = re.compile(r"(?:[ \t]*\S+[ \t]*(?:\n|$))*")  # in HTML nothing is indented
 
 
 def _read(mail: Mail) -> Findings | None:
@@ -22,7 +22,8 @@ def _read(mail: Mail) -> Findings | None:
 
 
 def _reports(mail: Mail, found: re.Match[str]) -> Iterator[Report]:
-    for name in _NAME.findall(mail.prose[0], found.end()):
+    names = _NAMES.match(mail.prose[0].rstrip(), found.end())
+    for name in names[0].split() if names else ():
         address = name if "@" in name else f"{name}@aol.com"
         if is_address(address) or is_local_part(name):
             yield report_of(mail, address, Action.FAILED, found["reason"])

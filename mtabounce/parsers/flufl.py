@@ -26,6 +26,8 @@ _LINES_LIMIT = 500
 _LEFT_OUT = frozenset({"DSN"})  # ours does more
 _DETECTORS = [kind for kind in _scan._DETECTORS if kind.__name__ not in _LEFT_OUT]  # noqa: SLF001  it has no public list
 
+_MIME = re.compile(rb"(?im)^(?:mime-version|content-[a-z-]+):[^\n]*\n?(?:[ \t]+[^\n]*\n?)*")
+
 # Those that look for a start line, pattern by pattern, line by line, are dear: 0.7 ms for a
 # letter. So the longest text without which a pattern cannot match is looked for first.
 _OPTIONAL = re.compile(r"\([^()]*\)|\\?.[?*]")
@@ -47,8 +49,16 @@ _STARTS = {
 def _read(mail: Mail) -> Findings | None:
     if not mail.is_automatic or mail.body.count(b"message/rfc822") > _NESTING_LIMIT:
         return None
-    content = b"\n".join(line[:_LINE_LIMIT] for line in _lines(mail))
-    message, text = message_from_bytes(content), content.decode("latin-1")
+    shown = [mail.head + b"\n\n" + mail.body]
+    plain = mail.text.strip().encode("utf-8", "replace")
+    if plain not in mail.body:  # it decodes nothing
+        shown.append(_MIME.sub(b"", mail.head) + b"\n\n" + plain + b"\n")
+    return next(filter(None, (_detected(mail, content) for content in shown)), None)
+
+
+def _detected(mail: Mail, content: bytes) -> Findings | None:
+    seen = b"\n".join(line[:_LINE_LIMIT] for line in _lines(content))
+    message, text = message_from_bytes(seen), seen.decode("latin-1")
     for detector in _detectors(text):
         temporary, permanent = (_told(mail, found) for found in _asked(detector, message))
         if temporary or permanent:
@@ -77,8 +87,8 @@ def _detectors(text: str) -> Iterator[type]:
             yield detector
 
 
-def _lines(mail: Mail) -> list[bytes]:
-    return (mail.head + b"\n\n" + mail.body).split(b"\n", _LINES_LIMIT)[:_LINES_LIMIT]
+def _lines(content: bytes) -> list[bytes]:
+    return content.split(b"\n", _LINES_LIMIT)[:_LINES_LIMIT]
 
 
 def _told(mail: Mail, addresses: set[str]) -> set[str]:

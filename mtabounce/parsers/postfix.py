@@ -21,6 +21,7 @@ PARSER = plain_text(
         r"|postfix)"
         r"|Your message could not be delivered for)",
         recipient=ANGLED,
+        paragraph=True,
         delayed=r"THIS IS A WARNING ONLY|could not be delivered for (?:more than )?\d",
         reporter=r"at host (?P<host>[\w.-]*\w)",
     ),

@@ -168,3 +168,12 @@ def test_headers_are_found_in_any_case_and_from_the_top():
 def test_stray_carriage_returns_are_no_line_ends():
     assert unify_line_ends(b"a\r\nb\rc\nd\n") == b"a\nbc\nd\n"
     assert unify_line_ends(b"a\rb\rc\n") == b"a\nb\nc\n"
+
+
+def test_html_keeps_what_is_set_as_it_stands():
+    html = (
+        "<p>Not sent:</p><pre>  a@b.test\n    550 &lt;no&gt;\n\nReceived: x\n</pre><br>"
+        "&nbsp; c@d.test"
+    )
+
+    assert html_text(html) == ("Not sent:\n  a@b.test\n    550 <no>\n\nReceived: x\n  c@d.test")
