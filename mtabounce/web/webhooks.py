@@ -46,7 +46,7 @@ PATIENCE = 2.0  # seconds for the database; some ESPs wait three
 PATH = "/webhooks/service/"
 CHALLENGE = {"WWW-Authenticate": 'Basic realm="mtabounce"'}  # SNS waits for it
 _REMEMBERED = 100_000  # tokens that are good for one request
-_STRANGERS_BODY = 2**18  # octets that are read where there is no such webhook
+_STRANGERS_BODY = 2**18  # octets that are read where no webhook takes them
 _TAKEN = {"type": "http.response.body", "body": b'{"data":true}\n'}
 _TAKEN_START = {
     "type": "http.response.start",
@@ -249,13 +249,14 @@ class Webhooks:
             await self._spool.keep(raw)
 
     async def _post(self, name: str, scope: Scope, receive: Receive, send: Send) -> None:
-        webhook = self.all.get(name)
+        known = self.all.get(name)
+        webhook = known if known and known.is_on else None
         posted = None
         try:
             limit = webhook.settings.max_size if webhook else _STRANGERS_BODY
             posted = await read(scope, receive, limit, self._reading)
             if webhook is None:
-                _unknown(name, posted)
+                _unknown(name, posted, is_ours=known is not None or name in discover())
             answer = await webhook.take(posted)
         except Refused as error:
             await self._refused(name, scope, posted, error)(scope, receive, send)
@@ -314,9 +315,9 @@ def _ago(seen: Seen) -> str:
     return f"last accepted {minutes} min ago"
 
 
-def _unknown(name: str, posted: Posted) -> NoReturn:
-    """Refuse; where a topic was subscribed before its section was written, say what to write."""
-    if name in discover() and is_envelope(posted):
+def _unknown(name: str, posted: Posted, *, is_ours: bool) -> NoReturn:
+    """Refuse; where a topic was subscribed before it was allowed, say what to write."""
+    if is_ours and is_envelope(posted):
         topic = signatures.document_of(posted).get("TopicArn")
         log.warning("%s", unknown_topic(name, topic if isinstance(topic, str) else ""))
     raise Refused(400, "Unknown service.")

@@ -205,16 +205,18 @@ async def test_unknown_and_disabled_services_are_answered_as_listmonk_does(
     serving, tmp_path, caplog
 ):
     topic = "arn:aws:sns:eu-west-1:123456789012:ses-bounces"
-    webhooks = Webhooks({"postmark": WebhookSettings()}, away, Spool(tmp_path, away))
+    off = {"postmark": WebhookSettings(), "ses-shop": WebhookSettings(provider="ses")}
+    webhooks = Webhooks(off, away, Spool(tmp_path, away))
     async with serving(before=webhooks.before) as ask:
         body = json.dumps({"Type": "SubscriptionConfirmation", "TopicArn": topic})
         answers = [
             (await ask("POST", f"/webhooks/service/{name}", body))[:2]
-            for name in ("postmark", "nobody", "ses")
+            for name in ("postmark", "nobody", "ses", "ses-shop")
         ]
 
-    assert answers == [(400, {"message": "Unknown service."})] * 3
-    assert f'[webhooks.ses] topic_arns = ["{topic}"]' in caplog.text
+    assert answers == [(400, {"message": "Unknown service."})] * 4
+    for name in ("ses", "ses-shop"):  # without a section, and with one that allows no topic yet
+        assert f'[webhooks.{name}] topic_arns = ["{topic}"]' in caplog.text
 
 
 async def test_failure_to_authenticate_is_401_and_says_no_more(serving, tmp_path):
