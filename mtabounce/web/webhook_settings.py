@@ -57,6 +57,10 @@ class WebhookSettings(Section):
         proofs = (self.secret_files, self.password_file, self.token_files, self.topic_arns)
         return any(proofs) or self.auth == "none"
 
+    def shows_its_secret(self) -> bool:
+        """Whether a request proves itself by a secret in it, which is kept nowhere."""
+        return bool(self.password_file or self.token_files)
+
     def passwords(self) -> list[str]:
         """Return the passwords of HTTP basic authentication that are good now."""
         both = (self.password_file, self.old_password_file)

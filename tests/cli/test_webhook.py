@@ -185,6 +185,9 @@ def test_what_proves_nothing_is_replayed_only_by_trust(served):
     (number,) = ids()
     doubted = run(served, "webhook", "replay", "postmark", str(number))
     assert (doubted.exit_code, "no user name and password" in doubted.output) == (1, True)
+    assert "needs --trust" in doubted.output
+    shown = run(served, "webhook", "doctor", "postmark").output
+    assert f"mtabounce webhook replay postmark {number} --trust" in shown
     dry = run(served, "webhook", "replay", "postmark", "--trust", "--dry-run")
     assert "would be taken" in dry.output
     assert ids() == [number]

@@ -129,12 +129,13 @@ def _show(found: Found, settings: Settings) -> None:
     _line("refused", _times(counts.refused, counts.refused_at, counts.why))
     for one in found.not_understood:
         _line("unclear", f"input {one.id}, {_moment(one.received_at)}: {one.error}")
+    needs_trust = found.settings is not None and found.settings.shows_its_secret()
     for refusal in found.refusals:
-        _show_refusal(refusal)
+        _show_refusal(refusal, " --trust" if needs_trust else "")
     click.echo()
 
 
-def _show_refusal(one: store.Refusal) -> None:
+def _show_refusal(one: store.Refusal, trust: str) -> None:
     click.echo(f"\n  refused request {one.id}, {_moment(one.refused_at)}, from {one.peer}")
     _line("  why", f"{one.status}: {one.why}")
     _line("  do", mend_for(one))
@@ -142,7 +143,7 @@ def _show_refusal(one: store.Refusal) -> None:
     _line("  headers", masked("; ".join(headers)))
     _line("  body", _body(one))
     if one.size == len(one.body):
-        _line("  replay", f"mtabounce webhook replay {one.webhook} {one.id}")
+        _line("  replay", f"mtabounce webhook replay {one.webhook} {one.id}{trust}")
 
 
 def _body(one: store.Refusal) -> str:

@@ -51,6 +51,8 @@ def command(
             if not why and not dry_run:
                 _take(conn, webhook, one)
     click.echo(f"{taken} taken, {left} refused once more.")
+    if left and not trust and webhook.settings.shows_its_secret():
+        click.echo("What proves itself by a password or token needs --trust: neither was kept.")
     ctx.exit(1 if left else 0)
 
 
