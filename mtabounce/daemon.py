@@ -6,7 +6,7 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -18,6 +18,7 @@ from psycopg import AsyncConnection
 
 from mtabounce.errors import StoreUnavailable, TryAgainLater
 from mtabounce.lookup import Lookup
+from mtabounce.pipeline import sent_mail
 from mtabounce.pipeline.decide import Recorder
 from mtabounce.pipeline.inbox import Inbox
 from mtabounce.pipeline.judging import Judging
@@ -230,6 +231,7 @@ class _Daemon:
     @asynccontextmanager
     async def _tailing(self, *, until_idle: bool = False) -> AsyncIterator[asyncio.Task[None]]:
         """Follow the logs; when the block is left, let the batch under way be committed."""
+        await self._make_days()
         self._following = Following(self._tailers(), self._connector("tail"))
         running = asyncio.create_task(self._following.run(until_idle=until_idle))
         try:
@@ -237,6 +239,13 @@ class _Daemon:
         finally:
             self._following.stop()
             await self._end([running])
+
+    async def _make_days(self) -> None:
+        """Let there be a place for what the logs tell from now on; later others see to it."""
+        if self._settings.log and self._settings.sent_mail.days:
+            with suppress(TryAgainLater), unavailable():
+                async with await self._connector("tail")() as conn:
+                    await sent_mail.keep_up(conn, self._settings.sent_mail, datetime.now(UTC))
 
     def _tailers(self) -> Iterator[Tailer | JournalTailer]:
         if not self._settings.log:
@@ -248,6 +257,7 @@ class _Daemon:
                 Recorder(self._settings.policy, self._settings.rules.folder),
                 str(settings.path),
                 settings.own_host,
+                keeps_sent=self._settings.sent_mail.days > 0,
             )
             self._logs.append(recorder)
             kind = JournalTailer if settings.is_journal else Tailer
@@ -341,8 +351,9 @@ class _Daemon:
 
     async def _keep_up(self, conn: AsyncConnection[Any]) -> int:
         made = await ensure_partitions(conn)
-        await retain(conn, self._settings.retention, datetime.now(UTC))
-        return made
+        now = datetime.now(UTC)
+        await retain(conn, self._settings.retention, now)
+        return made + await sent_mail.keep_up(conn, self._settings.sent_mail, now)
 
     async def _decide_again(self, conn: AsyncConnection[Any]) -> int:
         policy, now = self._settings.policy, datetime.now(UTC)

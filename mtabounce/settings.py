@@ -15,6 +15,7 @@ from mtabounce.parsers import HeaderNames
 from mtabounce.pipeline.judge_process import JudgeSettings
 from mtabounce.pipeline.retention import RetentionSettings
 from mtabounce.pipeline.return_paths import ReturnPathSettings
+from mtabounce.pipeline.sent_mail import SentMailSettings
 from mtabounce.pipeline.settings import WorkerSettings
 from mtabounce.policy import PolicySettings
 from mtabounce.sinks import SinkSettings
@@ -89,6 +90,7 @@ class Settings(Section):
     lookup: LookupSettings = Field(default_factory=LookupSettings)
     sink: list[SinkSettings] = Field(default=[], description="Whom to tell what happened.")
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
+    sent_mail: SentMailSettings = Field(default_factory=SentMailSettings)
     log: tuple[LogSettings, ...] = Field(
         default=(), description="Logs of mail servers to follow, each a table of its own."
     )

@@ -13,8 +13,9 @@ import click
 from mtabounce.cli._output import print_json, print_table
 from mtabounce.cli._saying import opened
 from mtabounce.errors import StoreUnavailable
-from mtabounce.pipeline.retention import RetentionSettings, due, retain
-from mtabounce.settings import load_settings
+from mtabounce.pipeline import sent_mail
+from mtabounce.pipeline.retention import due, retain
+from mtabounce.settings import Settings, load_settings
 from mtabounce.store.connection import connect, server_name
 from mtabounce.store.embedded import database, running_url
 from mtabounce.store.migrate import migrate as migrate_database
@@ -115,7 +116,7 @@ def upkeep(config: Path | None, dry_run: bool, as_json: bool) -> None:
       mtabounce db upkeep --dry-run
     """
     with opened(config) as (settings, url):
-        found = asyncio.run(_upkeep(url, settings.retention, dry_run=dry_run))
+        found = asyncio.run(_upkeep(url, settings, dry_run=dry_run))
     if as_json:
         print_json(found)
     elif not found:
@@ -124,13 +125,14 @@ def upkeep(config: Path | None, dry_run: bool, as_json: bool) -> None:
         print_table(("WOULD GO" if dry_run else "WENT", "ROWS"), found.items())
 
 
-async def _upkeep(url: str, settings: RetentionSettings, *, dry_run: bool) -> dict[str, int]:
+async def _upkeep(url: str, settings: Settings, *, dry_run: bool) -> dict[str, int]:
     now = datetime.now(UTC)
     async with await connect(url, application_name="mtabounce upkeep") as conn:
         if not dry_run:
             await ensure_partitions(conn, now)
-            return dict(await retain(conn, settings, now))
-        found = [one async for one in due(conn, settings, now)]
+            await sent_mail.keep_up(conn, settings.sent_mail, now)
+            return dict(await retain(conn, settings.retention, now))
+        found = [one async for one in due(conn, settings.retention, now)]
         return {table: rows for table, rows, months in found if rows or months}
 
 

@@ -19,6 +19,7 @@ from mtabounce.logs._events import Key, Line, LogFormat, State, parts_of
 from mtabounce.logs._join import Join
 from mtabounce.logs._messages import Bucket, Delivery, Joined, Waiting
 from mtabounce.logs._report import report_of
+from mtabounce.logs._sent import SentJoin
 from mtabounce.logs._syslog import from_journal, is_journal
 from mtabounce.logs._underway import MESSAGES
 from mtabounce.logs._wrapped import unwrapped
@@ -61,7 +62,7 @@ class LogReader:
 
     *names* are the formats to look for (none: all); *latest* (aware) is when the log was last
     written to; *zone* is that of stamps without an offset, None: of this host; *host* stands for
-    the host of lines that name none.
+    the host of lines that name none; *tells_sent*: what was sent is told of, too.
     """
 
     def __init__(
@@ -72,10 +73,12 @@ class LogReader:
         zone: tzinfo | None = None,
         host: str = "",
         limit: int = MESSAGES,
+        tells_sent: bool = False,
     ) -> None:
         wanted = tuple(names) or tuple(formats())
         self._formats = [formats()[name] for name in wanted]
-        self.join = Join(Clock(latest, zone), host, limit=limit)
+        kind = SentJoin if tells_sent else Join
+        self.join = kind(Clock(latest, zone), host, limit=limit)
 
     def scan(self, chunk: bytes, before: Scanned | None = None) -> Scanned:
         """

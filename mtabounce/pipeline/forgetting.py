@@ -53,6 +53,11 @@ async def waiting_without_erased(
     return [one for one, found in named if erased.isdisjoint(found)]
 
 
+async def erased_of(conn: AsyncConnection[Any], names: Iterable[str]) -> set[str]:
+    """Return those of *names*, normalized, that were erased."""
+    return await store.erased_among(conn, sorted(names))
+
+
 def _names(*addresses: str) -> set[str]:
     found = set()
     for one in filter(None, addresses):

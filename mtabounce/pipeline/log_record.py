@@ -20,6 +20,7 @@ from mtabounce.correlate import Observation, observe_delivery
 from mtabounce.errors import TryAgainLater
 from mtabounce.logs import Delivery, Joined, Key, State, parts_of, report_of
 from mtabounce.model import BounceType, Fault, Report, Trust, Verdict
+from mtabounce.pipeline import sent_mail
 from mtabounce.pipeline.decide import Recorder
 from mtabounce.pipeline.forgetting import waiting_without_erased
 from mtabounce.store import logs as store
@@ -61,8 +62,17 @@ class Step:
 class LogRecorder:
     """Writes what came of a log named *source*; *host* is that of lines that name none."""
 
-    def __init__(self, classifier: Classifier, recorder: Recorder, source: str, host: str) -> None:
+    def __init__(
+        self,
+        classifier: Classifier,
+        recorder: Recorder,
+        source: str,
+        host: str,
+        *,
+        keeps_sent: bool = False,
+    ) -> None:
         self.classifier = classifier
+        self.keeps_sent = keeps_sent  # whether it is kept to whom mails went
         self.failures = 0  # committed so far
         self._recorder = recorder
         self._source = source
@@ -96,8 +106,7 @@ class LogRecorder:
             if joined.counts:  # first: the circuit breaker asks what was delivered
                 await store.count_deliveries(conn, joined.counts)
             await self._recorder.record(conn, observations)
-            if joined.arrived and (arrived := await _news(conn, joined)):
-                await self._recorder.decide(conn, await store.put_delivered(conn, arrived))
+            await self._record_arrivals(conn, joined)
             if joined.settled:
                 await store.settle(conn, joined.settled)
             waits = [one for one in joined.waiting.values() if _is_address(one)]
@@ -107,6 +116,12 @@ class LogRecorder:
         OWN_REPORTS.inc(sum(one.reports_itself for one in joined.deliveries))
         UNKNOWN_EXPIRIES.inc(joined.unknown_expiries)
         UNKNOWN_SENDERS.inc(sum(one.trust is Trust.CLAIMED for one in observations))
+
+    async def _record_arrivals(self, conn: AsyncConnection[Any], joined: Joined) -> None:
+        if joined.arrived and (arrived := await _news(conn, joined)):
+            await self._recorder.decide(conn, await store.put_delivered(conn, arrived))
+        if joined.sent:
+            await sent_mail.keep(conn, joined)
 
     def _observations(self, deliveries: Iterable[Delivery]) -> Iterator[Observation]:
         for one in deliveries:

@@ -97,7 +97,7 @@ class LogRun:
 
     def reset(self) -> None:
         """Forget all that was read."""
-        self._reader = self._settings.reader()
+        self._reader = self._settings.reader(tells_sent=self._recorder.keeps_sent)
         self._batch = 0  # bytes that were read and not committed
         self._since_kept = 0  # bytes
         self._state_size = 0

@@ -49,13 +49,14 @@ class LogSettings(Section):
                 raise ValueError(f'there is no time zone "{value}"') from error
         return value
 
-    def reader(self) -> LogReader:
-        """Return a reader for this log, as it is written to now."""
+    def reader(self, *, tells_sent: bool = False) -> LogReader:
+        """Return a reader for this log, as it is written to now; *tells_sent* as it knows it."""
         return LogReader(
             () if self.format == "auto" else (self.format,),
             latest=datetime.now(UTC),
             zone=ZoneInfo(self.timezone) if self.timezone else None,
             host=self.own_host,
+            tells_sent=tells_sent,
         )
 
     @property

@@ -19,6 +19,7 @@ from mtabounce.pipeline.decide import Recorder
 from mtabounce.pipeline.judge_process import JudgeSettings
 from mtabounce.pipeline.judging import Judging
 from mtabounce.pipeline.log_record import LogRecorder
+from mtabounce.pipeline.sent_mail import SentMailSettings, keep_up
 from mtabounce.pipeline.traces import Traces
 from mtabounce.pipeline.worker import Worker
 from mtabounce.policy import PolicySettings
@@ -55,15 +56,17 @@ async def read(url, *contents, source="receiver", worked=True):
 
 
 async def defer(url):
-    """Write down that ann waits, as a log of Postfix says."""
+    """Write down that ann waits, and that she got a mail, as a log of Postfix says."""
     one = Delivery(
         host="mx", instance="postfix", queue_id="1A", final_recipient="Ann@Example.org",
         state=State.DEFERRED, occurred_at=datetime.now(UTC),
     )  # fmt: skip
     joined = Joined(clock=lambda _: datetime.now(UTC))
     joined.waiting[one.waits_as] = one
+    joined.sent[b"m@x", b"Ann@Example.org"] = b""
     recorder = LogRecorder(JudgeSettings().judge().classifier, Recorder(CLAIMS), "log", "mx")
     async with await connect(url, application_name="test") as conn:
+        await keep_up(conn, SentMailSettings(days=7), datetime.now(UTC))
         await recorder.commit(conn, joined, [])
 
 
@@ -313,7 +316,7 @@ def test_export_holds_everything_and_says_who_was_told(told, database_url, tmp_p
     assert held["told"] == ["crm"]
     assert {
         "recipients", "bounces", "observations", "suppressions", "decisions", "outbox",
-        "pending_deliveries", "return_paths", "incident_bounces", "inputs",
+        "pending_deliveries", "return_paths", "incident_bounces", "inputs", "sent_mail",
     } <= held.keys()  # fmt: skip
     with zipfile.ZipFile(archive) as packed:
         mails = [packed.read(name) for name in packed.namelist() if name.startswith("inputs/")]

@@ -1,16 +1,20 @@
 """Complaints that hide who complained: found by the mail that they return, and else kept."""
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from psycopg.rows import dict_row
 
+from mtabounce.classify import load
+from mtabounce.logs import LogReader
 from mtabounce.model import RawInput
 from mtabounce.pipeline.decide import Recorder
 from mtabounce.pipeline.judge_process import JudgeSettings
 from mtabounce.pipeline.judging import Judging
+from mtabounce.pipeline.log_record import LogRecorder
 from mtabounce.pipeline.rewrite import judged_again
+from mtabounce.pipeline.sent_mail import SentMailSettings, keep_up
 from mtabounce.pipeline.worker import Worker
 from mtabounce.policy import PolicySettings
 from mtabounce.store import inputs
@@ -235,3 +239,105 @@ async def test_evidence_that_comes_later_is_found_by_judging_again(
     ]
     assert complaints() == [("ann@example.net", "likely")]
     assert len(shown()) == 1  # the other one still waits
+
+
+SENT = """\
+{at} mail postfix/cleanup[11]: {queue_id}: message-id=<{message_id}>
+{at} mail postfix/qmgr[12]: {queue_id}: from=<{sender}>, size=900, nrcpt=1 (queue active)
+{at} mail postfix/smtp[13]: {queue_id}: to=<{recipient}>, {orig}relay=mx.isp.test[192.0.2.1]:25, delay=2, delays=0.1/0/1/0.9, dsn=2.0.0, status=sent (250 2.0.0 Ok)
+{at} mail postfix/qmgr[12]: {queue_id}: removed
+"""  # noqa: E501 (as Postfix writes them)
+
+
+@pytest.fixture
+def send(connecting):
+    """A function that tells, by a log, that a mail was sent; it is kept for *days*."""
+
+    async def run(*recipients, days=14, at=None, sender="b@bounces.example.org", orig=""):
+        settings, at = SentMailSettings(days=days), at or datetime.now(UTC)
+        recorder = LogRecorder(load(), Recorder(POLICY), "x", "mail", keeps_sent=days > 0)
+        reader = LogReader(latest=at, zone=UTC, tells_sent=recorder.keeps_sent)
+        async with await connecting() as conn:
+            await keep_up(conn, settings, datetime.now(UTC))
+            for number, recipient in enumerate(recipients):
+                told = {"recipient": recipient, "sender": sender, "message_id": MAIL, "orig": orig}
+                lines = SENT.format(at=at.isoformat(), queue_id=f"4Xbq1K{number}W7Lz3hYd", **told)
+                await recorder.commit(conn, reader.read(lines.encode()), [])
+
+    return run
+
+
+@pytest.fixture
+def sent(rows):
+    return lambda: [row["recipient"] for row in rows("SELECT * FROM sent_mail ORDER BY 1, 2")]
+
+
+async def test_complaint_is_found_by_what_a_log_says_was_sent(receive, send, sent, complaints):
+    await send("Ann@Example.net")
+    await receive(complaint())
+
+    assert sent() == ["ann@example.net"]
+    assert complaints() == [("ann@example.net", "claimed")]  # who it was, and no proof of it
+
+
+async def test_recipient_is_whom_it_was_mailed_to_not_where_it_was_forwarded(send, sent):
+    await send("ann@forwarded.test", orig="orig_to=<ann@example.net>, ")
+
+    assert sent() == ["ann@example.net"]
+
+
+async def test_mail_that_a_log_sent_to_two_names_neither(receive, send, complaints, shown):
+    await send("ann@example.net", "bob@example.net")
+    await receive(complaint())
+
+    assert complaints() == []
+    assert len(shown()) == 1
+
+
+async def test_who_bounced_is_not_who_complained_where_others_got_it(
+    receive, send, complaints, shown
+):
+    await send("ann@example.net", "bob@example.net")
+    await receive(failed("ann@example.net"), trusted=True)
+    await receive(complaint())
+
+    assert complaints() == []
+    assert len(shown()) == 1
+
+
+async def test_message_that_went_out_a_hundred_times_is_nobodys(receive, send, complaints):
+    await send(*["ann@example.net"] * 100)
+    await receive(complaint())
+
+    assert complaints() == []
+
+
+@pytest.mark.parametrize(
+    "how",
+    [{"days": 0}, {"at": datetime.now(UTC) - timedelta(days=20)}, {"sender": ""}],
+    ids=["off", "too old", "a bounce"],
+)
+async def test_what_is_not_asked_for_is_not_kept(send, sent, how):
+    await send("ann@example.net", **how)
+
+    assert sent() == []
+
+
+async def test_days_go_when_they_are_over_and_all_when_it_is_turned_off(
+    send, sent, connecting, rows
+):
+    partitions = (
+        "SELECT inhrelid::regclass FROM pg_inherits WHERE inhparent = 'sent_mail'::regclass"
+    )
+    today = datetime.now(UTC)
+    await send("ann@example.net")
+    await send("bob@example.net", at=today - timedelta(days=10))
+
+    async with await connecting() as conn:
+        await keep_up(conn, SentMailSettings(days=7), today)
+        left, days = sent(), len(rows(partitions))
+        changed = await keep_up(conn, SentMailSettings(days=7), today)
+        await keep_up(conn, SentMailSettings(), today)
+
+    assert (left, days, changed) == (["ann@example.net"], 11, 0)
+    assert (sent(), rows(partitions)) == ([], [])

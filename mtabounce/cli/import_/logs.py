@@ -16,6 +16,7 @@ from rich.progress import (
 
 from mtabounce.cli.import_._parts import bar, paths_argument
 from mtabounce.logs import formats
+from mtabounce.pipeline import sent_mail
 from mtabounce.pipeline.decide import Recorder
 from mtabounce.pipeline.log_record import LogRecorder
 from mtabounce.settings import Settings, load_settings
@@ -81,7 +82,11 @@ async def _logs(settings: Settings, url: str, log: LogSettings, paths: list[Path
     """Import *paths*; return whether all could be read, and some of it was of a log."""
     classifier = settings.judging().judge().classifier
     recorder = LogRecorder(
-        classifier, Recorder(settings.policy, settings.rules.folder), "import", log.own_host
+        classifier,
+        Recorder(settings.policy, settings.rules.folder),
+        "import",
+        log.own_host,
+        keeps_sent=settings.sent_mail.days > 0,
     )
     gc.freeze()  # what is loaded now stays …
     gc.set_threshold(*GARBAGE)
@@ -89,6 +94,7 @@ async def _logs(settings: Settings, url: str, log: LogSettings, paths: list[Path
         shown = _Shown(shown_bar, paths)
         reader = Archive(log, recorder, shown.tell, shown.skip, shown.fault)
         async with await connect(url, application_name="mtabounce import") as conn:
+            await sent_mail.keep_up(conn, settings.sent_mail, datetime.now(UTC))
             await reader.read(conn, paths)
     click.echo(
         f"{shown.lines} lines read, {recorder.failures} failed deliveries found,"

@@ -74,7 +74,19 @@ SELECT r.input_id, b.recipient
     ON b.meta ? 'subscriber'
    AND b.meta->>'subscriber' = r.subscriber
    AND b.trust = 'proven'
-   AND r.subscriber <> '';
+   AND r.subscriber <> ''
+ UNION
+SELECT r.input_id, unnest(CASE WHEN s.seen < 100 THEN ARRAY[s.first, s.last] ELSE ARRAY[s.first, ''] END)
+  FROM json_to_recordset(%(rows)s::json) AS r
+       (input_id bigint, received_at timestamptz, message_id text, subscriber text)
+ CROSS JOIN LATERAL (
+       SELECT count(*) AS seen, min(m.recipient) AS first, max(m.recipient) AS last
+         FROM (SELECT recipient
+                 FROM mtabounce.sent_mail
+                WHERE message_id = r.message_id
+                  AND r.message_id <> ''
+                LIMIT 100) AS m) AS s  -- what went to so many is nobody's
+ WHERE s.seen > 0;
 
 -- name: known_refs
 SELECT key, bounce_id, seen_at

@@ -112,6 +112,36 @@ CREATE FUNCTION mtabounce.is_suppressed(email text, scope text DEFAULT 'all'::te
     )
 $_$;
 
+CREATE FUNCTION mtabounce.keep_sent_mail(since date, until date) RETURNS integer
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    child   text;
+    day     date;
+    changed integer := 0;
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtext('mtabounce.keep_sent_mail'));
+    FOR child IN
+        SELECT c.relname
+          FROM pg_inherits AS i
+          JOIN pg_class AS c ON c.oid = i.inhrelid
+         WHERE i.inhparent = 'mtabounce.sent_mail'::regclass
+           AND (since IS NULL OR c.relname < 'sent_mail_' || to_char(since, '"y"YYYY"m"MM"d"DD'))
+    LOOP
+        EXECUTE format('DROP TABLE mtabounce.%I', child);
+        changed := changed + 1;
+    END LOOP;
+    FOR day IN SELECT generate_series(since, until, '1 day') LOOP
+        child := 'sent_mail_' || to_char(day, '"y"YYYY"m"MM"d"DD');
+        CONTINUE WHEN to_regclass('mtabounce.' || child) IS NOT NULL;
+        EXECUTE format('CREATE TABLE mtabounce.%I PARTITION OF mtabounce.sent_mail FOR VALUES FROM (%L) TO (%L)',
+                       child, day::timestamp AT TIME ZONE 'UTC', (day + 1)::timestamp AT TIME ZONE 'UTC');
+        changed := changed + 1;
+    END LOOP;
+    RETURN changed;
+END
+$$;
+
 CREATE FUNCTION mtabounce.known_as(email text) RETURNS text
     LANGUAGE plpgsql STABLE PARALLEL SAFE
     AS $$
@@ -814,6 +844,13 @@ ALTER TABLE mtabounce.return_paths ALTER COLUMN id ADD GENERATED ALWAYS AS IDENT
     CACHE 1
 );
 
+CREATE TABLE mtabounce.sent_mail (
+    message_id text NOT NULL,
+    recipient text NOT NULL,
+    sent_at timestamp with time zone NOT NULL
+)
+PARTITION BY RANGE (sent_at);
+
 CREATE TABLE mtabounce.sinks (
     name text NOT NULL,
     events text[] NOT NULL,
@@ -1037,6 +1074,8 @@ CREATE INDEX recipients_stable_uuid ON mtabounce.recipients USING btree (mtaboun
 CREATE UNIQUE INDEX return_path_keys_signs ON mtabounce.return_path_keys USING btree (signs) WHERE signs;
 
 CREATE INDEX return_paths_made_at ON mtabounce.return_paths USING brin (made_at);
+
+CREATE INDEX sent_mail_message_id ON ONLY mtabounce.sent_mail USING btree (message_id);
 
 CREATE INDEX suppressions_since ON mtabounce.suppressions USING btree (since);
 

@@ -1,0 +1,87 @@
+"""
+To whom each mail went, by its Message-ID: kept for some days, where that is asked for.
+
+Providers hide in complaints who complained; the mail that they return has its Message-ID. A row
+for each delivery is much where millions are sent: so nothing is kept unless a number of days is
+named, and then each day is a partition, which is dropped as a whole.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from psycopg import AsyncConnection
+from psycopg.errors import LockNotAvailable
+from pydantic import Field
+
+from mtabounce.address import normalize
+from mtabounce.config import Section
+from mtabounce.logs import Joined
+from mtabounce.pipeline.forgetting import erased_of
+from mtabounce.store import sent_mail as store
+from mtabounce.store.text import clean_text
+
+_AHEAD = timedelta(days=3)  # so long may nobody look after it
+_PATIENCE = timedelta(milliseconds=200)  # so long may others wait for us to get the lock
+_TRIES = 20  # for the lock, before it is left to the next hour
+_LONGEST = 998  # octets of a Message-ID: a line (RFC 5322 §2.1.1)
+log = logging.getLogger(__name__)
+
+
+class SentMailSettings(Section):
+    """
+    Whom mails went to, as logs tell, so that complaints that hide who complained can be told of.
+
+    Only where a mail went to one recipient alone.
+    """
+
+    days: int = Field(
+        default=0,
+        ge=0,
+        le=400,
+        description="Days for which the Message-ID and the recipient of each delivery in a log are"
+        " kept, a row each; 0: they are not. Turned off, what was kept goes within the hour.",
+    )
+
+
+async def keep_up(conn: AsyncConnection[Any], settings: SentMailSettings, now: datetime) -> int:
+    """
+    Make the days to come, and drop those that are over; *conn* is in autocommit mode.
+
+    Return how many were made or dropped: 0, too, where the table is in use.
+    """
+    today = now.astimezone(UTC).date()
+    since = today - timedelta(days=settings.days) if settings.days else None
+    until = today + _AHEAD if settings.days else None
+    for _ in range(_TRIES):
+        try:
+            async with conn.transaction():
+                return await store.keep_days(conn, since, until, _PATIENCE)
+        except LockNotAvailable:
+            await asyncio.sleep(random.uniform(0.05, 0.5))  # noqa: S311 (no secret)
+    log.warning("sent_mail: the table is in use, and stays as it is until the next hour")
+    return 0
+
+
+async def keep(conn: AsyncConnection[Any], joined: Joined) -> None:
+    """Keep to whom the mails of *joined* went, in the transaction of *conn*."""
+    sent = list(_rows(joined))
+    gone = await erased_of(conn, {recipient for _, recipient, _ in sent}) if sent else set()
+    if left := [one for one in sent if one[1] not in gone]:
+        await store.put(conn, left)
+
+
+def _rows(joined: Joined) -> Iterator[store.Sent]:
+    for (message_id, recipient), stamp in joined.sent.items():
+        if message_id and len(message_id) <= _LONGEST and (name := _key(recipient)):
+            yield clean_text(message_id), name, joined.clock(stamp)
+
+
+def _key(recipient: bytes) -> str:
+    try:
+        return clean_text(normalize(recipient.decode("utf-8", "replace")))
+    except ValueError:
+        return ""

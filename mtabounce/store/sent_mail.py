@@ -1,0 +1,40 @@
+"""To whom mails went, for some days: sql/sent_mail.sql."""
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from psycopg import AsyncConnection
+from psycopg.rows import scalar_row
+
+from mtabounce.store.statements import statements
+
+SQL = statements("sent_mail")
+Sent = tuple[str, str, datetime]  # Message-ID, recipient (normalized), when
+
+
+async def keep_days(
+    conn: AsyncConnection[Any], since: date | None, until: date | None, patience: timedelta
+) -> int:
+    """
+    Make the days from *since* to *until* (UTC), and drop all before; None: drop all there are.
+
+    Return how many were made or dropped. In a transaction; raises LockNotAvailable where others
+    used the table for longer than *patience*.
+    """
+    wait = str(patience // timedelta(milliseconds=1))
+    await conn.execute("SELECT set_config('lock_timeout', %s, true)", [wait])
+    async with conn.cursor(row_factory=scalar_row) as cursor:
+        await cursor.execute(SQL["keep_days"], {"since": since, "until": until})
+        return int(await cursor.fetchone() or 0)
+
+
+async def put(conn: AsyncConnection[Any], sent: Sequence[Sent]) -> None:
+    """Keep *sent*, but for days that are not kept."""
+    message_ids, recipients, times = zip(*sent, strict=True)
+    args = {
+        "message_ids": list(message_ids),
+        "recipients": list(recipients),
+        "times": list(times),
+    }
+    await conn.execute(SQL["put"], args, prepare=False)
