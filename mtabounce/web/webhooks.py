@@ -199,7 +199,7 @@ class Webhooks:
         self._fetch = fetch
         self._patience, self._reading = Patience(PATIENCE), Patience(BODY_TIME)
         self._memories: defaultdict[str, Memory] = defaultdict(Memory)
-        self._failed_until = 0.0  # by the monotonic clock
+        self._quiet_until: dict[type[Exception], float] = {}  # by the monotonic clock
         self.all: dict[str, Webhook] = {}
         self.refusals = Refusals(discover())
         self.reload(settings)
@@ -261,7 +261,8 @@ class Webhooks:
         except Refused as error:
             await self._refused(name, scope, posted, error)(scope, receive, send)
         except TryAgainLater as error:
-            log.warning("webhook %s: %s", name, error)
+            if self._may_tell(TryAgainLater):
+                log.warning("webhook %s: %s", name, error)
             REQUESTS.labels(name, "not_durable").inc()
             await _message("try again later", 503, RETRY_AFTER)(scope, receive, send)
         except Exception:  # noqa: BLE001 (it is logged, though not each time)
@@ -277,11 +278,18 @@ class Webhooks:
             await send(_TAKEN)
 
     def _fail(self, name: str) -> None:
-        """Count a mistake of our own, and log one a minute: strangers may know how to make it."""
+        """Count a mistake of our own, and log it."""
         REQUESTS.labels(name if name in self.all else "", "failed").inc()
-        if monotonic() > self._failed_until:
-            self._failed_until = monotonic() + 60
+        if self._may_tell(Exception):
             log.exception("webhook %s: a request could not be looked at", name[:100])
+
+    def _may_tell(self, kind: type[Exception]) -> bool:
+        """Tell whether to log our trouble of a *kind*: once a minute, though each has it."""
+        now = monotonic()
+        if now < self._quiet_until.get(kind, 0.0):
+            return False
+        self._quiet_until[kind] = now + 60
+        return True
 
     def _refused(self, name: str, scope: Scope, posted: Posted | None, error: Refused) -> Response:
         known = name in self.all
