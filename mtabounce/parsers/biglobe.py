@@ -7,7 +7,9 @@ PARSER = plain_text(
     ("the following addresses had delivery problems",),
     Dialect(
         starts=r"The following addresses had delivery problems[ -]*$",
-        recipient=rf"^[ \t]*<?(?P<address>{ADDRESS})>?[ \t]*(?:\((?P<reason>[^()\n]*)\))?[ \t]*$",
+        # Sendmail 8.7 wrote the same line, and the reason into a transcript.
+        recipient=rf"^[ \t]*<?(?P<address>{ADDRESS})>?[ \t]*"
+        r"(?:\((?!unrecoverable error|transient failure)(?P<reason>[^()\n]*)\))?[ \t]*$",
         stops=r"^ *-{3,} ?(?:Original|Returned|Message)",
     ),
 )

@@ -17,7 +17,7 @@ _END = re.compile(
 )
 _LISTED = re.compile(
     r"(?m)^(?:>>> )?[ \t]*(?:<(?P<a>[^<>\n]+)>|(?P<b>\"[^\n]+\"|[^\s()<>\[]+))[ \t]*(?:\["
-    r"(?P<r>[^\]\n]+)\]|<[^<>\n]*>)?[ \t]*$"
+    r"(?P<r>[^\]\n]+)\]|<[^<>\n]*>|\((?:unrecoverable error|transient failure)\))?[ \t]*$"
 )
 _SESSION_LIMIT = 4096  # characters of a transcript, which is looked at for each recipient
 _EXPANDED = re.compile(r"(?i)\(expanded from:? ?<?([^<>()\s]+)>?\)")

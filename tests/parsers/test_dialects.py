@@ -769,3 +769,22 @@ This condition occurred after 1 attempt(s) to deliver over a period of 0 hour(s)
 
     assert report.final_recipient == "gone@example.org"
     assert report.diagnostic_code.startswith("550 5.1.1 no such user here")
+
+
+def test_kind_of_error_beside_the_address_is_not_the_reason():
+    text = """The original message was received at Wed, 12 Jun 1996 09:30:22 -0700
+
+   ----- The following addresses had delivery problems -----
+<gone@example.org>  (unrecoverable error)
+
+   ----- Transcript of session follows -----
+... while talking to mx.example.org.:
+>>> RCPT To:<gone@example.org>
+<<< 550 <gone@example.org>... User unknown
+550 <gone@example.org>... User unknown
+"""
+
+    (report,) = read(mail("MAILER-DAEMON@example.net", text)).reports
+
+    assert report.final_recipient == "gone@example.org"
+    assert report.diagnostic_code.startswith("550 <gone@example.org>... User unknown")
