@@ -14,6 +14,8 @@ _MASKS = (
     (re.compile(r"\b(?:[a-z0-9_-]+\.)+[a-z]{2,}\b", re.IGNORECASE), "<host>"),
     (re.compile(r"\b(?=[\w-]*\d)(?=[\w-]*[A-Za-z])[\w-]{6,}\b"), "<id>"),
     (re.compile(r"(?<![\d.])\d{4,}(?![\d.])"), "<number>"),
+    # Reply codes begin a text, or what somebody "said: ".
+    (re.compile(r"(?:(?<=[^:] )|(?<=[(\[=#/,'\"-]))\d{1,3}(?!\w|\.\d)"), "<number>"),
 )
 
 
