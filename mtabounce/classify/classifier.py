@@ -19,7 +19,7 @@ SHIPPED = Path(__file__).parent.parent / "rules"
 
 _NO_CAUSES = {"undetermined", "expired", "delayed"}
 PROVIDER_RULE = "provider"  # in place of a rule, where an ESP's word decided
-_VAGUE = "80-vague.toml"
+_VAGUE = "-vague.toml"  # rules that leave it open
 _OUR_FAULTS = (Fault.SENDER, Fault.CONTENT)
 
 
