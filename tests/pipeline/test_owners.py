@@ -1,6 +1,7 @@
 """Complaints that hide who complained: found by the mail that they return, and else kept."""
 
 import asyncio
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -17,6 +18,7 @@ from mtabounce.pipeline.rewrite import judged_again
 from mtabounce.pipeline.sent_mail import SentMailSettings, keep_up
 from mtabounce.pipeline.worker import Worker
 from mtabounce.policy import PolicySettings
+from mtabounce.providers.request import pack
 from mtabounce.store import inputs
 from mtabounce.store.connection import connect_sync
 from mtabounce.store.return_paths import put_keys
@@ -341,3 +343,18 @@ async def test_days_go_when_they_are_over_and_all_when_it_is_turned_off(
 
     assert (left, days, changed) == (["ann@example.net"], 11, 0)
     assert (sent(), rows(partitions)) == ([], [])
+
+
+async def test_complaint_is_found_by_what_a_webhook_says_was_delivered(
+    receive, connecting, complaints
+):
+    told = {"event": "delivered", "email": "ann@example.net", "message-id": f"<{MAIL}>"}
+    event = pack({"content-type": "application/json"}, json.dumps(told | {"id": 1}).encode())
+    raw = RawInput(
+        source="webhook:brevo", content=event, received_at=datetime.now(UTC), trusted=True
+    )
+    async with await connecting() as conn:
+        await inputs.append(conn, [raw])
+    await receive(complaint())
+
+    assert complaints() == [("ann@example.net", "likely")]
