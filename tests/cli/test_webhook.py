@@ -3,6 +3,7 @@
 import asyncio
 import json
 import threading
+from contextlib import contextmanager
 from functools import partial
 
 import pytest
@@ -19,10 +20,11 @@ from mtabounce.settings import load_settings
 from mtabounce.store.connection import connect
 from mtabounce.web import refusals
 from mtabounce.web.app import application
-from mtabounce.web.server import HttpServer, HttpSettings
+from mtabounce.web.server import HttpServer
 from mtabounce.web.spool import Spool
 from mtabounce.web.webhooks import Webhooks
 from tests.live.processes import free_port, wait_until
+from tests.web.test_server import make_certificate
 from tests.web.test_webhooks import EC, public
 
 CONFIG = """
@@ -85,13 +87,21 @@ def run(config, *words):
 def served(config, monkeypatch):
     """The webhooks of the configuration, a worker behind them, in a thread."""
     monkeypatch.setattr(refusals, "PAUSE", 0.05)
+    with serving(config):
+        yield config
+
+
+@contextmanager
+def serving(config):
     ready, done = threading.Event(), threading.Event()
     thread = threading.Thread(target=asyncio.run, args=[_serve(load_settings(config), ready, done)])
     thread.start()
-    assert ready.wait(20)
-    yield config
-    done.set()
-    thread.join()
+    try:
+        assert ready.wait(60)
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 async def _serve(settings, ready, done):
@@ -99,7 +109,7 @@ async def _serve(settings, ready, done):
     wake = asyncio.Event()
     inbox = Inbox(connecting, wake.set)
     webhooks = Webhooks(settings.webhooks, inbox.append, Spool(settings.state.directory, None))
-    server = HttpServer(HttpSettings(listen=settings.http.listen), webhooks.before(_app()))
+    server = HttpServer(settings.http, webhooks.before(_app()))
     judging = Judging(settings.judging(), deadline=10, memory=2**28)
     worker = Worker(connecting, judging, Recorder(PolicySettings()), wake)
     tasks = [
@@ -137,6 +147,21 @@ def test_sample_becomes_a_bounce(served, tmp_path, name, words):
     assert "It became bounce" in result.output
     assert ", hard, user_unknown." in result.output
     assert result.exit_code == 0
+
+
+def test_sample_is_posted_over_tls_where_that_is_served(config, tmp_path):
+    certificate, key = make_certificate(tmp_path, "a")
+    lines = f'tls_certificate_file = "{certificate}"\ntls_key_file = "{key}"\n'
+    config.write_text(config.read_text().replace("[http]\n", f"[http]\n{lines}"))
+    with serving(config):
+        posted = run(config, "webhook", "send-test", "postmark")
+        other, _ = make_certificate(tmp_path, "b")
+        config.write_text(config.read_text().replace(str(certificate), str(other)))
+        stranger = run(config, "webhook", "send-test", "postmark")
+
+    assert posted.output.startswith("POST https://127.0.0.1:"), posted.exception
+    assert "It became bounce 1: webhook-test-" in posted.output
+    assert "CERTIFICATE_VERIFY_FAILED" in str(stranger.exception)
 
 
 def test_provider_with_a_private_key_is_said_to_refuse_strangers(served):

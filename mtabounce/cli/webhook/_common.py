@@ -38,12 +38,13 @@ def webhook_of(settings: Settings, name: str) -> WebhookSettings:
 
 def url_of(http: HttpSettings, name: str) -> str:
     """Return where the webhook *name* is reached on this host; "" with a Unix socket."""
-    return "" if http.listen.path else f"{_base(http.listen)}{PATH}{name}"
+    return "" if http.listen.path else f"{_base(http)}{PATH}{name}"
 
 
-def _base(address: ListenAddress) -> str:
-    host = _ANYWHERE.get(address.host, address.host)
-    return f"http://{ListenAddress(host, address.port)}"
+def _base(http: HttpSettings) -> str:
+    host = _ANYWHERE.get(http.listen.host, http.listen.host)
+    scheme = "https" if http.tls_certificate_file else "http"
+    return f"{scheme}://{ListenAddress(host, http.listen.port)}"
 
 
 async def nowhere(raw: RawInput) -> None:

@@ -83,7 +83,7 @@ def command(
     if dry_run:
         _print(target, made, Webhook(name, one, nowhere).hidden)
         return
-    status, text = _post(target, made)
+    status, text = _post(target, made, None if url else settings.http.tls_certificate_file)
     click.echo(f"POST {target}: {status} {text}")
     is_stranger = kind in PRIVATE and key is None and bool(one.secret_files or one.topic_arns)
     ctx.exit(_explain(ctx.obj, status, address, kind if is_stranger and status == 401 else ""))
@@ -130,7 +130,16 @@ def _become(conn: Connection[Any], address: str) -> str:
     return "Taken, but not read yet: see `mtabounce inputs list` (does a worker run?)"
 
 
-def _post(url: str, made: Made) -> tuple[int, str]:
+def _context(own: Path | None) -> ssl.SSLContext:
+    """Return whom to believe over TLS: on this host *own*, our certificate, and nobody else."""
+    context = ssl.create_default_context(cafile=own)
+    if own is not None:
+        context.check_hostname = False  # it is for the name that others know us by
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    return context
+
+
+def _post(url: str, made: Made, own: Path | None) -> tuple[int, str]:
     """Return status and text of the answer. Raises StoreUnavailable where there is none."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -140,7 +149,7 @@ def _post(url: str, made: Made) -> tuple[int, str]:
     secure = parts.scheme == "https"
     connection = (
         http.client.HTTPSConnection(
-            parts.hostname, parts.port, timeout=_PATIENCE, context=ssl.create_default_context()
+            parts.hostname, parts.port, timeout=_PATIENCE, context=_context(own)
         )
         if secure
         else http.client.HTTPConnection(parts.hostname, parts.port, timeout=_PATIENCE)
