@@ -132,7 +132,7 @@ def complete(mail: Mail, text: str, context: str, *, local: bool) -> str:
     address = parse(text) or text.strip(" \t\"'<>.:")
     if is_address(address):
         return address
-    if not local or not is_local_part(address):
+    if not local or not is_local_part(address) or not any(map(str.isalnum, address)):
         return ""
     for candidate in _candidates(mail, context):
         if candidate.rpartition("@")[0].lower() == address.lower() and is_address(candidate):

@@ -788,3 +788,16 @@ def test_kind_of_error_beside_the_address_is_not_the_reason():
 
     assert report.final_recipient == "gone@example.org"
     assert report.diagnostic_code.startswith("550 <gone@example.org>... User unknown")
+
+
+def test_line_of_stars_is_no_recipient():
+    text = """The following address(es) failed:
+
+  gone@example.org
+    550 5.1.1 no such user
+  **********************
+"""
+
+    reports = read(mail("Mailer-Daemon@mx.example.net", text)).reports
+
+    assert [report.final_recipient for report in reports] == ["gone@example.org"]
