@@ -35,7 +35,8 @@ class SentMailSettings(Section):
     """
     Whom mails went to, as logs tell, so that complaints that hide who complained can be told of.
 
-    Only where a mail went to one recipient alone.
+    Only where a mail went to one recipient alone. That says who it was, and proves nothing: whether
+    such a complaint counts is asked of its return path and of [policy] min_trust, as of any other.
     """
 
     days: int = Field(
