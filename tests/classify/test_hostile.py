@@ -96,4 +96,4 @@ def test_codes_that_no_rule_names_take_no_memory():
         for detail in range(0, 1000, 100):
             CLASSIFIER.classify_reply(f"{code} 5.999.{detail} no words here")
 
-    assert CLASSIFIER._index._codes._of_named.cache_info().currsize < 200
+    assert CLASSIFIER._index._conditions._of_named.cache_info().currsize < 200
