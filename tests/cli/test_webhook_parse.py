@@ -78,3 +78,15 @@ def test_headers_say_how_a_body_is_written(parse, tmp_path):
     assert result.output.startswith("ann@example.org: hard, user_unknown")
     headers.write_text("no JSON")
     assert isinstance(parse(form, "--headers", str(headers)).exception, UsageError)
+
+
+def test_providers_are_those_that_are_listed(parse):
+    result = parse(EVENTS, provider="nobody")
+
+    assert isinstance(result.exception, UsageError)
+    assert "no section [webhooks.nobody], and there is no provider 'nobody'" in str(
+        result.exception
+    )
+    listed = CliRunner().invoke(mtabounce, ["webhook", "list"]).output.splitlines()
+    assert {"ses", "generic"} < {line.split()[0] for line in listed}
+    assert len(listed) == 26 + 1  # those of others, and generic

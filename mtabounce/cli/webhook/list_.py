@@ -2,6 +2,7 @@
 
 import click
 
+from mtabounce.model import API
 from mtabounce.providers import discover, provider
 
 
@@ -15,4 +16,6 @@ def command() -> None:
       mtabounce webhook list
     """
     for name in discover():
+        if name == API:
+            continue  # what is posted to /webhooks/bounce
         click.echo(f"{name:<14} {provider(name).title}")

@@ -11,9 +11,9 @@ import click
 from mtabounce.cli._output import print_json
 from mtabounce.cli._rules import judge_for
 from mtabounce.correlate import counted
-from mtabounce.errors import UsageError
+from mtabounce.errors import ConfigError, UsageError
 from mtabounce.model import Report, Verdict
-from mtabounce.providers import UNREADABLE, Names, Said, provider, read
+from mtabounce.providers import UNREADABLE, Names, Provider, Said, provider, read
 
 
 @click.command()
@@ -40,7 +40,7 @@ def command(
       mtabounce webhook parse sendgrid --json events.json
     """
     judge = judge_for(config)
-    whose = judge.providers.get(name) or provider(name)
+    whose = judge.providers.get(name) or _shipped(name)
     names = Names(campaign=judge.names.campaign, subscriber=judge.names.subscriber)
     said = read(whose, _content(body), _headers(headers_file), names)
     rows = [
@@ -49,6 +49,13 @@ def command(
     _show(rows, said, as_json=as_json)
     if any(one.why == UNREADABLE for one in said.ignored):
         sys.exit(os.EX_DATAERR)
+
+
+def _shipped(name: str) -> Provider:
+    try:
+        return provider(name)
+    except ConfigError as error:
+        raise UsageError(f"there is no section [webhooks.{name}], and {error}") from None
 
 
 def _show(rows: list[dict[str, Any]], said: Said, *, as_json: bool) -> None:
