@@ -164,6 +164,13 @@ def test_second_suppression_lasts_twice_as_long_however_late_it_is():
     assert not is_suppressed(*again, day=187)
 
 
+def test_bounce_at_the_end_of_a_suppression_is_the_next_one():
+    again = [bounce(SOFT, day) for day in (1, 4, 8, 38)]
+
+    assert is_suppressed(*again, day=97)
+    assert not is_suppressed(*again, day=98)
+
+
 def test_suppression_after_a_delivery_is_a_first_one():
     again = [bounce(SOFT, day) for day in (60, 64, 68)]
 
@@ -318,10 +325,60 @@ def test_unsubscription_covers_the_list_only():
     assert list(found.suppressions) == ["list:news"]
 
 
+def test_unsubscription_rests_on_bounces_of_its_list_only():
+    rules = with_threshold(HARD, count=2, action=Consequence.UNSUBSCRIBE)
+    news, offers = bounce(HARD, 1, list_id="news"), bounce(HARD, 2, list_id="offers")
+    again = bounce(HARD, 3, list_id="news")
+
+    assert standing(news, offers, rules=rules).suppressions == {}
+    assert list(standing(news, offers, again, rules=rules).suppressions) == ["list:news"]
+
+
+def test_end_of_one_unsubscription_watches_its_list_only():
+    rules = with_threshold(SOFT, count=2, span=0 * DAY, action=Consequence.UNSUBSCRIBE)
+    news = [bounce(SOFT, day, list_id="news") for day in (1, 2)]
+
+    assert not standing(*news, bounce(SOFT, 40, list_id="offers"), rules=rules, day=41).suppressions
+    assert standing(*news, bounce(SOFT, 40, list_id="news"), rules=rules, day=41).suppressions
+
+
 def test_action_none_only_counts():
     rules = with_threshold(HARD, action=Consequence.NONE)
 
     assert standing(bounce(HARD, 1), rules=rules).suppressions == {}
+
+
+def test_bounces_of_which_nothing_follows_count_for_nothing_else():
+    test_list = Override(rules=with_threshold(HARD, action=Consequence.NONE), list_id="test")
+    rules, ignored = with_threshold(HARD, count=2), bounce(HARD, 1, list_id="test")
+
+    assert not is_suppressed(ignored, bounce(HARD, 2), rules=rules, overrides=[test_list])
+    assert is_suppressed(bounce(HARD, 1), bounce(HARD, 2), rules=rules, overrides=[test_list])
+
+
+def test_decision_names_the_bounces_that_reached_the_threshold_and_the_last():
+    softs = [bounce(SOFT, day) for day in range(1, 10)]
+
+    last = standing(*softs, day=10).decisions[-1]
+
+    assert last.bounces == (10, 20, 30, 90)
+    assert last.why.startswith("soft: 9 of 3 messages")
+
+
+def test_thousands_of_bounces_of_one_address_are_looked_at_once_each(monkeypatch):
+    looked = 0
+
+    def message(event):
+        nonlocal looked
+        looked += 1
+        return event.message
+
+    monkeypatch.setattr("mtabounce.policy.counting._message", message)
+    rules = with_threshold(SOFT, window=10 * DAY)
+
+    standing(*(bounce(SOFT, n / 100, message=f"m{n}") for n in range(3000)), rules=rules)
+
+    assert looked <= 2 * 3000
 
 
 def test_overlap_is_settled_by_an_override_for_both():

@@ -49,7 +49,8 @@ class ThresholdSettings(Section):
     )
     action: Consequence | None = Field(
         default=None,
-        description="What follows: none, unsubscribe (of its list or campaign), blocklist, delete.",
+        description="What follows: none, unsubscribe (of its list or campaign, whose bounces alone"
+        " count for it), blocklist, delete. Bounces of which none follows count for nothing else.",
     )
     span: Duration | None = Field(
         default=None, description="How much time must lie between the first and the last of them."

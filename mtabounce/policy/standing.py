@@ -5,11 +5,13 @@ The same facts give the same standing in whatever order they came. Only what is 
 and is the fault of the recipient or the destination, counts; what does not count is said too.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from mtabounce.model import BounceType, Fault, Trust
+from mtabounce.policy.counting import Tally
 from mtabounce.policy.events import (
     EVERYWHERE,
     Decision,
@@ -32,6 +34,7 @@ _FAULTS = {  # whose faults count, by type; a complaint is nobody's fault, and c
 }
 _GRAVITY = {BounceType.SOFT: 0, BounceType.HARD: 1, BounceType.COMPLAINT: 2}
 _KINDS = {kind: rank for rank, kind in enumerate(EventKind)}
+_Mark = tuple[BounceType, str]  # what is counted together: a type, and the scope that it covers
 
 
 def judge(history: Iterable[Event], policy: Policy, now: datetime) -> Standing:
@@ -59,10 +62,13 @@ class _Fold:
     undone: set[int]
     suppressions: dict[str, Suppression] = field(default_factory=dict)
     decisions: list[Decision] = field(default_factory=list)
-    _counted: dict[BounceType, list[Event]] = field(default_factory=dict)
-    _rounds: dict[BounceType, Round] = field(default_factory=dict)
-    _held: set[BounceType] = field(default_factory=set)  # what nothing confirmed yet
-    _watched: dict[BounceType, datetime] = field(default_factory=dict)  # until when
+    _counted: dict[BounceType, list[Event]] = field(default_factory=lambda: defaultdict(list))
+    _tallies: dict[BounceType, dict[tuple[timedelta | None, str], Tally]] = field(
+        default_factory=lambda: defaultdict(dict)
+    )
+    _rounds: dict[_Mark, Round] = field(default_factory=dict)
+    _held: set[_Mark] = field(default_factory=set)  # what nothing confirmed yet
+    _watched: dict[_Mark, datetime] = field(default_factory=dict)  # until when
     _settings: str = ""  # of the event in hand
 
     def pass_time(self, at: datetime) -> None:
@@ -73,7 +79,9 @@ class _Fold:
                 self._decide(one.until, "lift", over + self._watch(one), scope)
 
     def _watch(self, over: Suppression) -> str:
-        until = self._watched.get(over.type) if over.type and over.cause == over.type else None
+        if over.type is None or over.cause != over.type:
+            return ""
+        until = self._watched.get((over.type, over.scope))
         return f"; until {until:%Y-%m-%d}, one more suppresses it again" if until else ""
 
     def take(self, event: Event) -> None:
@@ -111,50 +119,54 @@ class _Fold:
         if event.type is None:
             return
         threshold = rules.thresholds[event.type]
-        counted = self._counted.setdefault(event.type, [])
-        counted.append(event)
-        window = threshold.window
-        seen = [one for one in counted if window is None or event.at - one.at <= window]
         self._settings = in_words(event.type, threshold, rules.min_trust)
-        watched = event.at <= self._watched.get(event.type, event.at - APART)
-        if not watched and (why := _not_reached(seen, threshold)):
-            self._decide(event.at, "none", why, event=event)
-        elif threshold.action is Consequence.NONE:
+        if threshold.action is Consequence.NONE:
             self._decide(event.at, "none", f"{event.type}: the action is none", event=event)
         else:
-            self._reached(event, event.type, threshold, seen)
+            self._count(event, event.type, threshold)
         self._settings = ""
 
-    def _reached(
-        self, event: Event, kind: BounceType, threshold: Threshold, seen: list[Event]
-    ) -> None:
-        is_over = event.at > self._watched.get(kind, event.at)  # and nothing happened
-        before = None if is_over else self._rounds.get(kind)
-        this = self._rounds[kind] = threshold.round_of(event.at, before)
+    def _count(self, event: Event, kind: BounceType, threshold: Threshold) -> None:
+        scope = event.scope if threshold.action is Consequence.UNSUBSCRIBE else EVERYWHERE
+        self._counted[kind].append(event)
+        asked = threshold.window, scope
+        seen = self._tallies[kind].setdefault(asked, Tally(*asked))
+        seen.take(self._counted[kind], event.at)
+        watched = event.at <= self._watched.get((kind, scope), event.at - APART)
+        if not watched and (why := _not_reached(kind, seen, threshold)):
+            self._decide(event.at, "none", why, event=event)
+        else:
+            self._reached(event, (kind, scope), threshold, seen)
+
+    def _reached(self, event: Event, mark: _Mark, threshold: Threshold, seen: Tally) -> None:
+        kind, scope = mark
+        is_over = event.at > self._watched.get(mark, event.at)  # and nothing happened
+        before = None if is_over else self._rounds.get(mark)
+        this = self._rounds[mark] = threshold.round_of(event.at, before)
         length, cause = threshold.length(this.before), str(kind)
-        self._held.discard(kind)
+        self._held.discard(mark)
         if threshold.hold is not None and not _is_confirmed(seen):
             length, cause = threshold.hold, "hold"
-            self._held.add(kind)
+            self._held.add(mark)
         until = event.at + length if length is not None else None
         if cause != "hold" and until is not None and threshold.probe:
             watched = until + threshold.probe
-            self._watched[kind] = max(watched, self._watched.get(kind, watched))
+            self._watched[mark] = max(watched, self._watched.get(mark, watched))
         suppression = Suppression(
             type=kind,
             reason=event.reason,
             cause=cause,
-            scope=event.scope if threshold.action is Consequence.UNSUBSCRIBE else EVERYWHERE,
+            scope=scope,
             since=event.at,
             until=until,
             bounce_id=event.id,
             action=threshold.action,
         )
-        count = len(_messages(seen))
-        words = f"{kind}: {count} of {threshold.count} messages, the last for {event.reason}"
-        if _not_reached(seen, threshold):
+        count = f"{seen.messages} of {threshold.count} messages"
+        words = f"{kind}: {count}, the last for {event.reason}"
+        if _not_reached(kind, seen, threshold):
             words = f"{kind}: {event.reason} again after a suppression of {this.first:%Y-%m-%d}"
-        self._suppress(event, suppression, words, seen)
+        self._suppress(event, suppression, words, [*seen.first(threshold.count), event])
 
     def _suppress(self, event: Event, new: Suppression, why: str, because: Sequence[Event]) -> None:
         old = self.suppressions.get(new.scope)
@@ -164,17 +176,19 @@ class _Fold:
             return
         self.suppressions[new.scope] = new
         end = f"until {new.until:%Y-%m-%d}" if new.until else "for good"
-        ids = tuple(one.id for one in because if one.kind is EventKind.BOUNCE)
+        ids = tuple(dict.fromkeys(one.id for one in because if one.kind is EventKind.BOUNCE))
         self._decide(event.at, "suppress", f"{why}: {end}", new.scope, ids, event)
 
     def _delivered(self, event: Event) -> None:
         if _TRUST[event.trust] < _TRUST[Trust.PROVEN]:
             return
-        for kind in sorted({BounceType.SOFT, *self._held}):
+        for kind in sorted({BounceType.SOFT, *(held for held, _ in self._held)}):
             if self._counted.pop(kind, None):
                 self._decide(event.at, "clear", f"a delivery clears what was {kind}", event=event)
-            self._rounds.pop(kind, None)
-            self._watched.pop(kind, None)
+            self._tallies.pop(kind, None)
+            for memory in (self._rounds, self._watched):
+                for mark in [mark for mark in memory if mark[0] == kind]:
+                    del memory[mark]
         self._held.clear()
         for scope, one in list(self.suppressions.items()):
             if one.cause in {"soft", "hold"}:
@@ -184,7 +198,7 @@ class _Fold:
     def _removed(self, event: Event) -> None:
         if event.forgives or event.undoes:
             return  # what it names never counted
-        for memory in (self._counted, self._rounds, self._held, self._watched):
+        for memory in (self._counted, self._tallies, self._rounds, self._held, self._watched):
             memory.clear()
         for scope in list(self.suppressions):
             del self.suppressions[scope]
@@ -252,25 +266,19 @@ def _not_counted(event: Event, rules: Rules) -> str:
     return ""
 
 
-def _not_reached(seen: Sequence[Event], threshold: Threshold) -> str:
+def _not_reached(kind: BounceType, seen: Tally, threshold: Threshold) -> str:
     """Return what is missing to reach *threshold*; "" where nothing is."""
-    kind, count = seen[-1].type, len(_messages(seen))
+    count = seen.messages
     if count < threshold.count:
         return f"{kind}: {count} of {threshold.count} messages"
-    span = max(one.at for one in seen) - min(one.at for one in seen)
-    if span < threshold.span:
-        return f"{kind}: {count} messages within {span}, and {threshold.span} are asked for"
+    if seen.span < threshold.span:
+        return f"{kind}: {count} messages within {seen.span}, and {threshold.span} are asked for"
     return ""
 
 
-def _messages(seen: Iterable[Event]) -> set[str]:
-    return {one.message or f"bounce {one.id}" for one in seen}
-
-
-def _is_confirmed(seen: Sequence[Event]) -> bool:
+def _is_confirmed(seen: Tally) -> bool:
     """Tell whether two messages bounced hard, a day or more apart."""
-    span = max(one.at for one in seen) - min(one.at for one in seen)
-    return len(_messages(seen)) > 1 and span >= APART
+    return seen.messages > 1 and seen.span >= APART
 
 
 def _outweighs(old: Suppression, new: Suppression) -> bool:

@@ -16,6 +16,7 @@ from mtabounce.store.rows import Row, as_json
 from mtabounce.store.statements import statements
 
 SQL = statements("policy")
+_MANY = 500  # decisions: of so many, most were written when their events came
 Connection = AsyncConnection[Any]
 
 
@@ -136,7 +137,18 @@ async def suppressions_of(
 
 async def add_decisions(conn: Connection, rows: Sequence[Row]) -> None:
     """Write decisions; those already written stay as they are."""
-    await conn.execute(SQL["add_decisions"], {"rows": as_json(rows)})
+    if len(rows) > _MANY:
+        written = await _written(conn, rows)
+        rows = [row for row in rows if (row["recipient_id"], row["key"]) not in written]
+    if rows:
+        await conn.execute(SQL["add_decisions"], {"rows": as_json(rows)})
+
+
+async def _written(conn: Connection, rows: Sequence[Row]) -> set[tuple[int, bytes]]:
+    """Return which of *rows* are written: to look is cheaper than to offer them again."""
+    ids, keys = [row["recipient_id"] for row in rows], [row["key"] for row in rows]
+    cursor = await conn.execute(SQL["decisions_written"], {"ids": ids, "keys": keys}, prepare=False)
+    return set(await cursor.fetchall())
 
 
 async def delete_suppressions(conn: Connection, rows: Sequence[Row]) -> None:

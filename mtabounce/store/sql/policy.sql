@@ -69,6 +69,12 @@ SELECT DISTINCT meta ->> 'list_id'
 UNION
 SELECT substr(scope, 6) FROM mtabounce.suppressions WHERE starts_with(scope, 'list:');
 
+-- name: decisions_written
+-- Which of these are there.
+SELECT d.recipient_id, d.key
+  FROM unnest(%(ids)s::bigint[], %(keys)s::bytea[]) AS r (recipient_id, key)
+  JOIN mtabounce.decisions AS d ON d.recipient_id = r.recipient_id AND d.key = r.key;
+
 -- name: add_decisions
 INSERT INTO mtabounce.decisions
        (recipient_id, recipient, key, actor, action, why, settings, scope, type, reason, bounces, undoes,
