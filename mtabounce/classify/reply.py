@@ -9,6 +9,8 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
+from ahocorasick_rs import AhoCorasick
+
 from mtabounce.model import EnhancedStatus
 
 LONGEST = 8192  # characters that are read; RFC 5321 §4.5.3.1.5 allows 512 bytes a line
@@ -31,17 +33,12 @@ _LEAD = re.compile(
     r"responded with|responded as follows: |[45]\.\d\.\d{1,3} - [A-Z]|[Rr]esponse was: |"
     r"[Tt]echnical report: |Diagnostic-Code: "
 )
-_LEAD_MARKS = (  # of which one stands in every lead: cheaper to look for than the leads
-    " said: ",
-    "refused to talk",
-    "erver returned",
-    "TP error ",
-    "did not like",
-    "responded",
-    " - ",
-    "esponse was",
-    "report: ",
-    "-Code: ",
+# One of these stands in every lead: cheaper to look for than the leads.
+_LEAD_MARKS = AhoCorasick(
+    [
+        *(" said: ", "refused to talk", "erver returned", "TP error ", "did not like"),
+        *("responded", " - ", "esponse was", "report: ", "-Code: "),
+    ]
 )
 _LEAD_REACH = 300  # characters from the lead to the reply
 _HOST = re.compile(r"\bhost ([\w.-]{1,255}) ?\[", re.ASCII)
@@ -100,10 +97,15 @@ def named_host(text: str) -> str:
 
 
 def joined(text: str) -> str:
-    r"""Return *text* as one line of single spaces, cut to LONGEST; Exim's ``\n`` is a space."""
+    r"""
+    Return *text* as one line of single spaces, cut to LONGEST; Exim's ``\n`` is a space.
+
+    What is no character at all (half a surrogate pair, which JSON may hold) becomes "?".
+    """
     text = text[:LONGEST]
     if text.isprintable() and "  " not in text and "\\n" not in text:  # it is one already
         return text.strip(" ")
+    text = text.encode(errors="replace").decode()
     return " ".join(text.replace("\\n", " ").split())
 
 
@@ -149,8 +151,7 @@ def without_addresses(text: str) -> str:
 
 def _unwrapped(text: str) -> tuple[str, str, str]:
     """Return the reply that *text* wraps, the host that said it, and the command it answers."""
-    marked = any(map(text.__contains__, _LEAD_MARKS))
-    lead = _LEAD.search(text) if marked else None
+    lead = _LEAD.search(text) if _LEAD_MARKS.find_matches_as_indexes(text) else None
     if lead is None or _CODE.search(text, 0, lead.start()):
         return text, "", _qmail_command(text)
     reply = _CODE.search(text, lead.end(), lead.end() + _LEAD_REACH)

@@ -5,10 +5,12 @@ import re
 
 import pytest
 
-from mtabounce.classify import reply
+from mtabounce.classify import load, reply
 from mtabounce.classify.evidence import of_reply, of_report
 from mtabounce.classify.reply import LONGEST
 from mtabounce.model import EnhancedStatus, Outcome, Report
+
+CLASSIFIER = load()
 
 
 def report(diagnostic_code="", status=None, **others):
@@ -148,3 +150,11 @@ def test_a_status_is_found_where_a_search_that_looks_back_first_finds_it():
         hit and hit.span(1) for hit in map(slow.search, texts)
     ]
     assert sum(map(bool, found)) > 100
+
+
+@pytest.mark.parametrize("place", ["550 5.1.1 {}", "{} user unknown", "550 5.1.1 user unknown {}"])
+def test_half_of_a_surrogate_pair_is_read_as_a_question_mark(place):
+    text = place.format("\udcff")
+
+    assert of_reply(text).text == place.format("?")
+    assert CLASSIFIER.classify_reply(text) == CLASSIFIER.classify_reply(place.format("?"))
