@@ -36,10 +36,24 @@ class JournalLog:
         self.known = known
         self.reached = known
         self._data = b""
+        self._skipped = ""
 
     def add(self, data: bytes) -> None:
         """Take what journalctl wrote, to be read next."""
         self._data += data
+        if self._skipped and b"\n" in self._data:
+            first, _, rest = self._data.partition(b"\n")
+            self._data = rest if _cursor(first) == self._skipped else self._data
+            self._skipped = ""
+
+    def skip_to(self, cursor: str) -> None:
+        """
+        Leave out the entry at *cursor* ("": none), where the next data begins with it.
+
+        journalctl's --after-cursor leaves out the first entry that there is, also where that of the
+        cursor is deleted; --cursor begins with the next one then.
+        """
+        self._skipped = cursor
 
     def at(self, position: int, limit: int) -> bytes:
         """Return nothing: the state is kept with every batch, and nothing read again for it."""
@@ -120,6 +134,7 @@ class JournalTailer:
         self._run.reset()
         self._run.restore(rows, [])
         async with _journalctl(one.known.journal, follow=not until_idle) as output:
+            one.skip_to(one.known.journal)
             while data := await self._next(output):
                 one.add(data)
                 self._run.move_clock(datetime.now(UTC))
@@ -152,7 +167,7 @@ class JournalTailer:
 async def _journalctl(cursor: str, *, follow: bool) -> AsyncIterator[StreamReader]:
     options = ["--output=json", "--all", "--quiet", "--no-pager", "--lines=all"]
     options += ["--follow"] if follow else []
-    options += [f"--after-cursor={cursor}"] if cursor else []
+    options += [f"--cursor={cursor}"] if cursor else []
     process = await asyncio.create_subprocess_exec("journalctl", *options, _MAIL, stdout=PIPE)
     try:
         yield process.stdout or StreamReader()

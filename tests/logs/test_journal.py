@@ -23,15 +23,15 @@ from .test_postfix import SHORT, journal
 
 # Entries are the lines of a file; the cursor is the number of the line. "gone" is no cursor.
 JOURNALCTL = """#!/bin/sh
-after=0
+at=1
 for option; do
     case $option in
-    --after-cursor=gone) echo "Failed to seek to cursor" >&2; exit 1 ;;
-    --after-cursor=*) after=${option#--after-cursor=} ;;
+    --cursor=gone) echo "Failed to seek to cursor" >&2; exit 1 ;;
+    --cursor=*) at=${option#--cursor=} ;;
     --follow) follow=-f ;;
     esac
 done
-exec tail $follow -n +$((after + 1)) "$JOURNAL"
+exec tail $follow -n +$at "$JOURNAL"
 """
 
 

@@ -133,7 +133,7 @@ def test_database_that_is_away_while_the_log_grows_and_is_rotated_away(own_datab
             time.sleep(0.25)
         own_database.start()
         log.write(10)
-        until(lambda: stored(own_database.url)[0] >= log.count)
+        until(lambda: stored(own_database.url)[0] >= log.count, seconds=90 + 6 * OUTAGE)
         most = memory(process)
         _, said = stop(process)
 
