@@ -141,6 +141,21 @@ def test_undo_by_time_leaves_what_was_added_by_hand(cli):
     assert "1 undone" in cli("suppressions", "undo", "dan@example.org", "--yes").output
 
 
+def test_undo_forgives_a_bounce_by_the_time_of_its_suppression(suppressed, database_url):
+    """Evidence may say later than the first that a mail failed."""
+    with psycopg.connect(database_url) as conn:
+        conn.execute("UPDATE mtabounce.bounces SET first_seen_at = first_seen_at - interval '2 h'")
+
+    suppressed("suppressions", "undo", "--since", "1h", "--yes")
+
+    with psycopg.connect(database_url) as conn:
+        (number,) = conn.execute("SELECT id FROM bounces WHERE recipient ~ '^ann@'").fetchone()
+        (word,) = conn.execute(
+            "SELECT bounces FROM decisions WHERE action = 'remove' ORDER BY id DESC LIMIT 1"
+        ).fetchone()
+    assert word == [number]
+
+
 def test_undo_by_time_leaves_who_complained(suppressed, database_url):
     with psycopg.connect(database_url) as conn:
         conn.execute("UPDATE mtabounce.suppressions SET type = 'complaint', cause = 'complaint'")
@@ -251,6 +266,15 @@ def test_import_of_the_same_again_changes_nothing(cli, file):
     cli("suppressions", "import", path)
 
     assert cli("suppressions", "import", path).stdout.startswith("0 suppressed, 1 were already")
+
+
+@pytest.mark.parametrize(("until", "taken"), [("2100-01-01", 0), ("2099-01-01", 0), ("", 1)])
+def test_import_takes_what_lasts_longer_than_what_is_there(cli, file, until, taken):
+    cli("suppressions", "import", file(b"email,until\neva@example.org,2100-01-01\n"))
+
+    again = cli("suppressions", "import", file(f"email,until\neva@example.org,{until}\n".encode()))
+
+    assert again.stdout.startswith(f"{taken} suppressed, {1 - taken} were already")
 
 
 def test_imported_word_holds_when_a_bounce_of_the_address_is_forgiven(suppressed, file):

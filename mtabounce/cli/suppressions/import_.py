@@ -42,18 +42,26 @@ def command(config: Path | None, file: BinaryIO, strict: bool, why: str) -> None
     listed = [one for one in entries if isinstance(one, Listed)]
     known = _known(config, listed)
     wanted = {(one.recipient, one.scope): one for one in listed}
-    words = [_word(one, why) for mark, one in wanted.items() if mark not in known]
+    words = [_word(one, why) for mark, one in wanted.items() if not _lasts(known.get(mark), one)]
     say_all(config, words, at_once=strict)
     were = len(wanted) - len(words)
     click.echo(f"{len(words)} suppressed, {were} were already, {_lines(len(broken))} broken.")
 
 
-def _known(config: Path | None, listed: Sequence[Listed]) -> set[tuple[str, str]]:
-    """Return whom, and for which scope, an operator suppressed for good already."""
+def _known(
+    config: Path | None, listed: Sequence[Listed]
+) -> dict[tuple[str, str], store.StoredSuppression]:
+    """Return what operators suppressed already, by address and scope."""
     with connected(config) as conn:
         there = store.check_addresses(conn, sorted({one.recipient for one in listed}))
-    words = (one for one in there if one.cause == "manual" and one.until is None)
-    return {(one.recipient, one.scope) for one in words}
+    return {(one.recipient, one.scope): one for one in there if one.cause == "manual"}
+
+
+def _lasts(known: store.StoredSuppression | None, wanted: Listed) -> bool:
+    """Tell whether *known* holds as long as *wanted* would."""
+    if known is None or known.until is None:
+        return known is not None
+    return wanted.until is not None and known.until >= wanted.until
 
 
 def _word(one: Listed, why: str) -> Word:

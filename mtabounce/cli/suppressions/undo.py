@@ -100,7 +100,7 @@ def _show_undoable(found: Sequence[store.Undoable]) -> None:
 
 def _forgiven(one: store.Undoable) -> str:
     if one.undoes:
-        return "what an operator added"
+        return "what an operator added" if one.cause == "manual" else "what was kept of it"
     kind = "bounce" if len(one.forgives) == 1 else "bounces"
     return f"{len(one.forgives)} {kind}" if one.forgives else "all that was"
 

@@ -52,7 +52,8 @@ SELECT s.recipient, s.type, s.reason, s.cause, s.scope, s.action, s.since, s.unt
  ORDER BY s.recipient, s.scope;
 
 -- name: undoable
--- Suppressions that fit, with the bounces that fit and the additions behind them. What was added
+-- Suppressions that fit, with the bounces that fit and the additions behind them. The bounce of a
+-- suppression itself is always among these: none would mean that all is forgiven. What was added
 -- by hand, and complaints, must be named: by their address, cause, rule or incident.
 SELECT s.recipient, s.type, s.reason, s.cause, s.scope, s.since, s.until, s.bounce_id,
        CASE WHEN s.cause = 'manual' THEN '{}' ELSE ARRAY (
@@ -67,7 +68,9 @@ SELECT s.recipient, s.type, s.reason, s.cause, s.scope, s.since, s.until, s.boun
                                WHERE h.bounce_id = b.id AND h.incident_id = %(incident)s))
               AND (%(since)s::timestamptz IS NULL OR b.first_seen_at >= %(since)s)
               AND (%(until)s::timestamptz IS NULL OR b.first_seen_at < %(until)s)
-            ORDER BY b.id)
+            UNION
+           SELECT s.bounce_id WHERE s.bounce_id IS NOT NULL
+            ORDER BY id)
        END AS forgives,
        ARRAY (
            SELECT d.id
