@@ -192,6 +192,14 @@ def test_who_has_a_token_may_tell_of_years_ago(trusted, days):
     assert one.occurred_at == NOW + timedelta(days=days)
 
 
+@pytest.mark.parametrize("year", [1, 1970])  # Go and .NET, Unix
+def test_time_of_a_clock_that_was_never_set_is_none(year):
+    unset = datetime(year, 1, 1, tzinfo=UTC)
+    (one,) = observed(report(occurred_at=unset), source="api", trusted=True)
+
+    assert one.occurred_at == NOW
+
+
 def test_own_time_of_an_event_is_kept():
     (one,) = observed(report(occurred_at=NOW - timedelta(days=4)))
 

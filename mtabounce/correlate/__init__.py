@@ -54,7 +54,7 @@ QUEUE_ID_LIFE = timedelta(days=10)  # MTAs use their queue ids again
 OLDEST = timedelta(days=45)  # an event's own time is believed so far back …
 LATEST = timedelta(minutes=10)  # … and so far ahead of its arrival
 _KEPT = {"import", "pop3", "imap"}  # kinds of sources with mail that came long before we had it
-_UNKNOWN = datetime.fromtimestamp(0, tz=UTC)
+_EPOCH = datetime.fromtimestamp(0, tz=UTC)  # a clock that says so, or less, was never set
 
 
 def observe(
@@ -106,7 +106,7 @@ def observe_delivery(
     observation.
     """
     recipient = recipient_of(report)
-    at = report.occurred_at or _UNKNOWN
+    at = report.occurred_at or _EPOCH
     said = (queue_of(report), report.final_recipient, str(report.action), str(report.status))
     told = (*said, report.diagnostic_code, at.isoformat())
     key = text_digest(*told)
@@ -125,7 +125,7 @@ def observe_delivery(
 
 
 def _logged(source: str, report: Report, key: bytes) -> _Context:
-    raw = RawInput(source=source, content=b"", received_at=report.occurred_at or _UNKNOWN)
+    raw = RawInput(source=source, content=b"", received_at=report.occurred_at or _EPOCH)
     return _Context(raw, Reading(outcome=report.outcome, fingerprint=key), None)
 
 
@@ -176,7 +176,7 @@ def _time_of(report: Report, raw: RawInput, reading: Reading) -> datetime:
     kind, came, told = raw.source.partition(":")[0], raw.received_at, report.occurred_at
     if kind in _KEPT and reading.arrived_at is not None:
         came = min(came, reading.arrived_at)
-    if told is None or told - came > LATEST:
+    if told is None or told <= _EPOCH or told - came > LATEST:
         return came
     is_known = kind == API and raw.trusted  # whoever has a token may tell of years ago
     return told if is_known or came - told <= OLDEST else came

@@ -272,11 +272,12 @@ def _fields(body: bytes) -> dict[str, Any]:
             raise Refused(400, f"Invalid data:{error}") from None
     if not isinstance(given, dict):
         raise Refused(400, "Invalid data:expected an object")
+    given = {name.lower(): value for name, value in given.items()}  # Go reads names in any case
     bounce = {name: "" if given.get(name) is None else given[name] for name in _TEXTS}
     for name, value in bounce.items():
         if not isinstance(value, str):
             raise Refused(400, f"Invalid data:{name} is no text")
-    if bounce["created_at"] and not _RFC3339.fullmatch(bounce["created_at"]):
+    if bounce["created_at"] and not _is_moment(bounce["created_at"]):
         raise Refused(400, "Invalid data:created_at is no time of RFC 3339")
     meta = {} if given.get("meta") is None else given["meta"]
     if _is_deep(meta):
@@ -300,6 +301,15 @@ def _mended(body: bytes) -> dict[str, Any] | None:
         return None
     last = list(given)[-1:] if isinstance(given, dict) else []
     return given if last == ["meta"] and isinstance(given["meta"], str) else None
+
+
+def _is_moment(text: str) -> bool:
+    """Tell whether *text* is a time of RFC 3339 that there is: no 31 February."""
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return _RFC3339.fullmatch(text) is not None
 
 
 def _is_deep(value: Any) -> bool:

@@ -287,6 +287,18 @@ async def test_what_is_left_out_has_listmonks_defaults(calling, connecting):
     assert before <= datetime.fromisoformat(second["created_at"]) <= datetime.now(UTC)
 
 
+async def test_posters_that_leave_a_time_at_its_zero_lose_no_bounce(calling, connecting):
+    async with calling() as call:
+        bounce = {"email": "zero@mail.com", "type": "hard", "created_at": "0001-01-01T00:00:00Z"}
+        before = datetime.now(UTC)
+        assert await call("POST", "/webhooks/bounce", bounce) == (200, {"data": True})
+        await worked(connecting)
+        _, said = await call("GET", "/api/bounces")
+
+    (one,) = said["data"]["results"]
+    assert before <= datetime.fromisoformat(one["created_at"]) <= datetime.now(UTC)
+
+
 async def test_no_bounce_is_left_out_however_many_there_were(calling, connecting):
     async with calling() as call:
         for day in range(10, 15):  # listmonk stores none beyond its count

@@ -113,6 +113,8 @@ REFUSED = [  # each is wrong in what comes later, too: so the order of the check
     ("[]", "Invalid data:"),
     ({"email": 7, "type": "odd"}, "Invalid data:"),
     ({"type": "odd", "created_at": "yesterday"}, "Invalid data:"),
+    ({"type": "odd", "created_at": "2026-02-31T10:00:00Z"}, "Invalid data:"),
+    ({"type": "odd", "created_at": "2026-02-01T10:00:00+24:59"}, "Invalid data:"),
     ({"type": "odd"}, NEITHER),
     ({"subscriber_uuid": "x", "email": "x", "type": "odd"}, BAD_UUID),
     ({"subscriber_uuid": UUID, "email": "x", "type": "odd"}, "Invalid email."),
@@ -143,6 +145,7 @@ TAKEN = [
     {**GOOD, "subscriber_uuid": UUID, "campaign_uuid": UUID},
     {**GOOD, "type": "complaint", "campaign_uuid": "malformed", "source": "my_script"},
     {**GOOD, "created_at": "2024-08-20T23:54:22.851858+02:00", "meta": "text"},
+    {"Email": "ann@example.org", "TYPE": "hard", "Meta": {"Key": 1}},  # as .NET writes them
     {**GOOD, "id": 1, "subscriber_id": 2, "campaign": {}, "subscriber_status": "x", "other": []},
 ]
 
