@@ -334,6 +334,25 @@ def test_unsubscription_rests_on_bounces_of_its_list_only():
     assert list(standing(news, offers, again, rules=rules).suppressions) == ["list:news"]
 
 
+def test_unsubscription_from_a_campaign_rests_on_bounces_of_all():
+    rules = with_threshold(HARD, count=2, action=Consequence.UNSUBSCRIBE)
+    spring, summer = bounce(HARD, 1, campaign="spring"), bounce(HARD, 2, campaign="summer")
+
+    found = standing(spring, summer, rules=rules)
+
+    assert list(found.suppressions) == ["campaign:summer"]
+
+
+def test_end_of_an_unsubscription_from_a_campaign_is_watched():
+    rules = with_threshold(SOFT, count=2, span=0 * DAY, action=Consequence.UNSUBSCRIBE)
+    softs = [bounce(SOFT, day, campaign=f"c{day}") for day in (1, 2, 40)]
+
+    found = standing(*softs, rules=rules, day=41)
+
+    assert list(found.suppressions) == ["campaign:c40"]
+    assert any("one more suppresses it again" in one.why for one in found.decisions)
+
+
 def test_end_of_one_unsubscription_watches_its_list_only():
     rules = with_threshold(SOFT, count=2, span=0 * DAY, action=Consequence.UNSUBSCRIBE)
     news = [bounce(SOFT, day, list_id="news") for day in (1, 2)]

@@ -51,8 +51,8 @@ def show(config: Path | None, as_json: bool) -> None:
         return
     click.echo(f"Preset {settings.preset}.")
     _tell(settings.policy_for("").rules)
-    click.echo("  bounces are counted together over all lists and campaigns, but for unsubscribe")
-    click.echo("  those of its own only; those whose action is none count for nothing else")
+    click.echo("  bounces are counted together over all lists and campaigns, but those of one")
+    click.echo("  list to unsubscribe from it; those whose action is none count for nothing else")
     for one in settings.override:
         click.echo(f"\nFor {one}:")
         _tell(settings.rules_of(one))

@@ -34,7 +34,7 @@ _FAULTS = {  # whose faults count, by type; a complaint is nobody's fault, and c
 }
 _GRAVITY = {BounceType.SOFT: 0, BounceType.HARD: 1, BounceType.COMPLAINT: 2}
 _KINDS = {kind: rank for rank, kind in enumerate(EventKind)}
-_Mark = tuple[BounceType, str]  # what is counted together: a type, and the scope that it covers
+_Mark = tuple[BounceType, str]  # what is counted together: a type, and among which (see _pool)
 
 
 def judge(history: Iterable[Event], policy: Policy, now: datetime) -> Standing:
@@ -81,7 +81,7 @@ class _Fold:
     def _watch(self, over: Suppression) -> str:
         if over.type is None or over.cause != over.type:
             return ""
-        until = self._watched.get((over.type, over.scope))
+        until = self._watched.get((over.type, _pool(over.scope)))
         return f"; until {until:%Y-%m-%d}, one more suppresses it again" if until else ""
 
     def take(self, event: Event) -> None:
@@ -127,19 +127,19 @@ class _Fold:
         self._settings = ""
 
     def _count(self, event: Event, kind: BounceType, threshold: Threshold) -> None:
-        scope = event.scope if threshold.action is Consequence.UNSUBSCRIBE else EVERYWHERE
+        pool = _pool(_covered(event, threshold))
         self._counted[kind].append(event)
-        asked = threshold.window, scope
+        asked = threshold.window, pool
         seen = self._tallies[kind].setdefault(asked, Tally(*asked))
         seen.take(self._counted[kind], event.at)
-        watched = event.at <= self._watched.get((kind, scope), event.at - APART)
+        watched = event.at <= self._watched.get((kind, pool), event.at - APART)
         if not watched and (why := _not_reached(kind, seen, threshold)):
             self._decide(event.at, "none", why, event=event)
         else:
-            self._reached(event, (kind, scope), threshold, seen)
+            self._reached(event, kind, threshold, seen)
 
-    def _reached(self, event: Event, mark: _Mark, threshold: Threshold, seen: Tally) -> None:
-        kind, scope = mark
+    def _reached(self, event: Event, kind: BounceType, threshold: Threshold, seen: Tally) -> None:
+        mark = kind, seen.scope
         is_over = event.at > self._watched.get(mark, event.at)  # and nothing happened
         before = None if is_over else self._rounds.get(mark)
         this = self._rounds[mark] = threshold.round_of(event.at, before)
@@ -156,7 +156,7 @@ class _Fold:
             type=kind,
             reason=event.reason,
             cause=cause,
-            scope=scope,
+            scope=_covered(event, threshold),
             since=event.at,
             until=until,
             bounce_id=event.id,
@@ -264,6 +264,20 @@ def _not_counted(event: Event, rules: Rules) -> str:
     if event.fault not in _FAULTS[event.type]:
         return f"not acted on: {event.reason} is the fault of the {event.fault}"
     return ""
+
+
+def _covered(event: Event, threshold: Threshold) -> str:
+    """Return the scope of what follows from *event*."""
+    return event.scope if threshold.action is Consequence.UNSUBSCRIBE else EVERYWHERE
+
+
+def _pool(scope: str) -> str:
+    """
+    Return among which bounces those are counted that *scope* ends for.
+
+    A list has its own. A campaign mails an address once, so that its bounces count with all others.
+    """
+    return scope if scope.startswith("list:") else EVERYWHERE
 
 
 def _not_reached(kind: BounceType, seen: Tally, threshold: Threshold) -> str:
