@@ -6,6 +6,7 @@ from time import monotonic
 
 from prometheus_client import CONTENT_TYPE_LATEST, disable_created_metrics, generate_latest
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
@@ -48,7 +49,7 @@ def application(
             Route("/metrics", metrics),
             *more,
         ],
-        exception_handlers={404: nothing_here},
+        exception_handlers={404: nothing_here, 405: wrong_method},
     )
 
 
@@ -73,6 +74,13 @@ async def nothing_here(request: Request, error: Exception) -> Response:
     """Say in a browser that there is no such page."""
     del request, error
     return HTMLResponse(_NOTHING_HERE, 404)
+
+
+async def wrong_method(request: Request, error: Exception) -> Response:
+    """Say so in JSON, as listmonk does: who uses a method by mistake is a program."""
+    del request
+    headers = error.headers if isinstance(error, HTTPException) else None  # Allow
+    return JSONResponse({"message": "Method Not Allowed"}, 405, headers)
 
 
 async def healthz(request: Request) -> Response:

@@ -104,6 +104,14 @@ async def test_paths_that_there_are_not(asking):
             assert text.startswith("<!DOCTYPE html>")
 
 
+async def test_methods_that_there_are_not(asking):
+    async with asking() as ask:
+        for method, path in [("GET", "/webhooks/bounce"), ("PUT", "/api/bounces/1")]:
+            status, kind, text = await ask("admin", method, path)
+            told = {"message": "Method Not Allowed"}
+            assert (status, kind, json.loads(text)) == (405, "application/json", told)
+
+
 NEITHER = "Invalid fields: email / subscriber_uuid"
 BAD_UUID = "Invalid fields: subscriber_uuid"
 BLOCKED = "The e-mail domain is blocklisted."
