@@ -1,13 +1,17 @@
 """Holds log files open that nobody can read yet, as the database is away."""
 
+import logging
 import os
+import resource
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from mtabounce.sources._logfile import open_log
 
-MOST = 200  # files; a process may have 1,024 open, and the oldest are deleted first
+log = logging.getLogger(__name__)
+
+_OPEN = 16_384  # files that a process needs to be allowed at most, as in contrib/systemd
 
 
 class Found(NamedTuple):
@@ -30,21 +34,36 @@ def held(path: Path) -> Found:
     return Found(os.fstat(file.fileno()).st_mtime_ns, path, file)
 
 
+def _may_open() -> int:
+    """Let this process open many files, as far as it may; return how many."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < min(hard, _OPEN):
+        soft = min(hard, _OPEN)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return soft
+
+
 class Waiting:
     """What came by one path: whatever becomes of its name, what was written to it can be read."""
 
     def __init__(self) -> None:
         self._files: dict[tuple[int, int], tuple[Path, BinaryIO]] = {}
+        self._most = _may_open() // 2  # the rest is for connections, and all else
+        self._complained = False
 
     def hold(self, path: Path, known: Collection[tuple[int, int]]) -> None:
         """Open what is at *path* now, but for the inodes *known*; an error is another's to tell."""
         try:
             seen = path.stat()
             inode = (seen.st_dev, seen.st_ino)
-            if inode in known or inode in self._files or len(self._files) >= MOST:
+            if inode in known or inode in self._files:
                 return
             file = open_log(path)
         except OSError:
+            return
+        if file.fileno() >= self._most:  # the lowest number that is free; the oldest files go first
+            file.close()
+            self._complain(path)
             return
         self._files.setdefault(inode_of(file), (path, file))  # another one may be there by now
 
@@ -57,12 +76,23 @@ class Waiting:
             else:
                 found.append(Found(os.fstat(file.fileno()).st_mtime_ns, path, file))
         self._files.clear()
+        self._complained = False
         return found
 
     def take_back(self, found: Iterable[Found]) -> None:
         """Hold what was given away and could not be begun with."""
         for one in found:
             self._files.setdefault(inode_of(one.file), (one.path, one.file))
+
+    def _complain(self, path: Path) -> None:
+        if not self._complained:
+            log.error(
+                "log %s: %d files wait for the database, and no more may be open: the lines of"
+                " those that are deleted before it is back are lost; raise LimitNOFILE",
+                path,
+                len(self._files),
+            )
+        self._complained = True
 
     def close(self) -> None:
         """Let go of all."""

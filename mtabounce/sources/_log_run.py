@@ -274,8 +274,10 @@ class LogRun:
                     state=state if one is opened[-1] else b"",
                     state_position=one.reached.position,
                 )
-        return [
-            Step(one.known, one.reached, keep) for one in opened if keep or one.reached != one.known
+        return [  # not those of which nothing changed: many may be open
+            Step(one.known, one.reached, keep)
+            for one in opened
+            if one.reached != one.known or (keep and one is opened[-1])
         ]
 
     def _count(self, joined: Joined, steps: Iterable[Step]) -> None:

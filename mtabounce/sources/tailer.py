@@ -286,8 +286,7 @@ class Tailer:
 
     async def _taken_over(self, conn: Connection, place: Path, fresh: OpenLog) -> OpenLog | None:
         """Go on where an import was in the same file, and let it read no further there."""
-        imported = [one for one in await store.log_files(conn) if one.reader == "import"]
-        known = known_as(place, imported)
+        known = known_as(place, await store.log_files(conn, reader="import"))
         found = find(known, [place]) if known is not None else None
         if known is None or found is None:
             return None
@@ -335,19 +334,26 @@ class Tailer:
             and (not one.is_plain or now - one.quiet_since > self._linger)
             and len(self._open) > 1
         ]
+        ended = []
         for one in over:
             await self._run.read(conn, one, to_end=True)
             if self._run.is_full:
-                await self._run.commit(conn, self._open)
-                return True
+                break
             one.reached = replace(one.reached, finished=True)
-            await self._run.commit(conn, self._open, keep=True)
-            self._open.remove(one)
-            one.close()
-            if one.damage:
-                LOST.labels(self._label).inc()
-                log.error("%s: what follows its last line is lost: %s", one.known.path, one.damage)
+            ended.append(one)
+        if over:
+            await self._run.commit(conn, self._open, keep=bool(ended))
+        for one in ended:
+            self._close(one)
         return bool(over)
+
+    def _close(self, one: OpenLog) -> None:
+        """Be done with a file that was read to its end, and say where that was too early."""
+        self._open.remove(one)
+        one.close()
+        if one.damage:
+            LOST.labels(self._label).inc()
+            log.error("%s: what follows its last line is lost: %s", one.known.path, one.damage)
 
     async def _lose_others(self, conn: Connection) -> bool:
         """Give up a file that was truncated: what was left of it may be in a copy."""

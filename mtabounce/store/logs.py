@@ -52,10 +52,12 @@ class LogFile:
     updated_at: datetime | None = None
 
 
-async def log_files(conn: Connection, name: str | None = None) -> list[LogFile]:
-    """Return the files of the log *name*, or of all logs, the oldest first."""
+async def log_files(
+    conn: Connection, name: str | None = None, *, reader: str | None = None
+) -> list[LogFile]:
+    """Return the files of the log *name*, or of all logs, by *reader* or any, the oldest first."""
     async with conn.cursor(row_factory=class_row(LogFile)) as cursor:
-        await cursor.execute(SQL["log_files"], {"name": name})
+        await cursor.execute(SQL["log_files"], {"name": name, "reader": reader})
         found = await cursor.fetchall()
     return [replace(one, device=int(one.device), inode=int(one.inode)) for one in found]
 
@@ -63,7 +65,7 @@ async def log_files(conn: Connection, name: str | None = None) -> list[LogFile]:
 def log_files_sync(conn: SyncConnection[Any]) -> list[LogFile]:
     """Return the files of all logs, the oldest first."""
     with conn.cursor(row_factory=class_row(LogFile)) as cursor:
-        found = cursor.execute(SQL["log_files"], {"name": None}).fetchall()
+        found = cursor.execute(SQL["log_files"], {"name": None, "reader": None}).fetchall()
     return [replace(one, device=int(one.device), inode=int(one.inode)) for one in found]
 
 

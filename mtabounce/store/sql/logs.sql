@@ -4,7 +4,8 @@
 SELECT id, name, path, reader, device, inode, head, head_length, position, before, skipping, finished,
        state, state_position, journal, lines, recognized, deliveries, unreadable, skipped, trouble, updated_at
   FROM mtabounce.log_files
- WHERE %(name)s::text IS NULL OR name = %(name)s
+ WHERE (%(name)s::text IS NULL OR name = %(name)s)
+   AND (%(reader)s::text IS NULL OR reader = %(reader)s)
  ORDER BY id;
 
 -- name: add_log_file

@@ -1,0 +1,107 @@
+"""Many rotated files that wait for the database: all are held, and each costs the same."""
+
+import asyncio
+
+import psycopg
+
+from mtabounce import classify
+from mtabounce.errors import StoreUnavailable
+from mtabounce.pipeline.decide import Recorder
+from mtabounce.pipeline.log_record import LogRecorder
+from mtabounce.policy import PolicySettings
+from mtabounce.sources import _holding, tailer
+from mtabounce.sources._log_settings import LogSettings
+from mtabounce.store.connection import connect
+
+from .conftest import bounced
+
+MANY = 400  # as many as an hourly rotation makes in two weeks
+
+
+def test_many_files_are_held_though_their_names_are_gone(path):
+    waiting = _holding.Waiting()
+    for number in range(MANY):
+        path.write_text(bounced(number))
+        waiting.hold(path, known=())
+        path.unlink()
+    found = waiting.take(known=())
+    assert [one.file.read().decode() for one in found] == [bounced(n) for n in range(MANY)]
+    for one in found:
+        one.file.close()
+
+
+def test_where_no_more_may_be_open_it_says_so_once(path, monkeypatch, caplog):
+    monkeypatch.setattr(_holding, "_may_open", lambda: 2)
+    waiting = _holding.Waiting()
+    for _ in range(3):
+        path.write_text(bounced(1))
+        waiting.hold(path, known=())
+        path.unlink()
+    assert not waiting.take(known=())
+    (said,) = [one.getMessage() for one in caplog.records]
+    assert "no more may be open" in said
+
+
+class Away:
+    """A way to the database that may be cut."""
+
+    def __init__(self, url):
+        self.url = url
+        self.is_cut = False
+
+    async def connect(self):
+        if self.is_cut:
+            raise StoreUnavailable("cut")
+        return await connect(self.url, application_name="mtabounce held")
+
+    def cut(self):
+        self.is_cut = True
+        with psycopg.connect(self.url) as conn:
+            conn.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE application_name = 'mtabounce held' AND datname = current_database()"
+            )
+
+
+async def until(condition):
+    async with asyncio.timeout(60):
+        while not condition():  # noqa: ASYNC110 (nobody tells)
+            await asyncio.sleep(0.01)
+
+
+async def rows(query, table, count):
+    await until(lambda: query(f"SELECT count(*) FROM mtabounce.{table}") == [(count,)])  # noqa: S608 (ours)
+
+
+async def test_each_file_that_waited_costs_the_same(path, query, database_url, monkeypatch):
+    moves = 0
+    move = tailer.store.move
+
+    async def _move(*args):
+        nonlocal moves
+        moves += 1
+        return await move(*args)
+
+    monkeypatch.setattr(tailer.store, "move", _move)
+    away = Away(database_url)
+    settings = LogSettings(path=path, host="mail", timezone="UTC")
+    recorder = LogRecorder(classify.load(), Recorder(PolicySettings()), "mail.log", "mail")
+    one = tailer.Tailer(settings, away.connect, recorder, linger=0.5)
+    path.write_text(bounced(0))
+    task = asyncio.create_task(one.run())
+    costs, count = [], 1
+    for many in (10, 40):
+        await rows(query, "observations", count)
+        away.cut()
+        for held in range(1, many + 1):
+            path.unlink()
+            path.write_text(bounced(count))
+            count += 1
+            await until(lambda held=held: len(one._waiting._files) == held)
+        moves, away.is_cut = 0, False
+        await rows(query, "log_files WHERE finished", count - 1)
+        costs.append(moves)
+    one.stop()
+    await task
+    await rows(query, "observations", count)
+    assert costs[1] < 6 * costs[0], costs
