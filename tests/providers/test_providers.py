@@ -281,7 +281,11 @@ def test_own_table_renames_fields_and_stands_in_for_ours():
     assert provider("mailgun", {"recipient": "to"}).table.items == provider("mailgun").table.items
 
 
-@pytest.mark.parametrize("own", [{"recipent": "x"}, {"recipient": "a["}, {"key": ["%"]}])
+WRONG = [{"recipent": "x"}, {"recipient": "a["}, {"key": ["%"]}, {"reply_in": "said: .*"},
+         {"reply_in": "(a)(b)"}, {"reply_in": "("}]  # fmt: skip
+
+
+@pytest.mark.parametrize("own", WRONG)
 def test_wrong_table_is_refused(own):
     with pytest.raises(ConfigError, match="provider 'house'"):
         provider("house", own)
