@@ -22,8 +22,11 @@ _CODE = re.compile(
     r"(?:[ :#('\"-]{1,3}([245]\.\d{1,3}\.\d{1,3})(?![\d.]*\d|\w))?"
 )
 # What must not stand before it is looked at behind its first digit: tried before, at each letter
-# of the text, it would take twice as long.
-_STATUS = re.compile(r"([45](?<![\w.].)\.\d{1,3}\.\d{1,3})(?![\d.]*\d|[\w-]*@|\w)")
+# of the text, it would take twice as long. "RFC 2821 4.1.3" is a section.
+_STATUS = re.compile(
+    r"([45](?<![\w.].)\.(?<!RFC\d{4} ..)(?<!RFC \d{4} ..)(?<!ection ..)\d{1,3}\.\d{1,3})"
+    r"(?![\d.]*\d|[\w-]*@|\w)"
+)
 
 # What stands before the remote server's own words: Postfix, Exim, qmail, Exchange, Gmail, Domino,
 # IronPort ("5.1.0 - Unknown address error 550-'5.7.1 …"), SparkPost and others.
