@@ -17,7 +17,7 @@ from uuid import uuid4
 import psycopg
 from psycopg import AsyncConnection
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from mtabounce.address import domain_of, normalize
@@ -83,6 +83,7 @@ class ListmonkApi:
             self._route("DELETE", "/api/bounces/{id}", "bounces:manage", self._delete_one),
             self._route("GET", "/api/subscribers/{id}/bounces", "bounces:get", self._of),
             self._route("DELETE", "/api/subscribers/{id}/bounces", "bounces:manage", self._forget),
+            Route("/webhooks/bounce", _probed),
             Route("/api/{rest:path}", _unknown),
         ]
 
@@ -363,6 +364,12 @@ def _bounce(row: dict[str, Any]) -> dict[str, Any]:
 def _page(results: list[dict[str, Any]], total: int, per_page: int, page: int) -> dict[str, Any]:
     return {"results": results, "search": "", "query": "", "total": total, "per_page": per_page,
             "page": page}  # fmt: skip
+
+
+async def _probed(request: Request) -> Response:
+    """Say in a browser what this is."""
+    del request
+    return PlainTextResponse("mtabounce: takes bounces by POST, as listmonk does; see /docs.\n")
 
 
 async def _unknown(request: Request) -> Response:

@@ -104,9 +104,17 @@ async def test_paths_that_there_are_not(asking):
             assert text.startswith("<!DOCTYPE html>")
 
 
+async def test_browser_is_told_what_the_webhook_is(asking):
+    async with asking() as ask:
+        status, kind, text = await ask("", "GET", "/webhooks/bounce")
+
+        assert (status, kind) == (200, "text/plain; charset=utf-8")
+        assert text.startswith("mtabounce: takes bounces by POST")
+
+
 async def test_methods_that_there_are_not(asking):
     async with asking() as ask:
-        for method, path in [("GET", "/webhooks/bounce"), ("PUT", "/api/bounces/1")]:
+        for method, path in [("PUT", "/webhooks/bounce"), ("PUT", "/api/bounces/1")]:
             status, kind, text = await ask("admin", method, path)
             told = {"message": "Method Not Allowed"}
             assert (status, kind, json.loads(text)) == (405, "application/json", told)
