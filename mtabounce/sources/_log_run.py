@@ -43,8 +43,9 @@ FAILURES = 1500  # … and deliveries that failed: about a second of work, and w
 _STATE = 64 * 1024  # bytes that are read before the state is kept again …
 _SHARE = 8  # … and at least so many times its size
 _ROUNDS = 5  # how often a transaction that met another is tried
-# Classes of SQLSTATE that say the same each time: data, constraint, statement, program limit.
-_REFUSED = frozenset({"22", "23", "42", "54"})
+# Classes of SQLSTATE that a line can cause, each time: data, constraint, program limit. A table or
+# a right that is missing (42) is none: all lines would be left out until somebody mends it.
+_REFUSED = frozenset({"22", "23", "54"})
 _MET_ANOTHER = (AnotherWasFirst, DeadlockDetected, SerializationFailure)
 
 Connection = AsyncConnection[Any]
