@@ -8,10 +8,9 @@ import gzip
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
@@ -20,7 +19,7 @@ import pytest
 from mtabounce.store.embedded import Embedded
 from mtabounce.store.migrate import migrate
 
-from .conftest import bounced
+from .processes import Log, ask, command, stop, stored, tailing, until
 
 OUTAGE = float(os.environ.get("MTABOUNCE_OUTAGE", "3"))  # seconds
 MEMORY = 200 * 1024  # KB that the process may use
@@ -28,82 +27,11 @@ MANY = 60_000  # failures, of which one transaction may hold few
 QUEUE = Path("/proc/sys/fs/inotify/max_queued_events")
 
 
-class Log:
-    """A log that is written, and rotated so often that little is kept."""
-
-    def __init__(self, path):
-        self.path = path
-        self.count = 0
-
-    def write(self, count=1):
-        with self.path.open("a") as file:
-            file.write("".join(bounced(self.count + number) for number in range(count)))
-        self.count += count
-
-    def rotate(self, keep):
-        for number in range(keep, 0, -1):
-            with suppress(FileNotFoundError):
-                self.at(number).rename(self.at(number + 1))
-        self.at(keep + 1).unlink(missing_ok=True)
-        self.path.rename(self.at(1))
-        self.path.touch()
-
-    def at(self, number):
-        return self.path.with_name(f"mail.log.{number}")
-
-
 @pytest.fixture
 def log(tmp_path):
     folder = tmp_path / "log"
     folder.mkdir()
     return Log(folder / "mail.log")
-
-
-def command(folder, url, log):
-    config = folder / "mtabounce.toml"
-    config.write_text(
-        f'[database]\nurl = "{url}"\n[[log]]\npath = "{log.path}"\n'
-        'host = "mail"\ntimezone = "UTC"\n'
-    )
-    return [sys.executable, "-m", "mtabounce", "--config", str(config), "tail"]
-
-
-@contextmanager
-def tailing(folder, url, log):
-    with subprocess.Popen(command(folder, url, log), stderr=subprocess.PIPE) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def stop(process):
-    """Ask it to end; return how many seconds it took, and what it had said."""
-    begun = time.monotonic()
-    process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=120)
-    return time.monotonic() - begun, said.decode()
-
-
-def ask(url, text):
-    with psycopg.connect(url, autocommit=True) as conn:
-        return conn.execute(text).fetchone()
-
-
-def stored(url):
-    return ask(
-        url,
-        "SELECT count(*), count(DISTINCT final_recipient),"
-        " (SELECT coalesce(sum(bounced), 0)::int FROM mtabounce.delivery_stats)"
-        " FROM mtabounce.observations",
-    )
-
-
-def until(condition, seconds=90):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def memory(process):
@@ -121,6 +49,7 @@ def own_database(short_path):
         yield server
 
 
+@pytest.mark.timeout(300 + 7 * OUTAGE)
 def test_database_that_is_away_while_the_log_grows_and_is_rotated_away(own_database, log, tmp_path):
     log.write(10)
     with tailing(tmp_path, own_database.url, log) as process:
