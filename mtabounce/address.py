@@ -87,9 +87,17 @@ def domain_of(address: str) -> str:
     return normalize(address).rpartition("@")[2]
 
 
+def domain_key(domain: str) -> str:
+    """Return *domain* as domains are compared, in A-labels; what can be none only in lower case."""
+    try:
+        return _a_labels(domain)
+    except ValueError:
+        return domain.lower()
+
+
 def sender_domain(text: str) -> str:
-    """Return the domain of a From header or a reverse path; "" where there is none."""
-    return parse(text).rpartition("@")[2].lower()
+    """Return the domain of a From header or a reverse path, as domain_key() has it; "": none."""
+    return domain_key(parse(text).rpartition("@")[2])
 
 
 def _a_labels(domain: str) -> str:

@@ -519,3 +519,15 @@ def test_every_suppression_names_its_bounce_and_says_why(history, rules):
             one.action == "suppress" and suppression.bounce_id in one.bounces and one.why
             for one in found.decisions
         )
+
+
+@pytest.mark.parametrize(
+    "written", ["Bücher.example", "xn--bcher-kva.example", "XN--BCHER-KVA.Example"]
+)
+def test_override_for_a_domain_fits_however_that_is_written(written):
+    override = {"destination": written, "hard": {"count": 2}}
+    policy = PolicySettings.model_validate({"override": [override]})
+
+    found = policy.policy_for("xn--bcher-kva.example")
+
+    assert [one.rules.thresholds[HARD].count for one in found.overrides] == [2]

@@ -8,7 +8,7 @@ from typing import Any
 import click
 from psycopg import Connection
 
-from mtabounce.address import recipient_key
+from mtabounce.address import domain_key, recipient_key
 from mtabounce.cli._database import connected
 from mtabounce.cli._listing import listed, of_recipients
 from mtabounce.cli._output import print_json, print_table
@@ -64,7 +64,7 @@ def list_(
         found = store.list_bounces(
             conn,
             recipient=recipient and recipient_key(recipient),
-            domain=domain and domain.lower(),
+            domain=domain and domain_key(domain),
             type=kind,
             reason=reason,
             since=since,

@@ -9,6 +9,7 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from mtabounce.address import domain_key
 from mtabounce.config import Duration, Section
 from mtabounce.model import BounceType, Trust
 from mtabounce.policy.breaker import BreakerSettings
@@ -127,15 +128,15 @@ class OverrideSettings(Section):
     def _is_a_domain(cls, text: str) -> str:
         if text and not _DOMAIN.fullmatch(text):
             raise ValueError("is no domain: write example.org")
-        return text
+        return domain_key(text)
 
     def conditions(self) -> dict[str, str]:
         """Return what it is for, as it is compared."""
         named = {
             "campaign": self.campaign,
             "list_id": self.list_id.lower(),
-            "sender": self.sender.lower(),
-            "destination": self.destination.lower(),
+            "sender": self.sender,
+            "destination": self.destination,
         }
         return {name: value for name, value in named.items() if value}
 
@@ -244,12 +245,12 @@ class PolicySettings(Section):
     def _overrides(self) -> list[tuple[str, Override]]:
         return [
             (
-                one.destination.lower(),
+                one.destination,
                 Override(
                     rules=self.rules_of(one),
                     campaign=one.campaign,
                     list_id=one.list_id.lower(),
-                    sender=one.sender.lower(),
+                    sender=one.sender,
                 ),
             )
             for one in self.override

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import click
 
-from mtabounce.address import recipient_key
+from mtabounce.address import domain_key, recipient_key
 from mtabounce.cli._database import connected
 from mtabounce.cli._listing import listed, of_recipients
 from mtabounce.cli.suppressions._parts import CAUSES, show
@@ -39,7 +39,7 @@ def command(
         found = store.list_suppressions(
             conn,
             recipient=recipient and recipient_key(recipient),
-            domain=domain and domain.lower(),
+            domain=domain and domain_key(domain),
             cause=cause,
             reason=reason,
             scope=scope,

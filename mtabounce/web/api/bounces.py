@@ -5,6 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Path
 
+from mtabounce.address import domain_key
 from mtabounce.model import BounceType
 from mtabounce.store import bounces as store
 from mtabounce.store.bounces import StoredBounce, StoredObservation
@@ -52,7 +53,7 @@ def list_bounces(
     found = store.page_of_bounces(
         conn,
         recipient=key_of(recipient),
-        domain=domain and domain.lower(),
+        domain=domain and domain_key(domain),
         type=type,
         reason=reason,
         campaign=campaign,

@@ -8,7 +8,7 @@ from fastapi import APIRouter, HTTPException, Path, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from pydantic import AwareDatetime, BaseModel, Field
 
-from mtabounce.address import normalize, recipient_key
+from mtabounce.address import domain_key, normalize, recipient_key
 from mtabounce.pipeline.operators import Word, say
 from mtabounce.policy import EVERYWHERE
 from mtabounce.store import suppressions as store
@@ -108,7 +108,7 @@ def list_suppressions(
     recipient, its_scope = after_texts(cursor)
     found = store.page_of_suppressions(
         conn,
-        domain=domain and domain.lower(),
+        domain=domain and domain_key(domain),
         cause=cause,
         reason=reason,
         scope=scope,
