@@ -322,9 +322,18 @@ def test_table_for_a_mail_server_has_only_what_holds_everywhere(suppressed, form
     suppressed("suppressions", "add", "eva@example.org", "--scope", "list:news")
     suppressed("suppressions", "add", '"a b"@example.org')
 
-    (line,) = suppressed("suppressions", "export", "--format", form).output.splitlines()
+    (line,) = suppressed("suppressions", "export", "--format", form).stdout.splitlines()
 
     assert line.startswith(begins)
+
+
+def test_export_for_servers_says_what_it_leaves_out(cli):
+    cli("suppressions", "add", "ann@example.org", '"ann b"@example.org')
+
+    told = cli("suppressions", "export", "--format", "postfix")
+
+    assert [line.split()[0] for line in told.stdout.splitlines()] == ["ann@example.org"]
+    assert told.stderr == "Left out, as this format has no way to write them: 1\n"
 
 
 def test_export_as_json_has_all_scopes(cli):

@@ -10,6 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
+import click
+
 from mtabounce.address import normalize
 from mtabounce.errors import UsageError
 from mtabounce.policy import EVERYWHERE
@@ -154,10 +156,15 @@ FOR_SERVERS = {"postfix", "postfix-transport", "exim"}
 
 
 def _for_servers(rows: Iterable[Suppressed]) -> Iterator[Suppressed]:
-    """Leave out the few addresses that the files of mail servers have no way to write."""
+    """Leave out the few addresses that the files of mail servers have no way to write; say so."""
+    left_out = 0
     for row in rows:
-        if not any(sign in row.recipient for sign in ' "\\#'):
+        if any(sign in row.recipient for sign in ' "\\#'):
+            left_out += 1
+        else:
             yield row
+    if left_out:
+        click.echo(f"Left out, as this format has no way to write them: {left_out}", err=True)
 
 
 def _why(row: Suppressed) -> str:
