@@ -23,7 +23,7 @@ from mtabounce.store.embedded import Embedded
 from mtabounce.store.migrate import migrate
 
 from .conftest import bounced
-from .processes import Log, ask, command, stop, stored, tailing, until
+from .processes import MOUNTS, Log, ask, command, stop, stored, tailing, until
 
 LATE = float(os.environ.get("MTABOUNCE_LATE", "2"))
 ARCHIVES = 100
@@ -153,6 +153,7 @@ def small_disk(place, size):
 
 
 @AS_ROOT
+@MOUNTS
 def test_disk_of_the_database_that_is_really_full(short_path, log, tmp_path):
     place = Path(tempfile.mkdtemp(dir=short_path))
     few = {"min_wal_size": "32MB", "max_wal_size": "64MB", "wal_recycle": "off"}

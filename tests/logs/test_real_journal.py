@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from .conftest import bounced
+from .processes import MOUNTS
 
 JOURNALD = Path("/lib/systemd/systemd-journald")
 # All of it happens in mounts that nobody else sees, and that end with the process. What logs as
@@ -20,10 +21,13 @@ mount -t tmpfs tmpfs /run && mount -t tmpfs tmpfs /opt && mkdir -p /run/log/jour
 cp "$(command -v logger)" /opt/smtp && exec "$0"
 """
 
-pytestmark = pytest.mark.skipif(
-    os.geteuid() != 0 or not JOURNALD.exists() or not shutil.which("nsenter"),
-    reason="journald is not here, or we may not mount",
-)
+pytestmark = [
+    pytest.mark.skipif(
+        os.geteuid() != 0 or not JOURNALD.exists() or not shutil.which("nsenter"),
+        reason="journald is not here, or we are not root",
+    ),
+    MOUNTS,
+]
 
 
 class Journal:
