@@ -1,52 +1,53 @@
-"""``[[sink]]``: whom to tell, and of what."""
+"""``[[sink]]``: whom to tell, and of what; and what a way of telling declares."""
 
-import base64
-import binascii
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Literal, Self
+from functools import cache
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from mtabounce.config import Duration, SecretFile, Section
+from mtabounce.registry import discover, names
+from mtabounce.store.outbox import Message
 
-_NEEDS = {
-    "webhook": ("url", "secret_file"),
-    "command": ("command",),
-    "listmonk": ("url", "username", "password_file"),
-    "mautic": ("url", "username", "password_file"),
-    "mailman3": ("url", "username", "password_file"),
-}
-_ALL = ("suppressed", "lifted", "bounce", "incident")
-_EVENTS = {  # what each can do something with
-    "webhook": _ALL,
-    "command": _ALL,
-    "listmonk": ("suppressed",),
-    "mautic": ("suppressed", "lifted"),
-    "mailman3": ("suppressed", "lifted"),
-}
+EVENTS = ("suppressed", "lifted", "bounce", "incident")
+_KINDS = names(__package__)
 
 
-def signing_key(secret: SecretFile | None) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Kind:
     """
-    Return the bytes of a secret that signs webhooks; one that is no base64 is taken as it is.
+    A way of telling: *send* returns once the other side has it, and raises NotTaken.
 
-    Raises ValueError where it says whsec_ and no base64 follows: nobody else could verify it.
+    *needs* are the settings without which it cannot, *events* those that it can do something with;
+    *check* raises ValueError where the settings are wrong; None: nothing else can be.
     """
-    text = secret.get_secret_value() if secret else ""
-    try:
-        return base64.b64decode(text.removeprefix("whsec_"), validate=True)
-    except binascii.Error:
-        if text.startswith("whsec_"):
-            raise ValueError("the secret of secret_file has no base64 after whsec_") from None
-        return text.encode()
+
+    send: Callable[["SinkSettings", Message], Awaitable[None]]
+    needs: tuple[str, ...]
+    events: tuple[str, ...] = EVENTS
+    check: Callable[["SinkSettings"], None] | None = None
+
+
+@cache
+def kinds() -> dict[str, Kind]:
+    """Return all ways of telling, by their names."""
+    return discover(__package__, Kind)
+
+
+def _known(kind: str) -> str:
+    if kind not in _KINDS:
+        raise ValueError(f"there is no kind '{kind}' of sink: write one of {', '.join(_KINDS)}")
+    return kind
 
 
 class SinkSettings(Section):
     """Somebody to be told what happened to addresses."""
 
-    kind: Literal["webhook", "command", "listmonk", "mautic", "mailman3"] = Field(
-        description="How: webhook (signed), command, listmonk, mautic or mailman3."
+    kind: Annotated[str, AfterValidator(_known)] = Field(
+        description=f"How, one of: {', '.join(_KINDS)}."
     )
     name: str = Field(default="", description="What it is called here.  Absent: its kind.")
     url: str = Field(default="", pattern=r"^(https?://.+)?$", description="Where it is, by HTTP.")
@@ -73,20 +74,23 @@ class SinkSettings(Section):
 
     @model_validator(mode="after")
     def _has_what_it_needs(self) -> Self:
-        for name in _NEEDS[self.kind]:
+        kind = kinds()[self.kind]
+        for name in kind.needs:
             if not getattr(self, name):
                 raise ValueError(f"a sink of kind {self.kind} needs {name}")
         for event in self.events:
-            if event not in (known := _EVENTS[self.kind]):
-                raise ValueError(f"a sink of kind {self.kind} takes {' and '.join(known)} only")
-        if self.kind == "webhook":
-            signing_key(self.secret_file)
+            if event not in kind.events:
+                raise ValueError(
+                    f"a sink of kind {self.kind} takes {' and '.join(kind.events)} only"
+                )
+        if kind.check:
+            kind.check(self)
         return self
 
     @property
     def told(self) -> Sequence[str]:
         """Of which events it is told."""
-        return self.events or _EVENTS[self.kind]
+        return self.events or kinds()[self.kind].events
 
     @property
     def title(self) -> str:

@@ -37,4 +37,4 @@ async def _send(sink: SinkSettings, message: Message) -> None:
         raise NotTaken(f"exit {process.returncode}: {why}")
 
 
-SINK = Kind(send=_send)
+SINK = Kind(send=_send, needs=("command",))

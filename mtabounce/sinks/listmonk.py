@@ -26,4 +26,4 @@ async def _send(sink: SinkSettings, message: Message) -> None:
     await request(sink, "POST", "/webhooks/bounce", as_body(told), credentials(sink))
 
 
-SINK = Kind(send=_send)
+SINK = Kind(send=_send, needs=("url", "username", "password_file"), events=("suppressed",))

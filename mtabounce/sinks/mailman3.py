@@ -44,4 +44,4 @@ def _members(found: object, message: Message) -> Iterator[Mapping[str, Any]]:
             yield member
 
 
-SINK = Kind(send=_send)
+SINK = Kind(send=_send, needs=("url", "username", "password_file"), events=("suppressed", "lifted"))

@@ -51,4 +51,4 @@ def _marks(contact: Mapping[str, Any]) -> set[int]:
     return {int(mark["reason"]) for mark in marks if mark.get("channel") == "email"}
 
 
-SINK = Kind(send=_send)
+SINK = Kind(send=_send, needs=("url", "username", "password_file"), events=("suppressed", "lifted"))
