@@ -26,6 +26,7 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
 LATER = START + 400 * DAY
 HARD, SOFT, COMPLAINT = BounceType.HARD, BounceType.SOFT, BounceType.COMPLAINT
+BOUNCED_AGAIN = [(1, 1), (2, 1), (3, 1), (4, 2), (10, 3)]  # days, and messages
 STANDARD = Rules(
     thresholds={
         HARD: Threshold(),
@@ -531,3 +532,65 @@ def test_override_for_a_domain_fits_however_that_is_written(written):
     found = policy.policy_for("xn--bcher-kva.example")
 
     assert [one.rules.thresholds[HARD].count for one in found.overrides] == [2]
+
+
+def test_delivery_lifts_a_soft_suppression_but_not_what_stood_behind_it():
+    added = operator(EventKind.ADDED, 0, id=1, until=START + 60 * DAY)
+    softs = [bounce(SOFT, day) for day in (10, 20, 40)]
+
+    (left,) = standing(added, *softs, delivered(41), day=42).suppressions.values()
+
+    assert (left.cause, left.until) == ("manual", START + 60 * DAY)
+    assert standing(added, *softs, delivered(41), day=61).suppressions == {}
+
+
+def test_delivery_lifts_no_complaint_that_a_soft_suppression_outlasts():
+    rules = with_threshold(COMPLAINT, lasts=60 * DAY)
+    softs = [bounce(SOFT, day) for day in (10, 20, 40)]
+
+    assert is_suppressed(bounce(COMPLAINT, 1), *softs, delivered(41), rules=rules, day=42)
+
+
+def test_delivery_forgets_the_hard_bounces_of_the_list_that_is_held_only():
+    rules = with_threshold(HARD, count=2)
+    held = with_threshold(HARD, count=1, action=Consequence.UNSUBSCRIBE, hold=7 * DAY)
+    news = Override(rules=held, list_id="news")
+    hards = bounce(HARD, 1), bounce(HARD, 2, list_id="news"), bounce(HARD, 4)
+
+    assert is_suppressed(*hards, delivered(3), rules=rules, overrides=[news])
+
+
+def test_two_bounces_of_one_second_mean_the_same_in_either_order():
+    rules = with_threshold(SOFT, count=2, span=0 * DAY, action=Consequence.UNSUBSCRIBE)
+    first, second = bounce(SOFT, 1, message="a", campaign="c1"), bounce(SOFT, 1, campaign="c2")
+
+    one = standing(first, replace(second, id=11), rules=rules, day=2).suppressions
+    other = standing(replace(first, id=11), second, rules=rules, day=2).suppressions
+
+    assert one.keys() == other.keys()
+
+
+def test_decision_names_as_many_messages_as_it_counted():
+    softs = [bounce(SOFT, day, message=f"m{message}") for day, message in BOUNCED_AGAIN]
+
+    assert standing(*softs, day=11).decisions[-1].bounces == (10, 40, 100)
+
+
+def test_hold_is_no_round_of_suppression():
+    rules = with_threshold(HARD, lasts=30 * DAY, longest=90 * DAY)
+    held = Override(rules=with_threshold(HARD, hold=7 * DAY), campaign="x")
+    hards = bounce(HARD, 1, campaign="x"), bounce(HARD, 40)
+
+    (found,) = standing(*hards, rules=rules, overrides=[held], day=41).suppressions.values()
+
+    assert found.until == START + 70 * DAY
+
+
+def test_bounces_of_a_thousand_lists_are_looked_at_a_few_times_each(monkeypatch):
+    looked, scope = [], Event.scope.fget
+    monkeypatch.setattr(Event, "scope", property(lambda one: looked.append(one) or scope(one)))
+    rules = with_threshold(HARD, count=2, action=Consequence.UNSUBSCRIBE)
+
+    standing(*(bounce(HARD, n / 100, list_id=f"l{n}") for n in range(1000)), rules=rules)
+
+    assert len(looked) < 10_000

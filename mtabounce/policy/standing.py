@@ -51,8 +51,9 @@ def judge(history: Iterable[Event], policy: Policy, now: datetime) -> Standing:
     return Standing(suppressions=fold.suppressions, decisions=fold.decisions)
 
 
-def _order(event: Event) -> tuple[datetime, int, int, str]:
-    return event.at, _KINDS[event.kind], event.id, repr(event)
+def _order(event: Event) -> tuple[datetime, int, str, str, str, str, int, str]:
+    said = event.message, event.scope, event.type or "", event.reason  # ids are as they came
+    return event.at, _KINDS[event.kind], *said, event.id, repr(event)
 
 
 @dataclass(slots=True)
@@ -61,22 +62,29 @@ class _Fold:
     forgiven: set[int]
     undone: set[int]
     suppressions: dict[str, Suppression] = field(default_factory=dict)
+    _behind: dict[str, list[Suppression]] = field(default_factory=lambda: defaultdict(list))
     decisions: list[Decision] = field(default_factory=list)
-    _counted: dict[BounceType, list[Event]] = field(default_factory=lambda: defaultdict(list))
+    _counted: dict[_Mark, list[Event]] = field(default_factory=lambda: defaultdict(list))
     _tallies: dict[BounceType, dict[tuple[timedelta | None, str], Tally]] = field(
         default_factory=lambda: defaultdict(dict)
     )
     _rounds: dict[_Mark, Round] = field(default_factory=dict)
     _held: set[_Mark] = field(default_factory=set)  # what nothing confirmed yet
     _watched: dict[_Mark, datetime] = field(default_factory=dict)  # until when
+    _ends: datetime | None = None  # when the next of the suppressions may end
     _settings: str = ""  # of the event in hand
 
     def pass_time(self, at: datetime) -> None:
+        if self._ends is None or at < self._ends:
+            return
         for scope, one in list(self.suppressions.items()):
             if one.until is not None and one.until <= at:
                 del self.suppressions[scope]
                 over = f"the suppression of {one.since:%Y-%m-%d} is over"
                 self._decide(one.until, "lift", over + self._watch(one), scope)
+        self._ends = min(
+            (one.until for one in self.suppressions.values() if one.until), default=None
+        )
 
     def _watch(self, over: Suppression) -> str:
         if over.type is None or over.cause != over.type:
@@ -128,10 +136,11 @@ class _Fold:
 
     def _count(self, event: Event, kind: BounceType, threshold: Threshold) -> None:
         pool = _pool(_covered(event, threshold))
-        self._counted[kind].append(event)
+        for among in {EVERYWHERE, _pool(event.scope)}:
+            self._counted[kind, among].append(event)
         asked = threshold.window, pool
         seen = self._tallies[kind].setdefault(asked, Tally(*asked))
-        seen.take(self._counted[kind], event.at)
+        seen.take(self._counted[kind, pool], event.at)
         watched = event.at <= self._watched.get((kind, pool), event.at - APART)
         if not watched and (why := _not_reached(kind, seen, threshold)):
             self._decide(event.at, "none", why, event=event)
@@ -142,12 +151,14 @@ class _Fold:
         mark = kind, seen.scope
         is_over = event.at > self._watched.get(mark, event.at)  # and nothing happened
         before = None if is_over else self._rounds.get(mark)
-        this = self._rounds[mark] = threshold.round_of(event.at, before)
+        this = threshold.round_of(event.at, before)
         length, cause = threshold.length(this.before), str(kind)
         self._held.discard(mark)
         if threshold.hold is not None and not _is_confirmed(seen):
             length, cause = threshold.hold, "hold"
             self._held.add(mark)
+        else:
+            self._rounds[mark] = this
         until = event.at + length if length is not None else None
         if cause != "hold" and until is not None and threshold.probe:
             watched = until + threshold.probe
@@ -170,11 +181,16 @@ class _Fold:
 
     def _suppress(self, event: Event, new: Suppression, why: str, because: Sequence[Event]) -> None:
         old = self.suppressions.get(new.scope)
-        if old is not None and _outweighs(old, new):
+        stays = old is not None and _outweighs(old, new)
+        if old is not None and not _is_lifted(weaker := new if stays else old):
+            self._behind[new.scope].append(weaker)
+        if stays:
             why = f"{why}; it is suppressed already"
             self._decide(event.at, "none", why, new.scope, event=event)
             return
         self.suppressions[new.scope] = new
+        if new.until is not None:
+            self._ends = min(new.until, self._ends or new.until)
         end = f"until {new.until:%Y-%m-%d}" if new.until else "for good"
         ids = tuple(dict.fromkeys(one.id for one in because if one.kind is EventKind.BOUNCE))
         self._decide(event.at, "suppress", f"{why}: {end}", new.scope, ids, event)
@@ -182,24 +198,53 @@ class _Fold:
     def _delivered(self, event: Event) -> None:
         if _TRUST[event.trust] < _TRUST[Trust.PROVEN]:
             return
-        for kind in sorted({BounceType.SOFT, *(held for held, _ in self._held)}):
-            if self._counted.pop(kind, None):
+        held = {mark for mark in self._held if mark[0] is not BounceType.COMPLAINT}
+        self._held -= held
+        for kind, pool in sorted({(BounceType.SOFT, EVERYWHERE), *held}):
+            if self._counted.get((kind, pool)):
                 self._decide(event.at, "clear", f"a delivery clears what was {kind}", event=event)
-            self._tallies.pop(kind, None)
-            for memory in (self._rounds, self._watched):
-                for mark in [mark for mark in memory if mark[0] == kind]:
-                    del memory[mark]
-        self._held.clear()
+            self._forget(kind, pool)
         for scope, one in list(self.suppressions.items()):
-            if one.cause in {"soft", "hold"}:
+            if _is_lifted(one):
                 del self.suppressions[scope]
                 self._decide(event.at, "lift", DELIVERY_LIFTS, scope, event=event)
+                self._uncover(scope, event)
+
+    def _forget(self, kind: BounceType, pool: str) -> None:
+        for memory in (self._counted, self._rounds, self._watched):
+            for mark in [
+                mark for mark in memory if mark[0] == kind and pool in {EVERYWHERE, mark[1]}
+            ]:
+                del memory[mark]
+        if pool != EVERYWHERE:
+            among_all = self._counted[kind, EVERYWHERE]
+            among_all[:] = [one for one in among_all if one.scope != pool]
+        tallies = self._tallies[kind]
+        for asked in [one for one in tallies if pool == EVERYWHERE or one[1] in {EVERYWHERE, pool}]:
+            del tallies[asked]
+
+    def _uncover(self, scope: str, event: Event) -> None:
+        """Let what was behind a suppression that was lifted hold for as long as it was to."""
+        left = [one for one in self._behind.pop(scope, ()) if not one.until or one.until > event.at]
+        for one in left:
+            old = self.suppressions.get(scope)
+            if old is None or not _outweighs(old, one):
+                self.suppressions[scope] = one
+        if left:
+            self._behind[scope] = left
+            still = self.suppressions[scope]
+            end = f"until {still.until:%Y-%m-%d}" if still.until else "for good"
+            why = f"{still.cause} of {still.since:%Y-%m-%d} still holds: {end}"
+            self._decide(event.at, "suppress", why, scope, event=event)
+            if still.until is not None:
+                self._ends = min(still.until, self._ends or still.until)
 
     def _removed(self, event: Event) -> None:
         if event.forgives or event.undoes:
             return  # what it names never counted
         for memory in (self._counted, self._tallies, self._rounds, self._held, self._watched):
             memory.clear()
+        self._behind.clear()
         for scope in list(self.suppressions):
             del self.suppressions[scope]
             self._decide(event.at, "lift", "an operator removed it", scope, event=event)
@@ -224,6 +269,11 @@ class _Fold:
                 settings=self._settings if event else "",
             )
         )
+
+
+def _is_lifted(one: Suppression) -> bool:
+    """Tell whether a delivery lifts it."""
+    return one.cause in {"soft", "hold"} and one.type is not BounceType.COMPLAINT
 
 
 def _manual(event: Event) -> Suppression:

@@ -327,6 +327,24 @@ def test_table_for_a_mail_server_has_only_what_holds_everywhere(suppressed, form
     assert line.startswith(begins)
 
 
+def test_undo_by_a_rule_of_what_was_kept_leaves_what_rests_on_another(suppressed, database_url):
+    kept = """
+        INSERT INTO mtabounce.decisions
+               (recipient_id, recipient, key, actor, action, why, settings, scope, type, rule,
+                bounces, decided_at)
+        SELECT id, recipient, 'kept', 'policy', 'keep', '', '', 'all', 'soft', 'old-soft',
+               '{999999}', now()
+          FROM mtabounce.recipients WHERE recipient = 'ann@example.org'
+    """
+    with psycopg.connect(database_url) as conn:
+        conn.execute(kept)
+
+    undone = suppressed("suppressions", "undo", "--rule", "old-soft", "--yes")
+
+    assert undone.output == "No suppression fits.\n"
+    assert listed(suppressed)["ann@example.org"]["cause"] == "hard"
+
+
 def test_export_for_servers_says_what_it_leaves_out(cli):
     cli("suppressions", "add", "ann@example.org", '"ann b"@example.org')
 

@@ -88,10 +88,11 @@ SELECT s.recipient, s.type, s.reason, s.cause, s.scope, s.since, s.until, s.boun
  WHERE (%(recipients)s::text[] IS NULL OR s.recipient = ANY (%(recipients)s))
    AND (%(cause)s::text IS NULL OR s.cause = %(cause)s)
    AND (%(rule)s::text IS NULL OR b.rule = %(rule)s
-        OR EXISTS (SELECT 1
-                     FROM mtabounce.decisions AS k
-                    WHERE k.recipient_id = r.id AND k.action = 'keep' AND k.scope = s.scope
-                      AND k.rule = %(rule)s))
+        OR b.id IS NULL
+           AND EXISTS (SELECT 1
+                         FROM mtabounce.decisions AS k
+                        WHERE k.recipient_id = r.id AND k.action = 'keep' AND k.scope = s.scope
+                          AND k.rule = %(rule)s AND s.bounce_id = ANY (k.bounces)))
    AND (%(incident)s::bigint IS NULL
         OR EXISTS (SELECT 1
                      FROM mtabounce.incident_bounces AS h
