@@ -188,12 +188,14 @@ class _Fold:
             why = f"{why}; it is suppressed already"
             self._decide(event.at, "none", why, new.scope, event=event)
             return
-        self.suppressions[new.scope] = new
-        if new.until is not None:
-            self._ends = min(new.until, self._ends or new.until)
-        end = f"until {new.until:%Y-%m-%d}" if new.until else "for good"
+        self._hold(new)
         ids = tuple(dict.fromkeys(one.id for one in because if one.kind is EventKind.BOUNCE))
-        self._decide(event.at, "suppress", f"{why}: {end}", new.scope, ids, event)
+        self._decide(event.at, "suppress", f"{why}: {_end_of(new)}", new.scope, ids, event)
+
+    def _hold(self, one: Suppression) -> None:
+        self.suppressions[one.scope] = one
+        if one.until is not None:
+            self._ends = min(one.until, self._ends or one.until)
 
     def _delivered(self, event: Event) -> None:
         if _TRUST[event.trust] < _TRUST[Trust.PROVEN]:
@@ -229,15 +231,12 @@ class _Fold:
         for one in left:
             old = self.suppressions.get(scope)
             if old is None or not _outweighs(old, one):
-                self.suppressions[scope] = one
+                self._hold(one)
         if left:
             self._behind[scope] = left
             still = self.suppressions[scope]
-            end = f"until {still.until:%Y-%m-%d}" if still.until else "for good"
-            why = f"{still.cause} of {still.since:%Y-%m-%d} still holds: {end}"
+            why = f"{still.cause} of {still.since:%Y-%m-%d} still holds: {_end_of(still)}"
             self._decide(event.at, "suppress", why, scope, event=event)
-            if still.until is not None:
-                self._ends = min(still.until, self._ends or still.until)
 
     def _removed(self, event: Event) -> None:
         if event.forgives or event.undoes:
@@ -269,6 +268,10 @@ class _Fold:
                 settings=self._settings if event else "",
             )
         )
+
+
+def _end_of(one: Suppression) -> str:
+    return f"until {one.until:%Y-%m-%d}" if one.until else "for good"
 
 
 def _is_lifted(one: Suppression) -> bool:
