@@ -43,7 +43,7 @@ _TITLES = [check.title for check in checks()]
 _TITLE_WIDTH = max(map(len, _TITLES)) + 2
 
 
-@click.command()
+@click.command(epilog=f"CHECK is one of: {', '.join(_TITLES)}.")
 @click.argument("only", nargs=-1, metavar="[CHECK]...", type=click.Choice(_TITLES))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 @click.option(
@@ -59,9 +59,8 @@ def command(
     """
     Look whether everything is in order, and say what to do where it is not.
 
-    Without CHECK, looks at the configuration, the database, the rules, the ports, the backlog of
-    the workers, the DNS of the return paths (return-path), and Postfix. Changes nothing. Exits
-    78 if anything fails; a warning is no failure.
+    Without CHECK, makes all checks. Changes nothing. Exits 78 if anything fails; a warning is no
+    failure.
 
     \b
     Example:
