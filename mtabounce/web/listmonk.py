@@ -20,7 +20,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from mtabounce.address import domain_of, normalize
+from mtabounce.address import normalize
+from mtabounce.correlate import domain_of
 from mtabounce.errors import TryAgainLater
 from mtabounce.model import API, RawInput
 from mtabounce.pipeline.operators import Word, in_batches, say
@@ -253,7 +254,7 @@ def read_bounce(body: bytes, settings: ListmonkSettings) -> dict[str, Any]:
         raise Refused(400, "Invalid fields: subscriber_uuid")
     if bounce["email"]:
         bounce["email"] = _email(bounce["email"])
-        if settings.refuses(domain_of(bounce["email"])):
+        if settings.refuses(domain_of(normalize(bounce["email"]))):
             raise Refused(400, "The e-mail domain is blocklisted.")
     if bounce["type"] not in ("hard", "soft", "complaint"):
         raise Refused(400, "Invalid fields: type")
@@ -329,7 +330,7 @@ def _is_deep(value: Any) -> bool:
 
 
 def _email(text: str) -> str:
-    bare = text.strip().lower()
+    bare = text.strip()
     try:
         normalize(bare)
     except ValueError:

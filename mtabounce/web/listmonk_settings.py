@@ -9,8 +9,13 @@ from mtabounce.config import Section
 
 
 def _domains(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return *names* as domains are compared. Raises ValueError where one is no domain."""
-    return tuple(_domain(name) for name in names)
+    """
+    Return *names* as domains are compared, those with a star without it, too, as in listmonk.
+
+    Raises ValueError where one is no domain.
+    """
+    found = [_domain(name) for name in names]
+    return tuple(dict.fromkeys(one for name in found for one in (name, name.removeprefix("*."))))
 
 
 def _domain(name: str) -> str:
@@ -39,7 +44,7 @@ class ListmonkSettings(Section):
         default=(),
         description=(
             "Bounces of addresses in other domains are refused with 400, and are not stored;"
-            ' "*.example.org" stands for one label more. Absent: all are taken.'
+            ' "*.example.org" stands for example.org and one label more. Absent: all are taken.'
         ),
     )
     domain_blocklist: _Domains = Field(
@@ -52,7 +57,8 @@ class ListmonkSettings(Section):
 
     def refuses(self, domain: str) -> bool:
         """Tell whether bounces of addresses in *domain*, in lower case, are refused."""
-        names = {domain, f"*.{domain.partition('.')[2]}"}
+        _, _, above = domain.partition(".")
+        names = {domain, f"*.{above}"} if "." in above else {domain}  # "*.org" is not example.org
         if self.domain_allowlist:
             return not names & set(self.domain_allowlist)
         return bool(names & set(self.domain_blocklist))

@@ -456,6 +456,14 @@ def forged(recipient, uuid):
     return observe(raw, Judged(reading=reading, verdicts=(verdict,)))
 
 
+async def test_bounces_of_a_name_without_a_domain_can_be_deleted(calling, connecting, conn):
+    async with conn.transaction():
+        await Recorder(PolicySettings()).record(conn, forged("root", ""))
+    async with calling() as call:
+        assert await call("DELETE", "/api/bounces?all=true") == (200, {"data": True})
+        assert await call("GET", "/api/bounces") == (200, {"data": EMPTY})
+
+
 async def test_stranger_gets_nobody_on_the_blocklist(calling, connecting, conn):
     async with conn.transaction():
         await Recorder(PolicySettings()).record(conn, forged("victim@mail.com", UUID))
