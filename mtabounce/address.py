@@ -4,11 +4,17 @@ Mail addresses by a grammar of our own: one address, or none.
 ``email.utils.parseaddr`` is not used for identity: it has picked the wrong one of two addresses
 (CVE-2023-27043). The grammar is RFC 5321's with what the world has beside it: dots in a row and
 at the end of local parts (Japanese carriers), UTF-8 (RFC 6531), underscores in domains.
+
+Domains are mapped as browsers and registries do (UTS #46, not transitional): straße.de is not
+strasse.de. Signs that IDNA 2008 leaves out, such as emoji, stay; there are domains with them.
+`mtabounce.address_key()` in SQL gives the same keys.
 """
 
 import re
 import unicodedata
 from functools import lru_cache
+
+import idna
 
 LENGTH_LIMIT = 320  # octets: 64 + "@" + 255, however they are shared out
 
@@ -19,6 +25,9 @@ _DOMAIN = rf"{_LABEL}(?:\.{_LABEL})*\.?|\[[0-9A-Za-z.:-]+\]"
 _ADDRESS = re.compile(rf"({_ATOM}+|{_QUOTED})@({_DOMAIN})")
 _LOCAL = re.compile(rf"{_ATOM}+|{_QUOTED}")
 _NEEDLESS_QUOTES = re.compile(r'"([A-Za-z0-9!#$%&\'*+/=?^_`{|}~.-]+)"')
+_HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?")
+_LABEL_LIMIT = 63  # octets, RFC 1035 §2.3.4
+_JOINERS = "\u200c\u200d"  # seen only in scripts that need them, RFC 5892 appendix A
 _ROUTE = re.compile(r"@[^\s:<>]+:")  # RFC 5321 §4.1.2: accepted, ignored
 
 
@@ -61,7 +70,7 @@ def normalize(address: str) -> str:
     found = _ADDRESS.fullmatch(address.strip()) if len(address) <= LENGTH_LIMIT * 2 else None
     if found is None:
         raise ValueError(f"not an address: {address[:LENGTH_LIMIT]!r}")
-    local = unicodedata.normalize("NFC", found[1]).lower()
+    local = _small(found[1])
     if bare := _NEEDLESS_QUOTES.fullmatch(local):
         local = bare[1]
     key = f"{local}@{_a_labels(found[2])}"
@@ -75,7 +84,7 @@ def recipient_key(address: str) -> str:
     try:
         return normalize(address)
     except ValueError:
-        return address.strip().lower()
+        return _small(address.strip())
 
 
 def domain_of(address: str) -> str:
@@ -100,17 +109,47 @@ def sender_domain(text: str) -> str:
     return domain_key(parse(text).rpartition("@")[2])
 
 
+def written_out(domain: str) -> str:
+    """Return a domain in A-labels as people write it; as it is where that is no other way."""
+    labels = [_u_label(label) for label in domain.split(".")]
+    text = ".".join(labels)
+    return text if domain_key(text) == domain else domain
+
+
+def _small(text: str) -> str:
+    """Return *text* in lower case, in which a sigma at the end of a word is as any other."""
+    text = unicodedata.normalize("NFD", text).lower().replace("ς", "σ")
+    return unicodedata.normalize("NFC", text)
+
+
 def _a_labels(domain: str) -> str:
-    domain = domain.rstrip(".").lower()
     if domain.isascii():
-        return domain
-    labels = unicodedata.normalize("NFKC", domain).replace("。", ".").split(".")
-    return ".".join(_a_label(label) for label in labels).lower()
+        return domain.rstrip(".").lower()
+    plain = unicodedata.normalize("NFD", domain)  # that marks come in one order
+    mapped = idna.uts46_remap(plain, std3_rules=False, transitional=False)  # or a ValueError
+    if not _HOST.fullmatch(mapped):  # of a full-width "@" came a plain one
+        raise ValueError("a domain has a sign that none may have")
+    return ".".join(map(_a_label, mapped.rstrip(".").split(".")))
 
 
 def _a_label(label: str) -> str:
     if label.isascii():
         return label
-    if len(label) > 63:  # before the codec sees it: it is quadratic
-        raise ValueError("a label of a domain is longer than 63 characters")
-    return label.encode("idna").decode("ascii")  # UnicodeError is a ValueError
+    if len(label) > _LABEL_LIMIT:  # before it is encoded: that is quadratic
+        raise ValueError(f"a label of a domain is longer than {_LABEL_LIMIT} octets")
+    joiners = (at for at, letter in enumerate(label) if letter in _JOINERS)
+    if not all(idna.valid_contextj(label, at) for at in joiners):
+        raise ValueError("a domain has an invisible sign between its letters")
+    encoded = "xn--" + label.encode("punycode").decode("ascii")
+    if len(encoded) > _LABEL_LIMIT:
+        raise ValueError(f"a label of a domain is longer than {_LABEL_LIMIT} octets")
+    return encoded
+
+
+def _u_label(label: str) -> str:
+    if not label.startswith("xn--"):
+        return label
+    try:
+        return label[4:].encode("ascii").decode("punycode")
+    except UnicodeError:
+        return label

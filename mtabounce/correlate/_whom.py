@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from mtabounce.address import normalize
+from mtabounce.address import normalize, recipient_key
 from mtabounce.model import Report
 
 
@@ -28,7 +28,7 @@ def recipient_of(report: Report, paths: Iterable[ReturnPath] = ()) -> str:
     for name in (report.original_recipient, report.final_recipient):
         if key := key_of(name):
             return key
-    return report.final_recipient.strip().lower()[:320]
+    return recipient_key(report.final_recipient)[:320]
 
 
 def proof_of(paths: Iterable[ReturnPath], report: Report, recipient: str) -> ReturnPath | None:

@@ -14,7 +14,7 @@ from typing import Any
 from prometheus_client import Counter
 from psycopg import AsyncConnection
 
-from mtabounce.address import normalize
+from mtabounce.address import recipient_key
 from mtabounce.classify import Classifier
 from mtabounce.correlate import Observation, observe_delivery
 from mtabounce.errors import TryAgainLater
@@ -175,14 +175,7 @@ def _keys(names: str) -> str:
     """Return *names*, one a line, as recipients are stored."""
     if names.isascii() and '"' not in names:
         return names.lower()
-    return "\n".join(map(_key, names.split("\n")))
-
-
-def _key(name: str) -> str:
-    try:
-        return normalize(name)
-    except ValueError:
-        return name.lower()
+    return "\n".join(map(recipient_key, names.split("\n")))
 
 
 def _text(raw: bytes) -> str:

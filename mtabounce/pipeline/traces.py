@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+from mtabounce.address import written_out
 from mtabounce.mime import REPORT_LIMIT
 
 MARK = "erased"  # what stands where the address stood
@@ -25,7 +26,7 @@ class Traces:
     def pattern(self) -> str:
         """A regular expression, of Python as of PostgreSQL, for it; its case does not matter."""
         local, _, domain = self.address.rpartition("@")
-        domains = {domain, _spelled(domain)}
+        domains = {domain, written_out(domain)}
         found = []
         for one in sorted(domains):
             name, place = _escaped(local), _escaped(one)
@@ -48,14 +49,6 @@ class Traces:
 
 def _escaped(text: str) -> str:
     return re.sub(r"([^A-Za-z0-9\u0080-\U0010ffff])", r"\\\1", text)
-
-
-def _spelled(domain: str) -> str:
-    """Return a domain in A-labels as people write it."""
-    try:
-        return domain.encode().decode("idna")
-    except UnicodeError:
-        return domain
 
 
 def _views(content: bytes) -> Iterator[bytes]:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from mtabounce.address import domain_of, normalize, parse
+from mtabounce.address import domain_of, normalize, parse, written_out
 from mtabounce.charset import codec_of, from_base64, header_text, html_text, to_text
 from mtabounce.mime import Message, unify_line_ends
 from mtabounce.parsers._dates import parse_date
@@ -18,6 +18,13 @@ from mtabounce.parsers._dates import parse_date
         ('"a b"@example.org', '"a b"@example.org'),
         ("ann..x.@docomo.ne.jp", "ann..x.@docomo.ne.jp"),
         ("ann@bücher.example", "ann@xn--bcher-kva.example"),
+        ("ann@Straße.example", "ann@xn--strae-oqa.example"),
+        ("ann@STRASSE.example", "ann@strasse.example"),
+        ("ann@ΒΌΛΟΣ.example", "ann@xn--nxasmq6b.example"),
+        ("ann@βόλος.example", "ann@xn--nxasmm1c.example"),
+        ("ann@i❤.example", "ann@xn--i-7iq.example"),
+        ("ΝΊΚΟΣ@example.org", "νίκοσ@example.org"),
+        ("νίκος@example.org", "νίκοσ@example.org"),
         ("jos\u0065\u0301@example.org", "josé@example.org"),
         ("ann@[192.0.2.1]", "ann@[192.0.2.1]"),
         ("ann@example.org.", "ann@example.org"),
@@ -44,13 +51,32 @@ def test_addresses_that_are_the_same_have_the_same_key(address, key):
         "ann@example.org,bob@example.org",
         "ann@example.org\0",
         "x" * 310 + "@example.org",
+        "ann@" + "ü" * 63 + ".example",
         "ann@" + "ü" * 70 + ".example",
+        "ann@exa\u200dmple.org",  # an invisible sign, pasted with the rest
+        "ann@evil.example＠example.org",  # which full-width sign is the "@"?
+        "ann@example。。org",
         "ann@" + ".".join(["ü" * 60] * 8),
     ],
 )
 def test_what_is_no_address_is_refused(text):
     with pytest.raises(ValueError, match=r".+"):
         normalize(text)
+
+
+@pytest.mark.parametrize(
+    ("domain", "written"),
+    [
+        ("xn--strae-oqa.example", "straße.example"),
+        ("xn--bcher-kva.xn--nxasmm1c", "bücher.βόλος"),
+        ("example.org", "example.org"),
+        ("xn--a-vum.example", "xn--a-vum.example"),  # of a capital: no domain has it
+        ("xn--\x7f.example", "xn--\x7f.example"),
+        ("", ""),
+    ],
+)
+def test_domain_as_people_write_it(domain, written):
+    assert written_out(domain) == written
 
 
 @pytest.mark.parametrize(
