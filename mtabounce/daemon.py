@@ -35,7 +35,7 @@ from mtabounce.sources.pipe import Pipe
 from mtabounce.sources.polling import Polling
 from mtabounce.sources.receiver import Receiver
 from mtabounce.sources.tailer import Tailer
-from mtabounce.store.connection import connect, open_pool, open_pool_sync
+from mtabounce.store.connection import Connect, connect, open_pool, open_pool_sync
 from mtabounce.store.embedded import Embedded
 from mtabounce.store.health import PROBE
 from mtabounce.store.migrate import prepare
@@ -58,7 +58,6 @@ LEAST_GRACE = 0.5  # seconds for the parts that come last
 IDLE_IN_TRANSACTION = timedelta(minutes=15)  # a worker holds its claim while it parses
 log = logging.getLogger(__name__)
 
-Connect = Callable[[], Awaitable[AsyncConnection[Any]]]
 _Running = list[asyncio.Task[None]]
 
 

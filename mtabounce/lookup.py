@@ -9,7 +9,7 @@ import asyncio
 import logging
 import socket
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from ipaddress import ip_address, ip_network
@@ -23,6 +23,7 @@ from mtabounce.config import Duration, ListenAddress, Section
 from mtabounce.errors import TryAgainLater
 from mtabounce.listen import address_of, open_sockets
 from mtabounce.network import Network
+from mtabounce.store.connection import Connect
 from mtabounce.store.suppressions import refusal
 
 ANSWERS = Counter(
@@ -34,7 +35,6 @@ _IDLE = 1000.0  # seconds; Postfix closes what it has not used for 300
 _PAUSE = 1.0  # seconds after a failure in which PostgreSQL is not asked
 _CLIENTS = 1000  # at a time; each process of smtpd keeps one
 log = logging.getLogger(__name__)
-Connect = Callable[[], Awaitable[AsyncConnection[Any]]]
 
 
 class LookupSettings(Section):

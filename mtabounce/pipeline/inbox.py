@@ -18,6 +18,7 @@ from psycopg import AsyncConnection
 from mtabounce.errors import StoreUnavailable
 from mtabounce.model import RawInput
 from mtabounce.store import inputs
+from mtabounce.store.connection import Connect
 
 INPUTS = Counter("mtabounce_inputs_total", "Inputs committed to the inbox.", ["source"])
 REFUSED = Counter("mtabounce_inputs_refused_total", "Inputs that could not be made durable.")
@@ -32,7 +33,7 @@ BUSY_BATCH = 4  # inputs in one COMMIT: so many senders wait for us at a time
 BUSY_FOR = 0.25  # seconds after such a COMMIT
 log = logging.getLogger(__name__)
 
-Connect = Callable[[], Awaitable[AsyncConnection[Any]]]
+Accept = Callable[[RawInput], Awaitable[None]]  # as Inbox.append(): returns once it is durable
 
 
 class Inbox:

@@ -6,7 +6,7 @@ evidence of theirs is left.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeVar
 
@@ -31,6 +31,7 @@ from mtabounce.pipeline.worker import finished
 from mtabounce.store import inputs
 from mtabounce.store import record as store
 from mtabounce.store import rewrite as before
+from mtabounce.store.connection import Connect
 from mtabounce.store.inputs import ClaimedInput
 from mtabounce.store.rewrite import JudgedInput, Said, Selection
 from mtabounce.verp import Keyring
@@ -38,7 +39,6 @@ from mtabounce.verp import Keyring
 T = TypeVar("T")
 Connection = AsyncConnection[Any]
 Work = Sequence[tuple[ClaimedInput, Judged | str, tuple[ReturnPath, ...]]]
-Connect = Callable[[], Awaitable[Connection]]
 NOTHING = "nothing"
 BATCH = 100
 

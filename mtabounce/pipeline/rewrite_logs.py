@@ -16,7 +16,6 @@ from mtabounce.model import Action, EnhancedStatus, Outcome, Report, Trust
 from mtabounce.pipeline.decide import Recorder
 from mtabounce.pipeline.rewrite import (
     BATCH,
-    Connect,
     Connection,
     Difference,
     Step,
@@ -26,6 +25,7 @@ from mtabounce.pipeline.rewrite import (
 )
 from mtabounce.store import record as store
 from mtabounce.store import rewrite as before
+from mtabounce.store.connection import Connect
 from mtabounce.store.rewrite import Logged, Mark, Selection
 
 PLACE = "log:"  # how the place of a step begins; the id of a recipient follows

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import psycopg
@@ -26,6 +26,7 @@ from mtabounce.pipeline.judging import Judging
 from mtabounce.pipeline.raw import Raw, trimmed
 from mtabounce.pipeline.record import AnotherWasFirst
 from mtabounce.store import inputs
+from mtabounce.store.connection import Connect
 from mtabounce.store.inputs import ClaimedInput, Finished
 from mtabounce.store.unavailable import is_passing
 from mtabounce.verp import Keyring
@@ -40,7 +41,6 @@ log = logging.getLogger(__name__)
 
 Connection = AsyncConnection[Any]
 _Work = tuple[ClaimedInput, Judged | str, tuple[ReturnPath, ...]]
-Connect = Callable[[], Awaitable[Connection]]
 Tell = Callable[[Sequence[Finished]], None]
 _MET_ANOTHER = (
     AnotherWasFirst,

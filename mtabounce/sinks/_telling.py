@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,6 +12,7 @@ from psycopg import AsyncConnection
 from mtabounce.errors import TryAgainLater
 from mtabounce.sinks import Kind, NotTaken, SinkSettings, kinds
 from mtabounce.store import outbox as store
+from mtabounce.store.connection import Connect
 from mtabounce.store.outbox import Message
 from mtabounce.store.unavailable import unavailable
 
@@ -29,7 +30,7 @@ class Telling:
     def __init__(
         self,
         sinks: Sequence[SinkSettings],
-        connect: Callable[[], Awaitable[AsyncConnection[Any]]],
+        connect: Connect,
     ) -> None:
         self._sinks = {sink.title: sink for sink in sinks}
         self._kinds = kinds()

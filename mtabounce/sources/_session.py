@@ -9,15 +9,15 @@ each reply by itself, and has one timer only, that any command sets anew.
 import asyncio
 import logging
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
 
 from aiosmtpd.smtp import SMTP, TLSSetupException
 
 from mtabounce.errors import TryAgainLater
-from mtabounce.model import RawInput
 from mtabounce.network import Peer
+from mtabounce.pipeline.inbox import Accept
 from mtabounce.sources._data import Room
 from mtabounce.sources._limits import Pace
 from mtabounce.sources._paths import IsOurs
@@ -25,7 +25,6 @@ from mtabounce.sources._paths import IsOurs
 log = logging.getLogger(__name__)
 logging.getLogger("mail.log").setLevel(logging.WARNING)  # aiosmtpd's: lines for each connection
 
-Accept = Callable[[RawInput], Awaitable[None]]
 
 CLOSING = "421 4.3.2 shutting down"
 _CHUNK = 65_536  # bytes read at once

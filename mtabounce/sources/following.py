@@ -8,15 +8,15 @@ is a mistake of this program: it is said aloud, shown, and the reader begins ane
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from prometheus_client import Counter, Gauge
-from psycopg import AsyncConnection
 
 from mtabounce.store import logs as store
+from mtabounce.store.connection import Connect
 
 CRASHES = Counter(
     "mtabounce_log_crashes_total", "Times that reading a log ended by a mistake of ours.", ["log"]
@@ -30,8 +30,6 @@ STEADY = 60.0  # seconds that it must have been at work to be well again
 _TOLD = 10.0  # seconds that the database has to take note
 
 log = logging.getLogger(__name__)
-
-Connect = Callable[[], Awaitable[AsyncConnection[Any]]]
 
 
 class Reader(Protocol):

@@ -5,7 +5,7 @@ import json
 import logging
 from asyncio import StreamReader
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -18,6 +18,7 @@ from mtabounce.pipeline.log_record import AnotherReader, LogRecorder
 from mtabounce.sources._log_run import BLOCK, LogRun, is_temporary
 from mtabounce.sources._log_settings import LogSettings
 from mtabounce.store import logs as store
+from mtabounce.store.connection import Connect
 from mtabounce.store.logs import LogFile
 
 log = logging.getLogger(__name__)
@@ -26,7 +27,6 @@ PAUSE = 1.0  # seconds before the next try where something is away
 _MAIL = "SYSLOG_FACILITY=2"
 
 Connection = AsyncConnection[Any]
-Connect = Callable[[], Awaitable[Connection]]
 
 
 class JournalLog:

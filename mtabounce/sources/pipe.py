@@ -10,8 +10,8 @@ from mtabounce.config import ListenAddress, Section
 from mtabounce.errors import ConfigError
 from mtabounce.model import RawInput
 from mtabounce.network import Mode
+from mtabounce.pipeline.inbox import Accept
 from mtabounce.sources._handover import NAME, NOBODY
-from mtabounce.sources._session import Accept
 from mtabounce.sources.receiver import Receiver, ReceiverSettings
 from mtabounce.store.state import make_state_directory
 

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -36,6 +36,7 @@ from mtabounce.sources.mailboxes import (
 )
 from mtabounce.store import inputs
 from mtabounce.store import mailboxes as store
+from mtabounce.store.connection import Connect
 
 POLLS = Counter("mtabounce_mailbox_polls_total", "Looks into mailboxes.", ["mailbox", "result"])
 MAILS = Counter(
@@ -56,7 +57,6 @@ HOUR = timedelta(hours=1)  # … after which nobody tries again
 TELL = 30.0  # seconds between two lines on a long first run
 log = logging.getLogger(__name__)
 
-Connect = Callable[[], Awaitable[AsyncConnection[Any]]]
 Connection = AsyncConnection[Any]
 Progress = Callable[[Tally], None]
 

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from mtabounce.pipeline.judge_process import JudgeSettings
 from mtabounce.pipeline.judging import Judging
 from mtabounce.sources.mailboxes import MailboxSettings, Protocol
-from mtabounce.sources.poller import Connect, Poller
+from mtabounce.sources.poller import Poller
+from mtabounce.store.connection import Connect
 
 
 class Polling:

@@ -21,10 +21,11 @@ from mtabounce.config.values import quoted
 from mtabounce.errors import ConfigError
 from mtabounce.listen import activated_sockets, address_of, is_local, open_sockets
 from mtabounce.network import Mode, Network, Peer, Slots, tls_context
+from mtabounce.pipeline.inbox import Accept
 from mtabounce.sources._data import Room
 from mtabounce.sources._limits import CROWDED_IDLE
 from mtabounce.sources._paths import IsOurs, is_return_path, own_addresses
-from mtabounce.sources._session import CLOSING, Accept, Service, Session
+from mtabounce.sources._session import CLOSING, Service, Session
 from mtabounce.sources._smtp import LmtpSession, SmtpSession
 
 __all__ = ["IsOurs", "Receiver", "ReceiverSettings", "own_addresses"]

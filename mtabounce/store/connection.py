@@ -1,6 +1,7 @@
 """Connections to PostgreSQL that notice a dead server, and never wait without end."""
 
 import re
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
@@ -15,6 +16,7 @@ from mtabounce.errors import ConfigError, StoreUnavailable
 from mtabounce.store.unavailable import one_line
 
 ConnectionPool = SyncConnectionPool[Connection[Any]]
+Connect = Callable[[], Awaitable[AsyncConnection[Any]]]  # as connect() does, in autocommit mode
 SCHEMA = "mtabounce"
 _UNREADABLE = (  # without the URL: it may hold a password
     "cannot be read; write postgresql://USER@HOST/DATABASE, with special characters percent-encoded"

@@ -24,6 +24,7 @@ from mtabounce.address import normalize
 from mtabounce.correlate import domain_of
 from mtabounce.errors import TryAgainLater
 from mtabounce.model import API, RawInput
+from mtabounce.pipeline.inbox import Accept
 from mtabounce.pipeline.operators import Word, in_batches, say
 from mtabounce.pipeline.record import delete_bounces
 from mtabounce.policy import PolicySettings
@@ -52,7 +53,6 @@ _COLUMNS = ("id", "type", "source", "meta", "created_at", "email", "subscriber_u
 
 log = logging.getLogger(__name__)
 
-Accept = Callable[[RawInput], Awaitable[None]]
 Handler = Callable[[Request], Awaitable[Any]]
 
 

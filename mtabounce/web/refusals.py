@@ -8,7 +8,7 @@ stranger can make us keep is bounded: so many requests and octets a minute for e
 import asyncio
 import logging
 from collections import Counter as Tally
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,6 +20,7 @@ from psycopg import AsyncConnection
 
 from mtabounce.errors import StoreUnavailable
 from mtabounce.store import webhooks as store
+from mtabounce.store.connection import Connect
 from mtabounce.store.unavailable import unavailable
 from mtabounce.web.request import Posted, Refused
 
@@ -33,8 +34,6 @@ _SECRETS = ("authorization", "cookie", "token", "secret", "password", "api-key",
 _MAX_HEADERS = 60
 _MAX_VALUE = 2_000  # characters of one header
 log = logging.getLogger(__name__)
-
-Connect = Callable[[], Awaitable[AsyncConnection[Any]]]
 
 
 @dataclass(slots=True)

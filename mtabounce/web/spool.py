@@ -11,7 +11,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
 from itertools import count
@@ -22,6 +22,7 @@ from prometheus_client import Counter, Gauge
 
 from mtabounce.errors import StoreUnavailable, TryAgainLater
 from mtabounce.model import RawInput
+from mtabounce.pipeline.inbox import Accept
 
 SPOOLED = Counter("mtabounce_spooled_total", "Inputs that were kept on disk at first.")
 WAITING = Gauge("mtabounce_spool_inputs", "Inputs that wait on disk for the database.")
@@ -33,8 +34,6 @@ _OLD = 3600.0  # seconds after which nobody writes a draft any more
 _BATCH = 100  # inputs that are handed on for one COMMIT
 _BATCH_OCTETS = 8 * 2**20
 log = logging.getLogger(__name__)
-
-Accept = Callable[[RawInput], Awaitable[None]]
 
 
 class Spool:

@@ -9,7 +9,7 @@ import hashlib
 import json
 import logging
 from collections import OrderedDict, defaultdict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import monotonic
@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mtabounce.errors import StoreUnavailable, TryAgainLater
 from mtabounce.model import WEBHOOK, RawInput
+from mtabounce.pipeline.inbox import Accept
 from mtabounce.providers import discover
 from mtabounce.providers.request import USED, pack
 from mtabounce.web import signatures
@@ -54,8 +55,6 @@ _TAKEN_START = {
     "headers": [(b"content-type", b"application/json"), (b"content-length", b"14")],
 }
 log = logging.getLogger(__name__)
-
-Accept = Callable[[RawInput], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
