@@ -7,7 +7,7 @@ from typing import Any
 
 from psycopg import Connection
 
-from mtabounce.settings import load_settings
+from mtabounce.settings import Settings, load_settings
 from mtabounce.store.connection import connect_sync
 from mtabounce.store.embedded import database
 from mtabounce.store.unavailable import unavailable
@@ -15,9 +15,9 @@ from mtabounce.store.version import check
 
 
 @contextmanager
-def connected(config: Path | None) -> Iterator[Connection[Any]]:
+def opened(config: Path | None) -> Iterator[tuple[Settings, str]]:
     """
-    Give a connection to the database that *config* names, in autocommit mode.
+    Give the settings of *config*, and the URL of their database.
 
     Raises ConfigError where a setting or the schema is wrong, StoreUnavailable where the
     database is away.
@@ -25,7 +25,14 @@ def connected(config: Path | None) -> Iterator[Connection[Any]]:
     settings = load_settings(config)
     with database(settings.database, settings.state) as url, unavailable():
         check(url)
-        with connect_sync(
-            url, application_name="mtabounce command", settings=settings.database
-        ) as conn:
-            yield conn
+        yield settings, url
+
+
+@contextmanager
+def connected(config: Path | None) -> Iterator[Connection[Any]]:
+    """Give a connection to that database, in autocommit mode. Raises as opened() does."""
+    with (
+        opened(config) as (settings, url),
+        connect_sync(url, application_name="mtabounce command", settings=settings.database) as conn,
+    ):
+        yield conn

@@ -1,32 +1,15 @@
 """What operators say about addresses, on its way into the database."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from mtabounce.cli._asking import operator
+from mtabounce.cli._database import opened
 from mtabounce.pipeline.operators import Word, in_batches, say
 from mtabounce.policy import PolicySettings
-from mtabounce.settings import Settings, load_settings
 from mtabounce.store.connection import connect
-from mtabounce.store.embedded import database
-from mtabounce.store.unavailable import unavailable
-from mtabounce.store.version import check
-
-
-@contextmanager
-def opened(config: Path | None) -> Iterator[tuple[Settings, str]]:
-    """
-    Give the settings of *config*, and the URL of their database.
-
-    Raises ConfigError where a setting or the schema is wrong, StoreUnavailable where the
-    database is away.
-    """
-    settings = load_settings(config)
-    with database(settings.database, settings.state) as url, unavailable():
-        check(url)
-        yield settings, url
 
 
 def say_all(config: Path | None, words: Sequence[Word], *, at_once: bool = False) -> None:
@@ -44,12 +27,10 @@ async def _say_all(
     url: str, policy: PolicySettings, words: Sequence[Word], *, at_once: bool
 ) -> None:
     who = operator()
-    async with await connect(url, application_name="mtabounce suppressions") as conn:
-        if at_once:
-            async with conn.transaction():
-                for batch in in_batches(words):
-                    await say(conn, policy, batch, who)
-            return
+    async with (
+        await connect(url, application_name="mtabounce suppressions") as conn,
+        conn.transaction() if at_once else nullcontext(),
+    ):
         for batch in in_batches(words):
             async with conn.transaction():
                 await say(conn, policy, batch, who)

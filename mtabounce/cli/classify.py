@@ -1,6 +1,7 @@
 """``mtabounce classify``: what mails and replies say, and by which rule."""
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -71,7 +72,7 @@ def command(
     found = mails_of(paths) if paths or files_from else mails_of([Path("-")])
     failed = _mails(found, judge, as_json=as_json)
     if failed:
-        sys.exit(66)  # EX_NOINPUT
+        sys.exit(os.EX_NOINPUT)
 
 
 def _mails(mails: Iterator[Mail], judge: Judge, *, as_json: bool) -> bool:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import click
 
+from mtabounce.cli._database import opened
 from mtabounce.cli._output import print_json, print_table
-from mtabounce.cli._saying import opened
 from mtabounce.errors import StoreUnavailable
 from mtabounce.pipeline import sent_mail
 from mtabounce.pipeline.retention import due, retain

@@ -1,5 +1,6 @@
 """``mtabounce explain``: how a mail came to its verdict, for those who write rules."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -36,7 +37,7 @@ def command(config: Path | None, file: Path, as_json: bool) -> None:
     for mail in mails_of([file]):
         if mail.error:
             click.echo(f"mtabounce: {mail.name}: {mail.error}", err=True)
-            sys.exit(66)  # EX_NOINPUT
+            sys.exit(os.EX_NOINPUT)
         judged = judge.judge(mail.content)
         if not as_json:
             _show_reading(mail.name, judged)

@@ -8,9 +8,8 @@ import click
 from psycopg import Connection
 
 from mtabounce.cli._asking import agreed, operator
-from mtabounce.cli._database import connected
+from mtabounce.cli._database import connected, opened
 from mtabounce.cli._output import print_fields, print_json, print_table
-from mtabounce.cli._saying import opened
 from mtabounce.errors import UsageError
 from mtabounce.pipeline.breaking import close, incident_in_words
 from mtabounce.pipeline.upkeep import settle

@@ -1,5 +1,6 @@
 """``mtabounce logs``: what the log of a mail server says, without a database."""
 
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -15,8 +16,6 @@ from mtabounce.cli._rules import classifier_for
 from mtabounce.logs import Delivery, Joined, LogReader, State, formats, report_of
 from mtabounce.model import Outcome, Report, Verdict
 from mtabounce.sources._logfile import DAMAGED, chunks, open_log
-
-_EMPTY_HANDED = 65  # EX_DATAERR
 
 
 @click.group()
@@ -71,9 +70,9 @@ def parse(config: Path | None, files: tuple[Path, ...], form: str, as_json: bool
             _show(delivery, verdict)
     click.echo(reading.summary(), err=True)
     if reading.failed:
-        sys.exit(66)  # EX_NOINPUT
+        sys.exit(os.EX_NOINPUT)
     if reading.understood_nothing:
-        sys.exit(_EMPTY_HANDED)
+        sys.exit(os.EX_DATAERR)
 
 
 @dataclass(slots=True)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import click
 
+from mtabounce.cli._database import opened
 from mtabounce.cli._output import Since, print_json, print_table
-from mtabounce.cli._saying import opened
 from mtabounce.errors import ConfigError, UsageError
 from mtabounce.pipeline.foresight import Change, Tally, compare
 from mtabounce.policy import PolicySettings, Rules

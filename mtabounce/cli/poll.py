@@ -1,6 +1,7 @@
 """``mtabounce poll``: look into the mailboxes now."""
 
 import asyncio
+import os
 from collections.abc import Callable
 from functools import partial
 
@@ -52,17 +53,14 @@ def command(
         found = asyncio.run(_poll(settings, url, set(names) or known, dry_run=dry_run, again=again))
     for name, result in found.items():
         _show(name, result, as_json=as_json)
-    ctx.exit(75 if any(isinstance(result, str) for result in found.values()) else 0)
+    failed = any(isinstance(result, str) for result in found.values())
+    ctx.exit(os.EX_TEMPFAIL if failed else os.EX_OK)
 
 
 async def _poll(
     settings: Settings, url: str, names: set[str], *, dry_run: bool, again: bool
 ) -> dict[str, Tally | str]:
-    judging = Judging(
-        settings.judging(),
-        deadline=settings.worker.deadline.total_seconds(),
-        memory=settings.worker.memory,
-    )
+    judging = Judging.of(settings.judging(), settings.worker)
     connecting = partial(
         connect, url, application_name="mtabounce poll", settings=settings.database
     )

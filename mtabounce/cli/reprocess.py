@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from functools import partial
 
 import click
 
+from mtabounce.cli._asking import agreed
 from mtabounce.cli._output import Since, print_json, print_table
 from mtabounce.cli._progress import count_bar
 from mtabounce.errors import UsageError
@@ -136,7 +136,7 @@ def command(
         told = _Tally(as_json)
         asyncio.run(again.run(told, write=False))
         told.show()
-        if not told.kinds or dry_run or not _agreed(yes=yes):
+        if not told.kinds or dry_run or not agreed("Change this?", yes=yes):
             return
         changed = _Tally(as_json=False)
         asyncio.run(again.run(changed, write=True))
@@ -189,12 +189,7 @@ class _Again:
         )
         recorder = Recorder(settings.policy, settings.rules.folder)
         if not only_logs:
-            worker = settings.worker
-            judging = Judging(
-                settings.judging(),
-                deadline=worker.deadline.total_seconds(),
-                memory=worker.memory,
-            )
+            judging = Judging.of(settings.judging(), settings.worker)
             ring = settings.return_path.ring()
             try:
                 async for step in judged_again(
@@ -210,11 +205,3 @@ class _Again:
                 connecting, classifier, selection, recorder, write=write, first=first
             ):
                 yield step
-
-
-def _agreed(*, yes: bool) -> bool:
-    if yes:
-        return True
-    if not sys.stdin.isatty():
-        raise UsageError("nothing was changed: say --yes where nobody can be asked")
-    return click.confirm("Change this?")
