@@ -15,6 +15,7 @@ from mtabounce.settings import Settings
 from mtabounce.store.migrate import prepare
 from mtabounce.store.state import spool_directory
 from mtabounce.web.app import application
+from mtabounce.web.request import RETRY_AFTER
 from mtabounce.web.server import HttpServer
 from mtabounce.web.spool import Spool
 from mtabounce.web.webhooks import Webhooks
@@ -87,4 +88,4 @@ class _Waiting:
 
 async def _come_back(request: Request) -> Response:
     del request
-    return JSONResponse({"message": "the database is away"}, 503, {"Retry-After": "30"})
+    return JSONResponse({"message": "the database is away"}, 503, RETRY_AFTER)

@@ -30,7 +30,7 @@ OBSERVATIONS = Metric(
     "mtabounce_observations_total", "Observations written.", ["source", "outcome"]
 )
 DUPLICATES = Metric("mtabounce_duplicates_total", "Observations that were stored before.")
-_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)  # not guessed
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _COUNTS = {BounceType.HARD: "hard", BounceType.SOFT: "soft", BounceType.COMPLAINT: "complaints"}
 _OWN_COLUMNS = {  # the fields of a report that observations have a column for
     "outcome", "final_recipient", "original_recipient", "action", "status", "reply_code",
@@ -61,7 +61,7 @@ class Change:
 
 
 def is_uuid(text: str) -> bool:
-    """Whether *text* is one that nobody guesses, as those of subscribers are."""
+    """Whether *text* is a UUID, which nobody guesses: listmonk's of subscribers and campaigns."""
     return _UUID.fullmatch(text) is not None
 
 

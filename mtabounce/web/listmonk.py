@@ -26,7 +26,7 @@ from mtabounce.errors import TryAgainLater
 from mtabounce.model import API, RawInput
 from mtabounce.pipeline.inbox import Accept
 from mtabounce.pipeline.operators import Word, in_batches, say
-from mtabounce.pipeline.record import delete_bounces
+from mtabounce.pipeline.record import delete_bounces, is_uuid
 from mtabounce.policy import PolicySettings
 from mtabounce.providers import read_json
 from mtabounce.providers.request import pack
@@ -36,12 +36,10 @@ from mtabounce.store.retention import pin_without
 from mtabounce.store.text import clean_text
 from mtabounce.web.callers import Callers, Connected, NotKnown
 from mtabounce.web.listmonk_settings import ListmonkSettings
-from mtabounce.web.request import RETRY_AFTER, Refused, peer_of, read_request
+from mtabounce.web.request import LARGEST_ID, RETRY_AFTER, Refused, peer_of, read_request
 
 _BLOCKLISTED = "blocklisted over the API"
 MAX_SIZE = 2**20  # octets of one bounce
-LARGEST = 2**63 - 1  # that PostgreSQL counts to
-_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
 _TRUE = {"1", "t", "T", "true", "True", "TRUE"}  # Go's ParseBool
 _ORDERS = {"email", "source", "created_at", "type", "campaign_name"}
@@ -158,7 +156,7 @@ class ListmonkApi:
         if not per_page:
             return await self._all(filters, page)
         async with self._connected() as conn:
-            offset = min((page - 1) * per_page, LARGEST)
+            offset = min((page - 1) * per_page, LARGEST_ID)
             rows = await store.list_bounces(conn, **filters, limit=per_page, offset=offset)
         if not rows:
             return _page([], 0, 0, 0)
@@ -203,7 +201,7 @@ class ListmonkApi:
         if request.query_params.get("all") in _TRUE:
             return await self._remove(None)
         ids = [_int(text, 0) for text in request.query_params.getlist("id")]
-        if not ids or not all(0 < number < 2**63 for number in ids):
+        if not ids or not all(0 < number <= LARGEST_ID for number in ids):
             raise Refused(400, "Invalid ID(s)")
         return await self._remove(ids)
 
@@ -250,7 +248,7 @@ def read_bounce(body: bytes, settings: ListmonkSettings) -> dict[str, Any]:
     bounce = _fields(body)
     if not bounce["email"] and not bounce["subscriber_uuid"]:
         raise Refused(400, "Invalid fields: email / subscriber_uuid")
-    if bounce["subscriber_uuid"] and not _UUID.fullmatch(bounce["subscriber_uuid"]):
+    if bounce["subscriber_uuid"] and not is_uuid(bounce["subscriber_uuid"]):
         raise Refused(400, "Invalid fields: subscriber_uuid")
     if bounce["email"]:
         bounce["email"] = _email(bounce["email"])
@@ -258,7 +256,7 @@ def read_bounce(body: bytes, settings: ListmonkSettings) -> dict[str, Any]:
             raise Refused(400, "The e-mail domain is blocklisted.")
     if bounce["type"] not in ("hard", "soft", "complaint"):
         raise Refused(400, "Invalid fields: type")
-    if bounce["campaign_uuid"] and not _UUID.fullmatch(bounce["campaign_uuid"]):
+    if bounce["campaign_uuid"] and not is_uuid(bounce["campaign_uuid"]):
         meta = bounce["meta"] if isinstance(bounce["meta"], dict) else {"meta": bounce["meta"]}
         bounce["meta"] = meta | {"campaign_uuid": bounce["campaign_uuid"]}
         bounce["campaign_uuid"] = ""

@@ -12,6 +12,8 @@ from mtabounce.web.patience import Patience
 
 BODY_TIME = 10.0  # seconds that a client gets for its body
 RETRY_AFTER = {"Retry-After": "30"}  # where the trouble is ours
+CHALLENGE = {"WWW-Authenticate": 'Basic realm="mtabounce"'}  # SNS waits for it
+LARGEST_ID = 2**63 - 1  # that PostgreSQL counts to
 MAX_QUERY = 100  # fields
 
 

@@ -23,6 +23,7 @@ from prometheus_client import Counter, Gauge
 from mtabounce.errors import StoreUnavailable, TryAgainLater
 from mtabounce.model import RawInput
 from mtabounce.pipeline.inbox import Accept
+from mtabounce.store.state import sync_folder
 
 SPOOLED = Counter("mtabounce_spooled_total", "Inputs that were kept on disk at first.")
 WAITING = Gauge("mtabounce_spool_inputs", "Inputs that wait on disk for the database.")
@@ -134,7 +135,7 @@ class Spool:
             raise OSError(errno.ENOSPC, "it is full")
         if not self._folder.is_dir():
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _sync(self._folder.parent)
+            sync_folder(self._folder.parent)
         name = f"{time_ns():020d}-{os.getpid()}-{next(self._numbers):06d}"
         draft = self._folder / f"{name}{_DRAFT}"
         try:
@@ -146,20 +147,12 @@ class Spool:
         except OSError:
             draft.unlink(missing_ok=True)
             raise
-        _sync(self._folder)
+        sync_folder(self._folder)
         self._octets += len(packed)
 
 
 def _for_us_alone(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _octets(paths: list[Path]) -> int:

@@ -29,6 +29,7 @@ from mtabounce.web.patience import Patience
 from mtabounce.web.refusals import Hidden, Refusals, Seen
 from mtabounce.web.request import (
     BODY_TIME,
+    CHALLENGE,
     RETRY_AFTER,
     Posted,
     Refused,
@@ -45,7 +46,6 @@ REQUESTS = Counter(
 )
 PATIENCE = 2.0  # seconds for the database; some ESPs wait three
 PATH = "/webhooks/service/"
-CHALLENGE = {"WWW-Authenticate": 'Basic realm="mtabounce"'}  # SNS waits for it
 _REMEMBERED = 100_000  # tokens that are good for one request
 _STRANGERS_BODY = 2**18  # octets that are read where no webhook takes them
 _TAKEN = {"type": "http.response.body", "body": b'{"data":true}\n'}

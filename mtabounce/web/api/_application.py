@@ -16,12 +16,11 @@ from mtabounce.web.api import _beside
 from mtabounce.web.api._docs import add_docs
 from mtabounce.web.api._parts import Parts, Problem
 from mtabounce.web.callers import NotKnown
-from mtabounce.web.request import RETRY_AFTER, Refused, peer_of
+from mtabounce.web.request import CHALLENGE, RETRY_AFTER, Refused, peer_of
 
 PREFIX = "/api/v1"
 JSON = "application/json"
 MAX_SIZE = 2**20  # octets of a body
-CHALLENGE = {"WWW-Authenticate": 'Basic realm="mtabounce"'}
 DESCRIPTION = """
 What is known of bounces and recipients, and whom not to mail.
 

@@ -16,9 +16,9 @@ from mtabounce.store.connection import ConnectionPool
 from mtabounce.store.tokens import Caller
 from mtabounce.store.unavailable import unavailable
 from mtabounce.web.callers import Callers, Connected
+from mtabounce.web.request import LARGEST_ID
 
 T = TypeVar("T")
-LARGEST = 2**63 - 1  # of ids
 NO_CONTROLS = r"^[^\x00-\x1f\x7f]*$"
 
 
@@ -100,7 +100,7 @@ def page_of(found: Sequence[T], limit: int, key: Callable[[T], Sequence[Any]]) -
 def after_number(cursor: str | None) -> int | None:
     """Return the number that *cursor* stands for. Raises HTTPException where it is none of ours."""
     (number,) = _decoded(cursor, int) or (None,)
-    if number is not None and not 0 < number <= LARGEST:
+    if number is not None and not 0 < number <= LARGEST_ID:
         raise _no_cursor()
     return number
 

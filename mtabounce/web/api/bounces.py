@@ -11,7 +11,6 @@ from mtabounce.store import bounces as store
 from mtabounce.store.bounces import StoredBounce, StoredObservation
 from mtabounce.web.api._examples import BOUNCE, EVIDENCE
 from mtabounce.web.api._parts import (
-    LARGEST,
     Address,
     Cursor,
     Limit,
@@ -25,6 +24,7 @@ from mtabounce.web.api._parts import (
     page_of,
     shows,
 )
+from mtabounce.web.request import LARGEST_ID
 
 ROUTER = APIRouter(prefix="/bounces", tags=["bounces"], dependencies=[may("read")])
 
@@ -67,7 +67,7 @@ def list_bounces(
 @ROUTER.get("/{id}", responses=shows({"bounce": BOUNCE, "evidence": [EVIDENCE]}))
 def get_bounce(
     conn: Reading,
-    id: Annotated[int, Path(ge=1, le=LARGEST)],  # noqa: A002 (the column's name)
+    id: Annotated[int, Path(ge=1, le=LARGEST_ID)],  # noqa: A002 (the column's name)
 ) -> Explained:
     """Give one bounce with its evidence, oldest first."""
     bounce = store.get_bounce(conn, id)

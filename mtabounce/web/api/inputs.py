@@ -9,7 +9,6 @@ from mtabounce.store import inputs as store
 from mtabounce.store.inputs import StoredInput
 from mtabounce.web.api._examples import INPUT
 from mtabounce.web.api._parts import (
-    LARGEST,
     Cursor,
     Limit,
     Page,
@@ -21,6 +20,7 @@ from mtabounce.web.api._parts import (
     page_of,
     shows,
 )
+from mtabounce.web.request import LARGEST_ID
 
 ROUTER = APIRouter(prefix="/inputs", tags=["inputs"], dependencies=[may("read")])
 
@@ -51,7 +51,7 @@ def list_inputs(
 @ROUTER.get("/{id}", responses=shows(INPUT))
 def get_input(
     conn: Reading,
-    id: Annotated[int, Path(ge=1, le=LARGEST)],  # noqa: A002 (the column's name)
+    id: Annotated[int, Path(ge=1, le=LARGEST_ID)],  # noqa: A002 (the column's name)
 ) -> StoredInput:
     """Give one input, without its content, which may hold anything."""
     found = store.get_input(conn, id)
