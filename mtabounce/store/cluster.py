@@ -16,6 +16,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from mtabounce.errors import ConfigError, StoreUnavailable
+from mtabounce.store.state import sync_folder
 
 NAME = "mtabounce"  # of the role and of the database
 _HOME = "postgres"
@@ -201,7 +202,7 @@ class Cluster:
         options = ("--auth=trust", "--encoding=UTF8", f"--username={NAME}", *locale)
         self._run("initdb", "--no-instructions", *options, f"--pgdata={partial}")
         partial.rename(self.data)
-        _sync(self.home)
+        sync_folder(self.home)
 
     def _run(self, program: str, *arguments: str) -> None:
         done = subprocess.run(  # noqa: S603 (our own command line)
@@ -281,11 +282,3 @@ def _wheel() -> Path:
             " set one, or pip install 'mtabounce[embedded]'"
         )
     return Path(found.submodule_search_locations[0]).resolve().parent
-
-
-def _sync(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

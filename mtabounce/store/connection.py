@@ -144,6 +144,16 @@ def connect_sync(
         raise _unreachable(url, error) from error
 
 
+async def limit_waiting(conn: AsyncConnection[Any], patience: timedelta) -> None:
+    """
+    Let this transaction wait for a lock no longer than *patience*.
+
+    Its statements raise LockNotAvailable then.
+    """
+    wait = str(_milliseconds(patience))
+    await conn.execute("SELECT set_config('lock_timeout', %s, true)", [wait])
+
+
 def open_pool(
     url: str,
     *,

@@ -9,6 +9,7 @@ from psycopg import AsyncConnection, Connection, sql
 from psycopg.rows import class_row, scalar_row
 from psycopg.sql import Composed, Identifier
 
+from mtabounce.store.connection import limit_waiting
 from mtabounce.store.statements import statements
 
 SQL = statements("retention")
@@ -47,8 +48,7 @@ async def lock(conn: AsyncConnection[Any], table: str, patience: timedelta) -> N
 
     Raises LockNotAvailable where others held it for longer than *patience*.
     """
-    wait = str(patience // timedelta(milliseconds=1))
-    await conn.execute("SELECT set_config('lock_timeout', %s, true)", [wait])
+    await limit_waiting(conn, patience)
     text = sql.SQL("LOCK TABLE ONLY mtabounce.{} IN ACCESS EXCLUSIVE MODE")
     await conn.execute(text.format(Identifier(table)))
 

@@ -7,6 +7,7 @@ from typing import Any
 from psycopg import AsyncConnection
 from psycopg.rows import scalar_row
 
+from mtabounce.store.connection import limit_waiting
 from mtabounce.store.statements import statements
 
 SQL = statements("sent_mail")
@@ -22,8 +23,7 @@ async def keep_days(
     Return how many were made or dropped. In a transaction; raises LockNotAvailable where others
     used the table for longer than *patience*.
     """
-    wait = str(patience // timedelta(milliseconds=1))
-    await conn.execute("SELECT set_config('lock_timeout', %s, true)", [wait])
+    await limit_waiting(conn, patience)
     async with conn.cursor(row_factory=scalar_row) as cursor:
         await cursor.execute(SQL["keep_days"], {"since": since, "until": until})
         return int(await cursor.fetchone() or 0)

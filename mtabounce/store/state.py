@@ -45,6 +45,15 @@ def make_state_directory(directory: Path) -> None:
         raise ConfigError(f"[state] directory {directory}: {error.strerror}") from error
 
 
+def sync_folder(folder: Path) -> None:
+    """Return once the names in *folder*, of files made or renamed there, outlive a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def _default_directory() -> Path:
     if given := os.environ.get("STATE_DIRECTORY"):
         return Path(given.split(":")[0])  # systemd.exec(5): several are separated by colons
