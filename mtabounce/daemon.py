@@ -300,12 +300,7 @@ class _Daemon:
         )
 
     def _judging(self) -> Judging:
-        settings = self._settings.worker
-        return Judging(
-            self._settings.judging(),
-            deadline=settings.deadline.total_seconds(),
-            memory=settings.memory,
-        )
+        return Judging.of(self._settings.judging(), self._settings.worker)
 
     def _connector(self, part: str) -> Connect:
         settings = self._settings.database.model_copy(

@@ -9,7 +9,7 @@ The errors that cross module borders.
     │   └── SchemaMismatch       the database is older or newer than this program
     └── UsageError           a command was called with something it cannot use
 
-Each class knows what to tell an SMTP client, an HTTP client and a parent process.
+Each class knows what to tell an SMTP client and a parent process.
 """
 
 import os
@@ -17,17 +17,15 @@ from typing import ClassVar
 
 
 class MtabounceError(Exception):
-    """Base class. The three numbers tell each kind of sender what to do next."""
+    """Base class. Both numbers tell the sender what to do next."""
 
     smtp_reply: ClassVar[str] = "451 4.3.0 try again later"
-    http_status: ClassVar[int] = 500
     exit_code: ClassVar[int] = os.EX_SOFTWARE  # sysexits(3), which pipe(8) and Exim understand
 
 
 class TryAgainLater(MtabounceError):
     """The input may be fine, but it cannot be made durable now: keep it and retry."""
 
-    http_status = 503
     exit_code = os.EX_TEMPFAIL
 
 
@@ -41,7 +39,6 @@ class InputRejected(MtabounceError):
     """The input can never be accepted: too large, or not for us."""
 
     smtp_reply = "550 5.7.1 not accepted here"
-    http_status = 400
     exit_code = os.EX_DATAERR
 
 

@@ -169,7 +169,7 @@ class Verdict(NamedTuple):  # made for each reply, in a quarter of the time of a
     reason: str  # one of rules/reasons.toml
     fault: Fault | None
     rule: str  # the id of the rule that decided
-    status: EnhancedStatus | None = None  # the effective one (DESIGN of docs/rules.md)
+    status: EnhancedStatus | None = None  # the effective one: see docs/glossary.md
     reply_code: int | None = None  # the effective one
     matched: str = ""  # the words that the rule matched; "" where it looked at codes only
 

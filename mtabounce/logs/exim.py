@@ -94,7 +94,6 @@ _REFUSED = re.compile(
     rb" R=[\w.-]++ T=[\w.-]++(?: defer \((-?\d+)\))? H=([^\s\[\]]++) (\[[0-9A-Fa-f.:]++\]): "
 )
 _LOOPBACK = re.compile(rb"\[(?:127\.[\d.]+|::1)\]")
-_NOT_SAID: frozenset[bytes] = frozenset()
 _DATED = re.compile(rb"\n\d{4}-\d\d-\d\d \d")
 _SUBJECT = re.compile(rb" T=" + _QUOTED_WORDS)
 

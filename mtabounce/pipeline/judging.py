@@ -13,19 +13,20 @@ import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Self
 
 from prometheus_client import Counter
 
 from mtabounce.errors import TryAgainLater
 from mtabounce.model import Judged
 from mtabounce.pipeline.judge_process import LENGTH, NO_MEMORY, JudgeSettings, frame
+from mtabounce.pipeline.settings import WorkerSettings
 
 CASUALTIES = Counter(
     "mtabounce_judging_failures_total", "Inputs that could not be parsed, by cause.", ["cause"]
 )
 START = 30.0  # seconds that a process gets to load its rules
 log = logging.getLogger(__name__)
-
 
 Content = tuple[str, bytes]  # the source of an input, and the input
 
@@ -48,6 +49,12 @@ class Judging:
         self._memory = memory
         self._process: Process | None = None
         self._stale = False
+
+    @classmethod
+    def of(cls, settings: JudgeSettings, worker: WorkerSettings) -> Self:
+        """Return one that judges by *settings*, within the limits of *worker*."""
+        deadline = worker.deadline.total_seconds()
+        return cls(settings, deadline=deadline, memory=worker.memory)
 
     async def start(self) -> None:
         """Start the process now, so that the first input need not wait for it."""

@@ -43,7 +43,6 @@ TRIES = 20  # for the lock, before it is left to the next hour
 log = logging.getLogger(__name__)
 
 _DAY = timedelta(days=1)
-_FOR_EVER = timedelta(0)
 _SETTINGS = {  # the setting for each table, in the order in which their rows go
     "bounces": "bounces",
     "observations": "bounces",
