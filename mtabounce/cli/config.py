@@ -141,7 +141,8 @@ def _check_overrides(loaded: Loaded[Settings], new: Collection[str]) -> str:
     seen = patient_of(loaded.path).ask(names_seen)
     if seen is None:
         return "Not looked at, as the database does not answer: lists and campaigns of overrides.\n"
-    faults = [one for one in unseen(policy, seen) if one.value not in new]
+    known = {*new, *map(str.lower, new)}  # lists are compared in lower case, campaigns as they are
+    faults = [one for one in unseen(policy, seen) if one.value not in known]
     if faults:
         raise ConfigError("\n".join(_never_seen(one, loaded.origin(one.place)) for one in faults))
     return ""

@@ -43,6 +43,8 @@ def create(config: Path | None, username: str, scopes: tuple[str, ...]) -> None:
     """
     if not username or ":" in username or not username.isprintable():
         raise UsageError("a user name is printable, and has no colon")
+    if username.isdecimal():
+        raise UsageError("a user name is not of digits only: they are the number of a token")
     with connected(config) as conn:
         click.echo(tokens.create(conn, username, scopes))
 

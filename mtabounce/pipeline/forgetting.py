@@ -28,7 +28,7 @@ async def without_erased(
         for one in observations
         for name in _names(one.recipient, one.report.final_recipient, one.report.original_recipient)
     }
-    erased = await store.erased_among(conn, sorted(names)) if names else set()
+    erased = await store.erased_among(conn, names) if names else set()
     if not erased:
         return observations
     left, inputs = [], set()
@@ -48,14 +48,9 @@ async def waiting_without_erased(
 ) -> list[Delivery]:
     """Return those of *waiting* that name nobody who was erased."""
     named = [(one, _names(one.final_recipient, one.original_recipient)) for one in waiting]
-    names = sorted({name for _, found in named for name in found})
+    names = {name for _, found in named for name in found}
     erased = await store.erased_among(conn, names) if names else set()
     return [one for one, found in named if erased.isdisjoint(found)]
-
-
-async def erased_of(conn: AsyncConnection[Any], names: Iterable[str]) -> set[str]:
-    """Return those of *names*, normalized, that were erased."""
-    return await store.erased_among(conn, sorted(names))
 
 
 def _names(*addresses: str) -> set[str]:

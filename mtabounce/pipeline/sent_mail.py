@@ -20,8 +20,8 @@ from pydantic import Field
 from mtabounce.address import normalize
 from mtabounce.config import Section
 from mtabounce.logs import Joined
-from mtabounce.pipeline.forgetting import erased_of
 from mtabounce.store import sent_mail as store
+from mtabounce.store.erasure import erased_among
 from mtabounce.store.text import clean_text
 
 _AHEAD = timedelta(days=3)  # so long may nobody look after it
@@ -70,7 +70,7 @@ async def keep_up(conn: AsyncConnection[Any], settings: SentMailSettings, now: d
 async def keep(conn: AsyncConnection[Any], joined: Joined) -> None:
     """Keep to whom the mails of *joined* went, in the transaction of *conn*."""
     sent = list(_rows(joined))
-    gone = await erased_of(conn, {recipient for _, recipient, _ in sent}) if sent else set()
+    gone = await erased_among(conn, {recipient for _, recipient, _ in sent}) if sent else set()
     if left := [one for one in sent if one[1] not in gone]:
         await store.put(conn, left)
 

@@ -1,7 +1,7 @@
 """What is held about one address, and how it goes: sql/erasure.sql."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, LiteralString
@@ -38,10 +38,10 @@ class _Texts:
     types: list[LiteralString]  # as pg_type names them
 
 
-async def erased_among(conn: AsyncConnection[Any], names: Sequence[str]) -> set[str]:
+async def erased_among(conn: AsyncConnection[Any], names: Iterable[str]) -> set[str]:
     """Return those of *names*, normalized addresses, that were erased."""
     async with conn.cursor(row_factory=scalar_row) as cursor:
-        await cursor.execute(SQL["erased_among"], {"names": list(names)})
+        await cursor.execute(SQL["erased_among"], {"names": sorted(names)})
         return set(await cursor.fetchall())
 
 

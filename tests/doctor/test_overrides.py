@@ -106,6 +106,14 @@ def test_check_takes_a_new_list_that_is_named(check, bounce):
     assert check("--new", "news.example.org").exit_code
 
 
+def test_check_takes_a_new_list_however_its_name_is_written(check, bounce):
+    bounce("{}")
+
+    named = check("--new", "News.Example.org", "--new", "sprign")
+
+    assert "no fault found" in named.output
+
+
 @pytest.mark.parametrize(
     "seen",
     [

@@ -18,5 +18,7 @@ SELECT id, username, scopes, created_at, revoked_at
 -- name: revoke
 UPDATE mtabounce.api_tokens
    SET revoked_at = now()
- WHERE (id::text = %(which)s OR username = %(which)s) AND revoked_at IS NULL
+-- Digits are a number: no user name is made of them only.
+ WHERE CASE WHEN %(which)s ~ '^[0-9]+$' THEN id::text = %(which)s ELSE username = %(which)s END
+   AND revoked_at IS NULL
 RETURNING id;
