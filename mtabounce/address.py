@@ -116,6 +116,12 @@ def written_out(domain: str) -> str:
     return text if domain_key(text) == domain else domain
 
 
+def spellings(address: str) -> list[str]:
+    """Return *address*, normalized, and as people write it where its domain is no plain ASCII."""
+    local, _, domain = address.rpartition("@")
+    return list(dict.fromkeys([address, f"{local}@{written_out(domain)}"] if local else [address]))
+
+
 def _small(text: str) -> str:
     """Return *text* in lower case, in which a sigma at the end of a word is as any other."""
     text = unicodedata.normalize("NFD", text).lower().replace("ς", "σ")

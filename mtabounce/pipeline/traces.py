@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from mtabounce.address import written_out
+from mtabounce.address import spellings
 from mtabounce.mime import REPORT_LIMIT
 
 MARK = "erased"  # what stands where the address stood
@@ -25,13 +25,12 @@ class Traces:
     @cached_property
     def pattern(self) -> str:
         """A regular expression, of Python as of PostgreSQL, for it; its case does not matter."""
-        local, _, domain = self.address.rpartition("@")
-        domains = {domain, written_out(domain)}
         found = []
-        for one in sorted(domains):
-            name, place = _escaped(local), _escaped(one)
+        for one in spellings(self.address):
+            local, _, domain = one.rpartition("@")
+            name, place = _escaped(local), _escaped(domain)
             found.append(f"(?<![A-Za-z0-9_.+-]){name}@{place}{_END}")
-            found.append(f"(?<![A-Za-z0-9_.])({_escaped(local)}(=|%40|%3d){place}){_END}")
+            found.append(f"(?<![A-Za-z0-9_.])({name}(=|%40|%3d){place}){_END}")
         return "|".join(found)
 
     @cached_property

@@ -51,8 +51,9 @@ class ThresholdSettings(Section):
     action: Consequence | None = Field(
         default=None,
         description="What follows: none, unsubscribe (from its list, whose bounces alone count for"
-        " it, or else from its campaign), blocklist, delete. Bounces of which none follows count"
-        " for nothing else.",
+        " it, or else from its campaign), blocklist, delete (as blocklist; besides, a sink of kind"
+        " listmonk deletes the subscriber there, and webhooks and commands are told of it)."
+        " Bounces of which none follows count for nothing else.",
     )
     span: Duration | None = Field(
         default=None, description="How much time must lie between the first and the last of them."

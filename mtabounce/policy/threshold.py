@@ -14,7 +14,7 @@ class Consequence(StrEnum):
     NONE = "none"
     UNSUBSCRIBE = "unsubscribe"  # from the list or campaign that it happened in
     BLOCKLIST = "blocklist"
-    DELETE = "delete"  # blocklist here, and let others delete the subscriber
+    DELETE = "delete"  # blocklist here; a sink for listmonk deletes the subscriber there
 
 
 @dataclass(frozen=True, slots=True)

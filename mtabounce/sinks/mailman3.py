@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
+from mtabounce.address import recipient_key
 from mtabounce.policy import EVERYWHERE
 from mtabounce.sinks import Kind
 from mtabounce.sinks._http import as_body, credentials, request
@@ -39,7 +40,7 @@ def _members(found: object, message: Message) -> Iterator[Mapping[str, Any]]:
     still = set(message.payload.get("still", ()))
     for member in entries:
         of_list = f"list:{member.get('list_id')}"
-        is_them = member["email"].lower() == message.recipient and member["role"] == "member"
+        is_them = recipient_key(member["email"]) == message.recipient and member["role"] == "member"
         if is_them and message.scope in {EVERYWHERE, of_list} and not still & {EVERYWHERE, of_list}:
             yield member
 

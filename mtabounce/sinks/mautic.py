@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
+from mtabounce.address import recipient_key
 from mtabounce.policy import EVERYWHERE
 from mtabounce.sinks import Kind
 from mtabounce.sinks._http import as_body, credentials, request
@@ -40,8 +41,7 @@ def _contacts(found: object, recipient: str) -> Iterator[Mapping[str, Any]]:
     """Yield the contacts with just this address: Mautic finds all that hold it somewhere."""
     contacts = found.get("contacts") if isinstance(found, dict) else None
     for contact in contacts.values() if isinstance(contacts, dict) else ():  # PHP: [] for none
-        address = str(contact["fields"]["all"]["email"])
-        if address.strip().lower() == recipient:
+        if recipient_key(str(contact["fields"]["all"]["email"])) == recipient:
             yield contact
 
 

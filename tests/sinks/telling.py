@@ -50,7 +50,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content)
 
-    do_GET = do_POST = do_PATCH = answer  # noqa: N815 (the names of the base class)
+    do_GET = do_POST = do_PATCH = do_DELETE = answer  # noqa: N815 (the names of the base class)
 
     def log_message(self, *_):
         pass

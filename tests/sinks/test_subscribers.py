@@ -1,11 +1,13 @@
-"""Mautic and Mailman 3 leave alone whom a suppression is not about."""
+"""Mautic, Mailman 3 and listmonk leave alone whom a suppression is not about."""
 
 import json
 from contextlib import ExitStack
 from urllib.parse import parse_qs, urlsplit
 
+import psycopg
 import pytest
 
+from mtabounce.address import normalize
 from mtabounce.store.outbox import add_events
 from tests.sinks.telling import Server, rows, speak, telling
 
@@ -111,7 +113,8 @@ async def test_mautic_is_not_told_of_one_list(conn, serve, secret):
 
 
 async def happened(conn, event, **payload):
-    row = {"event": event, "recipient": "ann@example.org", "payload": payload}
+    row = {"event": event, "recipient": payload.pop("recipient", "ann@example.org")}
+    row["payload"] = payload
     async with conn.transaction():
         await add_events(conn, [row])
 
@@ -190,3 +193,97 @@ async def test_member_is_off_in_one_list_only(conn, serve, secret):
     await happened(conn, "lifted", scope="list:bee.example.com", still=[])
     await tell_all(tell)
     assert program.status() == {"ant.example.com": None, "bee.example.com": "enabled"}
+
+
+class Listmonk:
+    """Subscribers in PostgreSQL, found by any SQL, as in listmonk."""
+
+    def __init__(self, url, *emails):
+        self.conn = psycopg.connect(url, autocommit=True)
+        self.conn.execute("CREATE TEMP TABLE subscribers (id serial, email text)")
+        for email in emails:
+            self.conn.execute("INSERT INTO subscribers (email) VALUES (%s)", [email])
+        self.bounced = []
+
+    def __call__(self, method, path, query, told):
+        if method == "GET":
+            (where,) = query["query"]
+            asked = f"SELECT id, email FROM subscribers WHERE {where}"  # noqa: S608 (so it does)
+            rows = self.conn.execute(asked).fetchall()
+            results = [{"id": number, "email": email} for number, email in rows]
+            return {"data": {"results": results, "total": len(results)}}
+        if method == "DELETE":
+            number = int(path.removeprefix("/api/subscribers/"))
+            self.conn.execute("DELETE FROM subscribers WHERE id = %s", [number])
+        else:
+            self.bounced.append(told["email"])
+        return {"data": True}
+
+    @property
+    def left(self):
+        return [email for (email,) in self.conn.execute("SELECT email FROM subscribers")]
+
+
+@pytest.fixture
+def listmonk(database_url, conn, serve, secret):
+    with ExitStack() as opened:
+
+        async def start(*emails):
+            program = Listmonk(database_url, *emails)
+            opened.enter_context(program.conn)
+            tell = await telling(
+                conn,
+                kind="listmonk",
+                url=serve(program),
+                username="api",
+                password_file=secret("t0ken-x"),
+            )
+            return program, tell
+
+        yield start
+
+
+@pytest.mark.parametrize(
+    "email",
+    [
+        "Ann@Example.org",
+        "o'hara@example.org",
+        '"back\\\\slash\'"@example.org',
+        '"\' OR true --"@example.org',
+        "ann@bücher.example",
+        "ann@xn--bcher-kva.example",
+    ],
+)
+async def test_subscriber_whom_policy_deletes_is_deleted_there(conn, listmonk, email):
+    others = ["joann@example.org", "bob@example.org", "ann@example.org.uk"]
+    program, tell = await listmonk(email, *others)
+    await happened(
+        conn,
+        "suppressed",
+        recipient=normalize(email),
+        scope="all",
+        cause="hard",
+        action="delete",
+    )
+
+    await tell_all(tell)
+
+    assert program.left == others
+    assert program.bounced == []
+    assert (await rows(conn))[0]["state"] == "sent"
+
+
+async def test_bounce_is_told_of_the_address_as_people_write_it_too(conn, listmonk):
+    program, tell = await listmonk()
+    await happened(
+        conn,
+        "suppressed",
+        recipient="ann@xn--bcher-kva.example",
+        scope="all",
+        cause="hard",
+        action="blocklist",
+    )
+
+    await tell_all(tell)
+
+    assert program.bounced == ["ann@xn--bcher-kva.example", "ann@bücher.example"]
