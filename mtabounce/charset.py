@@ -74,6 +74,12 @@ _FOLD = re.compile(rb"\r?\n[ \t]*")
 _ESCAPE = b"\x1b"  # what ISO-2022 texts switch their character sets with
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]+")
 _BREAKS = re.compile(r"<(?:br|/p|/div|/tr|/li|/h[1-6]|/pre|/title)\b[^<>]*>", re.IGNORECASE)
+_GAPS = re.compile(  # what a reader sees as a blank line
+    r"<br\b[^<>]*>\s{0,80}(?=<br\b)|<p\b[^<>]*>(?:\s|&nbsp;|<br\b[^<>]*>){0,80}</p\s*>"
+    r"|<div\b[^<>]*>(?:\s|&nbsp;|<br\b[^<>]*>){0,80}</div\s*>",
+    re.IGNORECASE,
+)
+_GAP = "\0"  # stands for it while lines are sorted out
 _INVISIBLE = ("style", "script")
 _TAG = re.compile(r"</?[A-Za-z][A-Za-z0-9:]*(?:\s[^<>]*)?/?>|<![^<>]*>")
 _SPACES = re.compile(r"[ \t\xa0]+")
@@ -185,8 +191,10 @@ def html_text(html: str) -> str:
 
 def _running_text(html: str) -> str:
     """Return the lines of *html*; what is indented by spaces that do not break stays so."""
-    text = unescape(_TAG.sub("", _BREAKS.sub("\n", html)))
-    return "\n".join(_line(line) for line in text.splitlines() if line.strip())
+    marked = _BREAKS.sub("\n", _GAPS.sub(f"\n{_GAP}\n", html))
+    text = unescape(_TAG.sub("", marked))
+    lines = "\n".join(_line(line) for line in text.splitlines() if line.strip())
+    return lines.replace(_GAP, "")
 
 
 def _line(text: str) -> str:

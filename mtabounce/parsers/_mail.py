@@ -12,7 +12,7 @@ from mtabounce.address import parse
 from mtabounce.mime import STRUCTURE_LIMIT, TEXT_LIMIT, Headers, Message, Part
 from mtabounce.model import Action, Outcome, Report
 from mtabounce.parsers._dates import parse_date
-from mtabounce.parsers._prose import split_returned
+from mtabounce.parsers._prose import split_returned, without_margin
 
 RECIPIENT_LIMIT = 1000  # recorded of one notice; Postfix takes no more for one mail either
 LOOKED_FOR = RECIPIENT_LIMIT + 1  # so that it is known that there are more
@@ -135,7 +135,7 @@ class Mail(Message):
                 shown.append(part)
         plain = [part for part in shown if part.type == "text/plain"]
         text = "\n".join(part.text for part in plain or shown)
-        return _BLANK_LINES.sub("\n\n\n", text)
+        return _BLANK_LINES.sub("\n\n\n", without_margin(text))
 
     @cached_property
     def prose(self) -> tuple[str, str]:

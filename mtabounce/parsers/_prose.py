@@ -2,7 +2,7 @@
 
 import re
 from functools import lru_cache
-from itertools import islice
+from itertools import islice, takewhile
 
 from mtabounce.model import EnhancedStatus
 from mtabounce.parsers._words import (
@@ -16,6 +16,8 @@ from mtabounce.parsers._words import (
     returned_headers_at,
 )
 
+_IN_MARGINS = " \t>"
+_MARGIN = re.compile(r"\s*[ \t>]")
 _SHORT = 400  # characters of a notice that is all reason
 _FOOTERS_LIMIT = 20  # places in a text that are looked at
 REASON_LIMIT = 2048  # characters of running text that are taken for a reason
@@ -145,6 +147,17 @@ def _headers(text: str, end: int) -> int:
             return at + 2
         at = text.find("\n\n", at + 1, end)
     return end
+
+
+def without_margin(text: str) -> str:
+    """Return *text* without what each of its lines begins with, where it is set in or quoted."""
+    if not _MARGIN.match(text):
+        return text
+    lines = text.split("\n")
+    told = [line for line in lines if line.strip(_IN_MARGINS)] or [""]
+    ends = zip(min(told), max(told), strict=False)  # what these two share, all share
+    width = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1] in _IN_MARGINS, ends))
+    return "\n".join(line[width:] for line in lines) if width else text
 
 
 def without_headers(text: str) -> str:

@@ -22,6 +22,11 @@ def _set_in_html(text: str) -> bytes:
     return f"<html><body><pre>{html.escape(text)}</pre></body></html>\n".encode()
 
 
+def _in_lines(text: str) -> bytes:
+    shown = html.escape(text.expandtabs(4)).replace("  ", "&nbsp; ").replace("\n", "<br>\n")
+    return f"<html><body>{shown}</body></html>\n".encode()
+
+
 def _both(text: str) -> bytes:
     return b"\n".join(
         (b"--b", PLAIN, text.encode(), b"--b", HTML, _set_in_html(text), b"--b--", b"")
@@ -35,9 +40,12 @@ DRESSES = {
         quopri.encodestring(text.encode()),
     ),
     "html": lambda text: (HTML, _set_in_html(text)),
+    "html lines": lambda text: (HTML, _in_lines(text)),
     "both": lambda text: (b"Content-Type: multipart/alternative; boundary=b\n", _both(text)),
     "footer": lambda text: (PLAIN, (text + FOOTER).encode()),
     "banner": lambda text: (PLAIN, (BANNER + text).encode()),
+    "set in": lambda text: (PLAIN, ("    " + text.replace("\n", "\n    ")).encode()),
+    "quoted": lambda text: (PLAIN, ("> " + text.replace("\n", "\n> ")).encode()),
 }
 
 
