@@ -8,30 +8,37 @@ failure_log), src/receive.c, src/log.c (write_syslog cuts long lines), src/strin
 import re
 
 from mtabounce.logs._events import Attempt, Explained, Kind, Line, LogFormat, State, decoded
-from mtabounce.logs._syslog import BODY, HOST, PRIORITY, STAMP
+from mtabounce.logs._syslog import BLANKS, BODY, HOST, PRIORITY, STAMP
 
 # Message ids had 16 characters up to Exim 4.96, and have 23 since.
 _ID = rb"([0-9A-Za-z]{6}-(?:[0-9A-Za-z]{6}-[0-9A-Za-z]{2}|[0-9A-Za-z]{11}-[0-9A-Za-z]{4})) "
-_LOCAL_STAMP = rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{3})?(?: [+-]\d{4})?"
+_LOCAL_STAMP = (
+    rb"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}(?:|\.[0-9]{3})(?:| [+-][0-9]{4})"
+)
 _SYSLOG = PRIORITY + rb"(" + STAMP + rb") (" + HOST + rb" )[\w.-]{0,40}exim[\w.-]{0,20}" + BODY
 # What most deliveries are: an address without oddities, routed by a router, by a transport, and
 # not to this host. The relay is the name of the host, or else that of the transport.
-_HOST_FOLLOWS = rb"[\w.-]++(?: S=\d++)? H="
+_NAME = rb"[0-9A-Za-z_.-]++"
+_HOST_FOLLOWS = _NAME + rb"(?:| S=[0-9]++) H="
 _SENT = (
-    rb"(?:=>|->|>>) ([^\s<>\"\\:|/@]++@[^\s<>:]++)(?: F=<[^>\"\n]*+>)?(?:( P=<[^>\"\n]*+)>)?"
-    rb" R=[\w.-]++ T=(?:" + _HOST_FOLLOWS + rb"|(?!" + _HOST_FOLLOWS + rb"))"
-    rb"([^\s\[\]]++)(?! \[(?:127\.|::1))(?=[ \n])[^\n<]*+(?:<(?!\")[^\n<]*+)*+(?=\n)"
-)
+    rb"(?:=>|->|>>) ([^<>\"\\:|/@" + BLANKS + rb"]++@[^<>:" + BLANKS + rb"]++)"
+    rb"(?:| F=<[^>\"\n]*+>)(?:|( P=<[^>\"\n]*+)>) R=" + _NAME
+    + rb" T=(?:" + _HOST_FOLLOWS + rb"|(?!" + _HOST_FOLLOWS + rb"))([^\[\]" + BLANKS + rb"]++)"
+    rb"(?! \[(?:127\.|::1))(?=[ \n])[^\n<]*+(?:<(?!\")[^\n<]*+)*+(?=\n)"
+)  # fmt: skip
 _QUOTED_WORDS = rb'"[^"\\\n]*+(?:\\.[^"\\\n]*+)*"'
-_REVERSE_PATH = _QUOTED_WORDS + rb'[^\s"]*+|(?!<>[ \n])[^\s"]\S*+'
+_REVERSE_PATH = (
+    _QUOTED_WORDS + rb'[^"' + BLANKS + rb"]*+"
+    rb'|(?!<>[ \n])[^"' + BLANKS + rb"][^" + BLANKS + rb"]*+"
+)  # fmt: skip
 # The word that follows the id is Exim's; what others said comes after it.
 _WORDS = (
     rb"(?:" + _SENT
-    + rb"|<=( (?:" + _REVERSE_PATH + rb")?)(?:<>)?((?: [^\n]*+)?)(?=\n)"
+    + rb"|<=( (?:" + _REVERSE_PATH + rb"|))(?:<>|)( [^\n]*+|)(?=\n)"
     rb"|((?:=>|->|\*\*|==|>>|<=) [^\n]*+|cancelled by [^\n]*+)|(?:Completed|removed by )[^\n]*+)"
 )  # fmt: skip
 # Exim's own file names no host. The marks are not used there, nor does syslog repeat lines.
-_NATIVE = re.compile(rb"\n(" + _LOCAL_STAMP + rb")(?: \[\d+\])?( )()()()" + _ID + _WORDS)
+_NATIVE = re.compile(rb"\n(" + _LOCAL_STAMP + rb")(?:| \[[0-9]+\])( )()()()" + _ID + _WORDS)
 # Here the first mark is Exim's own stamp, where it has one.
 _WRAPPED = re.compile(
     rb"\n(?:" + _SYSLOG + rb")?(" + _LOCAL_STAMP + rb")? ?(?:\[\d+\] )?()()" + _ID + _WORDS

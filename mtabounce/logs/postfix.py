@@ -8,29 +8,33 @@ expired, removed), src/cleanup/cleanup_message.c (message-id=), src/bounce/bounc
 import re
 
 from mtabounce.logs._events import Attempt, Explained, Kind, Line, LogFormat, State, decoded
-from mtabounce.logs._syslog import BODY, HEAD, HOST, REPEATED
+from mtabounce.logs._syslog import BLANKS, BODY, HEAD, HOST, REPEATED
 
-_MARKS = (b": to=", b": from=", b": removed", b"message-id=")  # each line has one, as _LINE says
+_MARK = re.compile(rb": (?:to=|from=|removed|message-id=)")  # each line has one, as _LINE says
 
 # A quoted local part is one unit, whatever it holds. Before Postfix 3.5 nothing was quoted, and a
 # ">" could stand in an address: it ends where the next field follows.
 _PATH = rb'((?:"(?:[^"\\\n]|\\.)*"|[^">\n]|>(?!, (?:orig_to=<|relay=|size=|status=)))*)'
 # Newer versions say more between these, as "tls=dane, ": one word, and never a stranger's.
-_MORE = rb"(?:(?!dsn=|status=)[a-z_]+=[^,\n]*, )*"
-_TIMES = rb"(?:conn_use=\d+, )?delay=[\d.e+]+, (?:delays=[\d./e+]+, )?" + _MORE
+_MORE = rb"(?:|(?:(?!dsn=|status=)[a-z_]+=[^,\n]*, )+)"
+_TIMES = (
+    rb"(?:|conn_use=[0-9]+, )delay=[0-9.e+]+, (?:delays=[0-9./e+]+, |)" + _MORE
+)  # fmt: skip
 # Without quotes an address can hold what looks like the rest of a line, and so can what a host
 # said: where the recipient seems to end twice, neither is believed.
 _ENDS_AGAIN = rb">, (?:orig_to=<|relay=)"
 _SAID_ONCE = rb"[^\n>]*+(?:>(?!" + _ENDS_AGAIN[1:] + rb")[^\n>]*+)*+(?=\n)"
 # What most deliveries are: an address without oddities, a remote relay, no content filter here.
 _SENT = (
-    rb"to=<([^\"<>\\\s]++)>(), relay=([^\[,\n]*+)\[(?!127\.|::1|IPv6:::1|private)[^,\n]*+, "
-    + _TIMES + rb"dsn=2\.\d+\.\d+, status=sent \(" + _SAID_ONCE
+    rb"to=<([^\"<>\\" + BLANKS + rb"]++)>(), "
+    rb"relay=([^\[,\n]*+)\[(?!127\.|::1|IPv6:::1|private)[^,\n]*+, "
+    + _TIMES + rb"dsn=2\.[0-9]+\.[0-9]+, status=sent \(" + _SAID_ONCE
 )  # fmt: skip
 # The tag is syslog_name, perhaps with the name of a service, and the program. syslog_name can be
 # anything: an address, postfix-out, mta/submission. The instance ends at the first slash.
+_PART = rb"[^/\[\]" + BLANKS + rb"]{1,64}+/"
 _LINE = re.compile(
-    HEAD + rb"(" + HOST + rb" (?:[^\s/\[\]]{1,64}+/)?)(?:[^\s/\[\]]{1,64}+/){0,3}"
+    HEAD + rb"(" + HOST + rb" (?:" + _PART + rb")?+)(?:|(?:" + _PART + rb"){1,3}+)"
     # The marks tell which program it was: one that delivers, the queue manager, or cleanup(8).
     rb"(?:(?:smtp|lmtp|local|virtual|pipe|error|discard|retry)()|[no]?qmgr()|cleanup)"
     + BODY + REPEATED
@@ -72,7 +76,7 @@ _WHILE = re.compile(r" while (?:sending|receiving the) ([A-Za-z][A-Za-z ]{2,30})
 
 
 def _looks_like(chunk: bytes) -> bool:
-    return any(mark in chunk for mark in _MARKS)
+    return _MARK.search(chunk) is not None
 
 
 def _lines(chunk: bytes) -> list[Line]:
