@@ -58,9 +58,10 @@ class Outcome(StrEnum):
     @property
     def is_failure(self) -> bool:
         """Whether it counts against anybody: a delay may yet arrive."""
-        return self in (Outcome.BOUNCE, Outcome.COMPLAINT)
+        return self in _FAILURES
 
 
+_FAILURES = (Outcome.BOUNCE, Outcome.COMPLAINT)
 API = "api"  # the source of what programs post to our own API
 WEBHOOK = "webhook:"  # how the source of a webhook's input begins; its name follows
 

@@ -56,11 +56,12 @@ class Classifier:
         """Return every rule that fits *report*, the deciding one first."""
         seen = evidence_of.of_report(report)
         found = list(self._index.all(seen))
-        return list(self._of_ours.all(seen)) if self._blames(found[:1], seen) else found
+        blames = bool(found) and self._blames(found[0][0], seen)
+        return list(self._of_ours.all(seen)) if blames else found
 
-    def _blames(self, found: Sequence[Found], seen: Evidence) -> bool:
-        """Whether the first of *found* blames the recipient for what was said of us."""
-        return bool(found) and found[0][0].reason in self._blaming and blame.is_ours(seen)
+    def _blames(self, rule: Rule, seen: Evidence) -> bool:
+        """Whether *rule* blames the recipient for what was said of us."""
+        return rule.reason in self._blaming and blame.is_ours(seen)
 
     @cached_property
     def _of_ours(self) -> Index:
@@ -86,11 +87,11 @@ class Classifier:
         )
 
     def _judge(self, seen: Evidence) -> Verdict:
-        is_delay = seen.outcome is Outcome.DELAYED
+        is_delay = seen.outcome is _DELAYED
         found = (self._cause_of_delay(seen) if is_delay else None) or self._index.first(seen)
-        if found and self._blames([found], seen):
-            found = self._of_ours.first(seen)
-        rule, words = found or (_NO_RULE, "")
+        rule, words = found or _NOT_FOUND
+        if self._blames(rule, seen):
+            rule, words = self._of_ours.first(seen) or _NOT_FOUND
         reason = self.reasons[rule.reason]
         kind = _type(reason, seen)
         return Verdict(
@@ -155,12 +156,15 @@ def _type(reason: Reason, seen: Evidence) -> BounceType | None:
 
     A delay is as soft as the failure would be that it may become; it counts nowhere.
     """
-    is_delay = seen.outcome is Outcome.DELAYED
+    is_delay = seen.outcome is _DELAYED
     if not (is_delay or seen.outcome.is_failure):
         return None
-    if reason.type is BounceType.HARD and (is_delay or blame.is_passing(seen)):
+    if reason.type is _HARD and (is_delay or blame.is_passing(seen)):
         return BounceType.SOFT
     return reason.type
 
 
 _NO_RULE = Rule(id="undetermined", reason="undetermined")
+_NOT_FOUND: Found = _NO_RULE, ""
+_DELAYED = Outcome.DELAYED  # looked up once: each look at a member of an enum takes 0.1 µs
+_HARD = BounceType.HARD

@@ -10,13 +10,13 @@ from mtabounce.model import EnhancedStatus, Outcome, Report
 class Evidence:
     """All that the rules see of one report."""
 
-    outcome: Outcome = Outcome.BOUNCE
-    status: EnhancedStatus | None = None  # the effective one
-    guessed: bool = False  # an MTA's own Status for a reply that held no such code
-    reply_code: int | None = None
     text: str = ""  # the remote server's words: lines joined, repeated codes dropped
+    reply_code: int | None = None
+    status: EnhancedStatus | None = None  # the effective one
     command: str = ""  # upper case
     host: str = ""  # of the remote MTA, or else the recipient's domain; "" where unknown
+    outcome: Outcome = Outcome.BOUNCE
+    guessed: bool = False  # an MTA's own Status for a reply that held no such code
     action: str = ""  # RFC 3464 §2.3.3; "" where unknown
     feedback_type: str = ""
 
@@ -35,18 +35,15 @@ class Evidence:
 
 def of_report(report: Report) -> Evidence:
     """Return what *report* holds for the rules, its effective status and reply code worked out."""
-    reply = read_reply(report.diagnostic_code)
+    text, code, status, command, host = read_reply(report.diagnostic_code)
     return Evidence(
         outcome=report.outcome,
-        status=_more_telling(reply.status, report.status),
-        guessed=reply.status is None and reply.code is not None,
-        reply_code=reply.code or report.reply_code,
-        text=reply.text,
-        command=report.command.upper() or reply.command,
-        host=report.remote_mta
-        or reply.host
-        or named_host(reply.text)
-        or _domain(report.final_recipient),
+        status=_more_telling(status, report.status),
+        guessed=status is None and code is not None,
+        reply_code=code or report.reply_code,
+        text=text,
+        command=report.command.upper() or command,
+        host=report.remote_mta or host or named_host(text) or _domain(report.final_recipient),
         action=report.action or "",
         feedback_type=report.feedback_type.lower(),
     )
@@ -54,14 +51,8 @@ def of_report(report: Report) -> Evidence:
 
 def of_reply(text: str) -> Evidence:
     """Return what the reply *text* alone holds for the rules."""
-    reply = read_reply(text)
-    return Evidence(
-        status=reply.status,
-        reply_code=reply.code,
-        text=reply.text,
-        command=reply.command,
-        host=reply.host or named_host(reply.text),
-    )
+    words, code, status, command, host = read_reply(text)
+    return Evidence(words, code, status, command, host or named_host(words))
 
 
 def _more_telling(

@@ -8,7 +8,7 @@ from itertools import chain
 from ahocorasick_rs import BytesAhoCorasick
 
 from mtabounce.classify.evidence import Evidence
-from mtabounce.classify.literals import Words
+from mtabounce.classify.literals import SHORTEST, Words
 from mtabounce.classify.operators import Operators
 from mtabounce.classify.pattern import Pattern
 from mtabounce.classify.rule import Rule
@@ -20,7 +20,8 @@ Found = tuple[Rule, str]  # a rule that fits, and the words that it matched
 _Try = tuple[Rule, Pattern | None]
 
 # Some of all tries: bit n is set where the try of place n is among them. The sets that belong to
-# the words of a text are joined by a few operations, where lists would be walked.
+# the words of a text are joined by a few operations, where lists would be walked. What is tried
+# first has the highest place: how long a number is, is known at once.
 _Places = int
 _Placed = Mapping[int, _Try]
 
@@ -52,12 +53,23 @@ class Index:
     def first(self, evidence: Evidence) -> Found | None:
         """Return the first rule that fits, and the words that it matched; None: none does."""
         text = evidence.text.lower().encode(errors="replace")
-        for place in self._candidates(evidence, text):
+        operator = self._operators.of(evidence.host) if evidence.host else ""
+        found = self._words.places_in(text) | self._wordless
+        found &= self._conditions.allow(evidence, operator)
+        last = found & self._last if evidence.guessed else 0
+        decided = self._first_of(found ^ last, evidence.text, text)
+        return decided or self._first_of(last, evidence.text, text)
+
+    def _first_of(self, places: _Places, original: str, text: bytes) -> Found | None:
+        """Return the first of *places* that fits *text*, which is *original* made ready for it."""
+        while places:
+            place = places.bit_length() - 1
             rule, pattern = self._tries[place]
             if pattern is None:
                 return rule, ""
             if span := pattern.search(text):
-                return rule, _words_at(evidence.text, text, *span)
+                return rule, _words_at(original, text, *span)
+            places ^= 1 << place
         return None
 
     def all(self, evidence: Evidence) -> Iterator[Found]:
@@ -71,15 +83,6 @@ class Index:
             found = next(filter(None, spans), None)
             if found or not rule.text:
                 yield rule, _words_at(evidence.text, text, *found) if found else ""
-
-    def _candidates(self, evidence: Evidence, text: bytes) -> Iterator[int]:
-        """Return the places of what may decide, in the order in which they do."""
-        operator = self._operators.of(evidence.host) if evidence.host else ""
-        found = self._words.places_in(text) | self._wordless
-        found &= self._conditions.allow(evidence, operator)
-        if evidence.guessed and (last := found & self._last):
-            return chain(_in_order(found ^ last), _in_order(last))
-        return _in_order(found)
 
 
 class _ConditionIndex:
@@ -158,7 +161,8 @@ class _WordIndex:
         for place, sets in needs.items():
             self._add(place, sets, frequency, needing)
         self._search = BytesAhoCorasick([word.encode() for word in needing])
-        self._needing = list(needing.values())
+        shared = {places: places for places in needing.values()}  # one number for all like it
+        self._needing = [shared[places] for places in needing.values()]
         self._content = _places_of(place for place, sets in needs.items() if len(sets) == 1)
 
     def places_in(self, text: bytes) -> _Places:
@@ -180,7 +184,7 @@ class _WordIndex:
             needs, key=lambda words: (sum(frequency[word] for word in words), len(words))
         )
         for mark, words in enumerate(rarest[:_MARKS]):
-            for word in words:
+            for word in _core(words):
                 needing[word] = needing.get(word, 0) | 1 << place + mark
 
 
@@ -208,10 +212,24 @@ def _needs_of(each: _Try) -> tuple[Words, ...]:
 def _placed(tries: Iterable[_Try]) -> dict[int, _Try]:
     """Give each of *tries* its place, and a second one behind it where it needs two words."""
     placed, place = {}, 0
-    for each in tries:
+    for each in reversed(list(tries)):
         placed[place] = each
         place += max(1, min(_MARKS, len(_needs_of(each))))
     return placed
+
+
+def _core(words: Words) -> Iterator[str]:
+    """
+    Yield what to look for instead of *words*: a word is there if what it holds of them is.
+
+    Without the spaces around them, many words of many patterns are one.
+    """
+    bare = {word.strip() if len(word.strip().encode()) >= SHORTEST else word for word in words}
+    kept: list[str] = []
+    for word in sorted(bare, key=len):
+        if not any(each in word for each in kept):
+            kept.append(word)
+    return iter(kept)
 
 
 def _decides_last(rule: Rule) -> bool:
@@ -221,14 +239,6 @@ def _decides_last(rule: Rule) -> bool:
 
 def _places_of(places: Iterable[int]) -> _Places:
     return sum(1 << place for place in places)
-
-
-def _in_order(places: _Places) -> Iterator[int]:
-    """Yield *places*, the lowest first."""
-    while places:
-        lowest = places & -places
-        places ^= lowest
-        yield lowest.bit_length() - 1
 
 
 def _words_at(original: str, folded: bytes, start: int, end: int) -> str:

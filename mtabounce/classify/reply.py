@@ -6,7 +6,6 @@ adjacent repeats; texts are cut to LONGEST first.
 """
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 
 from ahocorasick_rs import AhoCorasick
@@ -64,31 +63,27 @@ _SAYS_LITTLE = frozenset({(0, 0), (4, 7)})  # x.0.0, x.4.7: another status may s
 _ASIDE = "503"  # "need RCPT command" follows each refused recipient of a pipelined batch
 
 
-@dataclass(slots=True)  # not frozen: that would take a tenth of the time of a verdict
-class Reply:
-    """A reply in one line, its codes, and what its wrapping told."""
-
-    text: str  # without repeated codes; of addresses only the domains
-    code: int | None = None
-    status: EnhancedStatus | None = None
-    command: str = ""  # that it answers, upper case: "RCPT TO", "END OF DATA", "CONNECT"
-    host: str = ""  # that said it
+# A reply in one line, without repeated codes, and of addresses only the domains; its code and
+# status; the command that it answers, in upper case ("RCPT TO", "END OF DATA", "CONNECT"), and the
+# host that said it, as its wrapping told. Not a class: making one takes as long as reading a code.
+Reply = tuple[str, int | None, EnhancedStatus | None, str, str]
 
 
 def read_reply(text: str) -> Reply:
     """Return the reply that *text* is or holds."""
-    text = joined(text)
-    host, command = "", ""
+    text, host, command = joined(text), "", ""
     if not (text[:3].isdigit() and text[3:4] in (" ", "-")):
         text, host, command = _unwrapped(text)
     if "(in reply to" in text and (answered := _ANSWERED.search(text)):
         command = answered[1].upper()
         text = text[: answered.start()] + text[answered.end() :]
     code, status = codes(text)
-    text = without_addresses(without_repeats(text, code))
-    if text.count("@") > 1 and (other := _OTHER.search(text)):
-        text = text[: other.start()]
-    return Reply(text, code, status, command, host)
+    text = without_repeats(text, code)
+    if "@" in text:
+        text = without_addresses(text)
+        if text.count("@") > 1 and (other := _OTHER.search(text)):
+            text = text[: other.start()]
+    return text, code, status, command, host
 
 
 def named_host(text: str) -> str:
@@ -147,8 +142,6 @@ def without_repeats(text: str, code: int | None) -> str:
 
 def without_addresses(text: str) -> str:
     """Return *text* with only the domain of each address: "<@example.org>: no such user"."""
-    if "@" not in text:
-        return text
     return " ".join(_domain_of(word) if "@" in word else word for word in text.split(" "))
 
 
