@@ -117,6 +117,7 @@ class Report:
     outcome: Outcome
     final_recipient: str  # without the address type; as written, not normalized
     original_recipient: str = ""  # the same
+    expanded_from: str = ""  # what its MTA made the final one of, where that is yet another
     action: Action | None = None  # None where the input is not a DSN, nor as good as one
     status: EnhancedStatus | None = None  # of the Status field, not of the diagnostic
     reply_code: int | None = None  # three digits, where a field of its own gives it

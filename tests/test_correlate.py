@@ -238,6 +238,81 @@ def test_final_recipient_alone_finds_the_bounce_of_the_original_one():
     assert len(group([full, final], [])) == 1
 
 
+def committed_one_by_one(told):
+    """Return the id of the bounce that each of *told* comes to."""
+    known: dict[bytes, KnownRef] = {}
+    found = []
+    for number, one in enumerate(told):
+        ((ids, (kept,)),) = group([one], known.values())
+        found.append(ids[0] if ids else number + 100)
+        known |= {ref.key: KnownRef(ref.key, found[-1], NOW) for ref in kept.refs}
+    return found
+
+
+@pytest.mark.parametrize("order", list(permutations(range(4))))
+def test_what_a_log_and_a_dsn_call_by_two_names_is_one_bounce_in_any_order(order):
+    """An upstream server named carol and cora (ORCPT, RFC 3461); here both were mailed as vic."""
+    names = [
+        {"original_recipient": "vic@example.org"},
+        {"original_recipient": "carol@up.example", "expanded_from": "vic@example.org"},
+        {"original_recipient": "dan@example.org"},
+        {"original_recipient": "dave@up.example", "expanded_from": "dan@example.org"},
+    ]
+    told = [
+        observed(
+            report(final_recipient="x@new.example", **one),
+            fingerprint=str(number).encode(),
+            trusted=True,
+            relayed=False,
+        )[0]
+        for number, one in enumerate(names)
+    ]
+    found = dict(zip(order, committed_one_by_one([told[n] for n in order]), strict=True))
+    together = group([told[number] for number in order], [])
+
+    assert found[0] == found[1] != found[2] == found[3]
+    assert sorted(sorted(one.recipient for one in joined) for _, joined in together) == [
+        ["carol@up.example", "vic@example.org"],
+        ["dan@example.org", "dave@up.example"],
+    ]
+
+
+@pytest.mark.parametrize("order", list(permutations(range(2))))
+def test_two_whom_another_server_forwards_to_one_address_here_are_two_bounces(order):
+    told = [
+        observed(
+            report(
+                final_recipient="x@new.example",
+                original_recipient=name,
+                expanded_from="vic@example.org",
+            ),
+            trusted=True,
+            relayed=False,
+        )[0]
+        for name in ("carol@up.example", "cora@up.example")
+    ]
+
+    assert len(group([told[number] for number in order], [])) == 2
+    assert len(set(committed_one_by_one([told[number] for number in order]))) == 2
+
+
+@pytest.mark.parametrize("is_stored", [0, 1, None])
+def test_bounce_is_of_whom_the_mail_was_sent_to_first(is_stored):
+    named = report(
+        final_recipient="x@new.example",
+        original_recipient="carol@up.example",
+        expanded_from="vic@example.org",
+    )
+    (dsn,) = observed(named, trusted=True, relayed=False)
+    (log,) = observed(report(final_recipient="vic@example.org"), trusted=True, relayed=False)
+    parts = [Bounce.of(dsn, 1), Bounce.of(replace(log, occurred_at=NOW - timedelta(hours=1)), 2)]
+    if is_stored is not None:  # what it was made of is known no more then
+        parts[is_stored] = replace(parts[is_stored], created_at=NOW, passed_on_to=frozenset())
+
+    assert merge(parts).recipient == "carol@up.example"
+    assert merge(parts[::-1]).recipient == "carol@up.example"
+
+
 @pytest.mark.parametrize("order", list(permutations(range(5))))
 def test_two_who_forward_to_one_address_are_two_bounces_in_any_order(order):
     mailed = ["ann@example.org", "bob@example.org", "ann@example.org", "bob@example.org", ""]

@@ -23,7 +23,13 @@ from mtabounce.correlate._refs import (
     refs_of_final,
     text_digest,
 )
-from mtabounce.correlate._whom import ReturnPath, domain_of, key_of, proof_of, recipient_of
+from mtabounce.correlate._whom import (
+    ReturnPath,
+    domain_of,
+    passed_on_to,
+    proof_of,
+    recipient_of,
+)
 from mtabounce.model import (
     API,
     BounceType,
@@ -194,7 +200,6 @@ def _all_refs(context: _Context, report: Report, recipient: str) -> Iterator[Ref
         "queue_id": queue_of(report),
         "envelope_id": report.original_envelope_id,
     }
-    final = key_of(report.final_recipient)
     # Without a campaign, all mails of a day to one recipient may have the same return path.
     if context.proof and (context.proof.campaign or not known["message_id"]):
         yield ref_of("return_path", context.proof.mark, context.proof.recipient)
@@ -203,8 +208,8 @@ def _all_refs(context: _Context, report: Report, recipient: str) -> Iterator[Ref
     for kind, identifier in known.items():
         if identifier and recipient:
             yield ref_of(kind, identifier, recipient)
-            if final not in ("", recipient):
-                yield from refs_of_final(kind, identifier, final)
+            for other in sorted(passed_on_to(report, recipient)):
+                yield from refs_of_final(kind, identifier, other)
 
 
 @dataclass(frozen=True, slots=True)

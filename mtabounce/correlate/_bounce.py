@@ -1,11 +1,12 @@
 """What the observations of one failure add up to."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Self
 
 from mtabounce.correlate._observation import Observation
+from mtabounce.correlate._whom import passed_on_to
 from mtabounce.model import BounceType, Fault, Report, Trust
 
 _TRUST = {trust: rank for rank, trust in enumerate(Trust)}
@@ -50,6 +51,7 @@ class Bounce:
     first_seen_at: datetime
     last_seen_at: datetime
     created_at: datetime | None = None  # None: not stored yet
+    passed_on_to: frozenset[str] = frozenset()  # names that its mail had later on; not stored
 
     @classmethod
     def of(cls, observation: Observation, number: int = 0) -> Self:
@@ -82,6 +84,7 @@ class Bounce:
             meta=_meta(report),
             first_seen_at=observation.occurred_at,
             last_seen_at=observation.occurred_at,
+            passed_on_to=passed_on_to(report, observation.recipient),
         )
 
     @property
@@ -103,7 +106,8 @@ def merge(parts: Iterable[Bounce]) -> Bounce:
     The facts are those of the best observation (trust first, then complaint over hard over
     soft); what it does not know is taken from the next best, but of claims only where there is
     nothing else. When it was is said by evidence of the best trust alone, and so is since when
-    that is known: created_at. The lowest stored id stays.
+    that is known: created_at. The lowest stored id stays, and its recipient, unless another one
+    was mailed before.
     """
     given = list(parts)
     if len(given) == 1:
@@ -115,6 +119,8 @@ def merge(parts: Iterable[Bounce]) -> Bounce:
     return replace(
         best,
         id=min((part.id for part in ranked if part.id), default=0),
+        recipient=_mailed(equals),
+        passed_on_to=frozenset[str]().union(*(part.passed_on_to for part in equals)),
         remote_mta=_first(part.remote_mta for part in good),
         original_message_id=_first(part.original_message_id for part in good),
         queue_id=_first(part.queue_id for part in good),
@@ -126,6 +132,14 @@ def merge(parts: Iterable[Bounce]) -> Bounce:
         last_seen_at=max(part.last_seen_at for part in equals),
         created_at=min((part.created_at for part in equals if part.created_at), default=None),
     )
+
+
+def _mailed(ranked: Sequence[Bounce]) -> str:
+    """Return whom the mail was for, of those to whom it went one after the other."""
+    later = {name for part in ranked for name in part.passed_on_to}
+    known = [part.recipient for part in ranked if part.created_at]
+    names = known + [part.recipient for part in ranked]
+    return _first(name for name in names if name not in later) or names[0]
 
 
 def _first(values: Iterable[str]) -> str:

@@ -58,3 +58,10 @@ def key_of(address: str) -> str:
 def _only_one(names: Iterable[str]) -> str:
     found = set(names) - {""}
     return found.pop() if len(found) == 1 else ""
+
+
+def passed_on_to(report: Report, recipient: str) -> frozenset[str]:
+    """Return the names, normalized, that a mail to *recipient* had after that one."""
+    names = (report.expanded_from, report.final_recipient)
+    found = (key_of(name) for name in names if name not in ("", recipient))
+    return frozenset(found) - {"", recipient}

@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from mtabounce.address import parse
 from mtabounce.mime import REPORT_LIMIT
 from mtabounce.model import Action, EnhancedStatus, Report
 from mtabounce.parsers._dates import parse_date
+from mtabounce.parsers._expanded import Expanded
 from mtabounce.parsers._fields import (
     Fields,
     action_of,
@@ -55,18 +57,35 @@ def reports_in(mail: Mail, text: str, prose: str) -> Iterator[Report]:
     transcript = prose if len(recipients) == 1 else ""
     sent_to = parse(mail.sent_to)
     only = sent_to if len(recipients) == 1 else ""
+    expanded = Expanded(prose)
     for fields in recipients[:LOOKED_FOR]:
         people = _people(fields, sent_to, only)
         if report := _report(shared, fields, people, (prose, transcript)):
-            yield report
+            yield _expanded_from(report, expanded.next_of(report.final_recipient))
+
+
+def _expanded_from(report: Report, origin: str) -> Report:
+    """Return *report* with what its MTA says beside Original-Recipient, or in its place."""
+    if not report.original_recipient:
+        return replace(report, original_recipient=origin)
+    is_news = origin.lower() not in (report.original_recipient.lower(), "")
+    return replace(report, expanded_from=origin) if is_news else report
 
 
 def _add(reports: dict[str, Report], report: Report) -> None:
     """Keep one report for each recipient: a failure, where both it and a delay are told."""
     key = report.final_recipient.lower()
     known = reports.setdefault(key, report)
+    if _are_two(known, report):  # who forward to one address
+        key = f"{key} {report.original_recipient.lower()}"
+        known = reports.setdefault(key, report)
     if known.action is Action.DELAYED and report.action is Action.FAILED:
         reports[key] = report
+
+
+def _are_two(one: Report, other: Report) -> bool:
+    names = {one.original_recipient.lower(), other.original_recipient.lower()}
+    return len(names - {""}) > 1
 
 
 def _of_message(mail: Mail, message: Fields) -> dict[str, Any]:

@@ -39,7 +39,7 @@ _OWN_COLUMNS = {  # the fields of a report that observations have a column for
 }  # fmt: skip
 
 
-_BOUNCE_FIELDS = [field.name for field in fields(Bounce)]
+_BOUNCE_FIELDS = [field.name for field in fields(Bounce) if field.name != "passed_on_to"]
 _FACTS = [field.name for field in fields(Report) if field.name not in _OWN_COLUMNS]
 
 

@@ -200,3 +200,60 @@ def test_recipient_that_cannot_be_read_is_the_only_one_of_the_returned_mail(reci
 
     assert (report.final_recipient, str(report.status)) == ("gone@example.org", "5.1.1")
     assert report.diagnostic_code.startswith("550 5.1.1")
+
+
+SHARED = DSN.replace(
+    b"""\
+<full@example.org>: host""",
+    b"""\
+<gone@example.org> (expanded from
+    <eve@example.net>): host mx.example.org[192.0.2.1] said: 550 5.1.1
+    <gone@example.org> (expanded from <liar@example.net>): no
+
+<full@example.org> (expanded from <list@example.net>): host""",
+).replace(
+    b"""\
+Final-Recipient: rfc822; full@example.org
+""",
+    b"""\
+Final-Recipient: rfc822; gone@example.org
+Original-Recipient: rfc822; dave@up.example
+Action: failed
+Status: 5.1.1
+Diagnostic-Code: smtp; 550 5.1.1 no
+
+Final-Recipient: rfc822; full@example.org
+Original-Recipient: rfc822; list@example.net
+""",
+)
+
+
+def test_two_who_forward_to_one_address_are_both_told_of():
+    told = [(one.final_recipient, one.original_recipient) for one in read(SHARED).reports]
+
+    assert told == [
+        ("gone@example.org", "Gone@example.org"),
+        ("gone@example.org", "dave@up.example"),
+        ("full@example.org", "list@example.net"),
+    ]
+
+
+def test_address_that_the_server_itself_forwarded_from_is_read():
+    first = SHARED.replace(
+        b"<gone@example.org>: host mx",
+        b"<gone@example.org> (expanded from <amy@example.net>): host mx",
+    )
+
+    assert [one.expanded_from for one in read(first).reports] == [
+        "amy@example.net",
+        "eve@example.net",
+        "",  # the same as the original one
+    ]
+
+
+def test_words_of_a_remote_host_are_not_the_servers_own():
+    quoting = DSN.replace(
+        b"no such user (in", b"<gone@example.org> (expanded from <x@y.example>): (in"
+    )
+
+    assert [one.expanded_from for one in read(quoting).reports] == ["", ""]
