@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mtabounce.doctor._check import Check, Finding, Level, Patient
 from mtabounce.sources._log_settings import LogSettings
+from mtabounce.sources._rotation import siblings, unopened
 from mtabounce.store.logs import LogFile, log_files_sync
 
 _TITLE = "logs"
@@ -49,6 +50,7 @@ def _of(log: LogSettings, files: Sequence[LogFile]) -> Iterator[Finding]:
     else:
         yield _understood(log, files)
     if not log.is_journal:
+        yield from _unopened(log, files)
         yield from _late(log, files[-1])
 
 
@@ -63,6 +65,16 @@ def _unreadable(path: Path) -> Finding | None:
     except OSError as error:
         return Finding(_TITLE, Level.FAIL, f"{path}: {error.strerror}")
     return None
+
+
+def _unopened(log: LogSettings, files: Sequence[LogFile]) -> Iterator[Finding]:
+    places = siblings(log.path)
+    for file in files:
+        refused = None if file.finished else unopened(file, places)
+        if refused is not None:
+            place, error = refused
+            text = f"{place}: {error.strerror}: what it holds is missing"
+            yield Finding(_TITLE, Level.FAIL, text, _READERS)
 
 
 def _understood(log: LogSettings, files: Sequence[LogFile]) -> Finding:

@@ -48,7 +48,7 @@ class Waiting:
 
     def __init__(self) -> None:
         self._files: dict[tuple[int, int], tuple[Path, BinaryIO]] = {}
-        self._most = _may_open() // 2  # the rest is for connections, and all else
+        self.most = _may_open() // 2  # files; the rest is for connections, and all else
         self._complained = False
 
     def hold(self, path: Path, known: Collection[tuple[int, int]]) -> None:
@@ -61,7 +61,7 @@ class Waiting:
             file = open_log(path)
         except OSError:
             return
-        if file.fileno() >= self._most:  # the lowest number that is free; the oldest files go first
+        if file.fileno() >= self.most:  # the lowest number that is free; the oldest files go first
             file.close()
             self._complain(path)
             return

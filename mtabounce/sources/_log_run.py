@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import psycopg
 from prometheus_client import Counter
 from psycopg import AsyncConnection
-from psycopg.errors import DeadlockDetected, SerializationFailure
+from psycopg.errors import CheckViolation, DeadlockDetected, SerializationFailure
 
 from mtabounce.errors import StoreUnavailable, TryAgainLater
 from mtabounce.logs import Joined, Scanned
@@ -53,6 +53,8 @@ Connection = AsyncConnection[Any]
 
 def is_temporary(error: Exception) -> bool:
     """Tell whether the same may go well another time: the database or a disk is away."""
+    if isinstance(error, CheckViolation) and not error.diag.constraint_name:
+        return True  # no check was violated: a partition is missing, for whatever line comes now
     if isinstance(error, psycopg.Error):
         return (error.sqlstate or "")[:2] not in _REFUSED
     return isinstance(error, (TryAgainLater, OSError))

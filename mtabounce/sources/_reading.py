@@ -48,7 +48,8 @@ class OpenLog:
         self._file = file
         self.is_plain = is_plain(file)
         # On the monotonic clock; a file that was not written to for long is quiet from the start.
-        self.quiet_since = time.monotonic() - max(0.0, time.time() - self.modified_at / 1e9)
+        self._written_at = self.modified_at
+        self.quiet_since = time.monotonic() - max(0.0, time.time() - self._written_at / 1e9)
         self.damage = ""  # why a compressed file cannot be read any further
         self._rest = b""  # of a compressed file: the start of a line, already read
         if not self.is_plain:
@@ -68,6 +69,11 @@ class OpenLog:
     def modified_at(self) -> int:
         """When it was last written to, in nanoseconds."""
         return os.fstat(self._file.fileno()).st_mtime_ns
+
+    def note_writer(self) -> None:
+        """Note that it is not quiet, where it was written to since this was asked the last time."""
+        if self.modified_at != self._written_at:
+            self._written_at, self.quiet_since = self.modified_at, time.monotonic()
 
     @property
     def behind(self) -> int:

@@ -4,7 +4,7 @@ import hashlib
 import os
 import time
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -56,8 +56,9 @@ def is_same(file: BinaryIO, known: LogFile) -> bool:
 
     Raises OSError and DAMAGED.
     """
-    if not known.head_length:  # it was empty: nothing else tells it from others
-        return is_plain(file) and inode_of(file) == (known.device, known.inode)
+    if not known.head_length:  # empty, or it could not be opened: nothing else tells it from others
+        is_likely = is_plain(file) or known.path.endswith(COMPRESSED)
+        return is_likely and inode_of(file) == (known.device, known.inode)
     head, _ = read_on(file, known.head_length)
     if len(head) < known.head_length or head_of(head) != known.head:
         return False
@@ -97,28 +98,43 @@ def missed(
     rows: Sequence[LogFile],
     inodes: Collection[tuple[int, int]],
     newest: int | None,
-) -> list[Found]:
+    most: int,
+) -> tuple[list[Found], bool]:
     """
     Return what *path* was renamed to that is unknown, and newer than what was read.
 
     *rows* are the files that are known, *inodes* those that are open; *newest* (nanoseconds) is
-    when the last of these was written to, None where none is open.
+    when the last of these was written to, None where none is open. With them comes whether they
+    are all: they are the oldest ones where more than *most* files would be open in this process.
+    Raises OSError, with its name, where one cannot be opened.
     """
     since = _written_at(path, rows[-1]) if newest is None else newest
     for _ in range(_TRIES):
-        found, has_moved = _unknown(path, rows, inodes, since)
-        if not has_moved:
-            return found
-        for one in found:
-            one.file.close()
-    return []
+        found: list[Found] = []
+        try:
+            for one in _unknown(path, rows, inodes, since):
+                if one.file.fileno() >= most:  # the lowest number that is free
+                    one.file.close()
+                    return found, False
+                found.append(one)
+        except (_Moved, OSError) as error:
+            for one in found:
+                one.file.close()
+            if isinstance(error, OSError):
+                raise
+        else:
+            return found, True
+    return [], True
+
+
+class _Moved(Exception):
+    """A name leads elsewhere by now."""
 
 
 def _unknown(
     path: Path, rows: Sequence[LogFile], inodes: Collection[tuple[int, int]], since: int
-) -> tuple[list[Found], bool]:
-    """Return what missed() does, held open, and whether a name led elsewhere in the meantime."""
-    found: list[Found] = []
+) -> Iterator[Found]:
+    """Yield what missed() returns, held open."""
     for place in siblings(path):
         try:
             seen = place.stat()
@@ -126,12 +142,29 @@ def _unknown(
             is_new = seen.st_mtime_ns >= since and seen.st_size and inode not in inodes
             if not is_new or is_in_the_making(place) or known_as(place, rows) is not None:
                 continue
-            found.append(held(place))
-        except FileNotFoundError:
-            return found, True
-        if inode_of(found[-1].file) != inode:  # it was rotated on: another file would be read twice
-            return found, True
-    return found, False
+            one = held(place)
+        except FileNotFoundError as error:
+            raise _Moved from error
+        except OSError as error:
+            error.filename = str(place)
+            raise
+        if inode_of(one.file) != inode:  # it was rotated on: another file would be read twice
+            one.file.close()
+            raise _Moved
+        yield one
+
+
+def unopened(known: LogFile, places: Iterable[Path]) -> tuple[Path, OSError] | None:
+    """Return where among *places* the file *known* is and why it cannot be opened; None: it can."""
+    for place in places:
+        if _has_inode(place, known):
+            try:
+                open_log(place).close()
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                return place, error
+    return None
 
 
 def is_in_the_making(place: Path) -> bool:

@@ -9,35 +9,26 @@ that a rotation does not take them away.
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-from prometheus_client import Counter, Gauge
+from prometheus_client import Gauge
 from psycopg import AsyncConnection
 
 from mtabounce.errors import TryAgainLater
 from mtabounce.pipeline.log_record import AnotherReader, LogRecorder
-from mtabounce.sources._holding import Found, Waiting, held, inode_of
+from mtabounce.sources._files import Files
 from mtabounce.sources._log_run import LogRun, is_temporary
 from mtabounce.sources._log_settings import LogSettings
 from mtabounce.sources._pace import Pace
-from mtabounce.sources._reading import OpenLog, begin
-from mtabounce.sources._rotation import find, known_as, missed, read_at, siblings
 from mtabounce.sources._watch import Watch
 from mtabounce.store import logs as store
-from mtabounce.store.logs import LogFile
 
 log = logging.getLogger(__name__)
 
-LOST = Counter(
-    "mtabounce_log_lost_files_total",
-    "Files of logs that were gone, or cut off, before they were read to their end.",
-    ["log"],
-)
 BEHIND = Gauge("mtabounce_log_behind_bytes", "Bytes that are written and not read yet.", ["log"])
 
 LINGER = 60.0  # seconds that a writer may keep a renamed file open and silent
@@ -73,8 +64,8 @@ class Tailer:
         self._run = LogRun(settings, recorder)
         self._wake = asyncio.Event()
         self._stopping = False
-        self._open: list[OpenLog] = []  # the oldest first
-        self._waiting = Waiting()
+        self._files = Files(settings)
+        self._is_idle = False
         self._busy_at = self._moved_at = time.monotonic()
         self._complaint = ""
         self._pace = Pace(self._label)
@@ -93,6 +84,7 @@ class Tailer:
     async def run(self, *, until_idle: bool = False) -> None:
         """Follow the log until stop(); with *until_idle*, until nothing more is in it."""
         watch = Watch([self._path], self._wake)
+        holding = asyncio.create_task(self._hold())
         try:
             while not self._stopping:
                 try:
@@ -105,26 +97,31 @@ class Tailer:
                         raise
                     if isinstance(error, AnotherReader):
                         self._moved_at = time.monotonic()  # it is read, though not here
-                    self._complain(str(error).partition("\n")[0] or type(error).__name__)
+                    self._complain(_said(error))
                     await self._pause()
         finally:
+            holding.cancel()
             watch.close()
-            for one in self._open:
-                one.close()
-            self._open = []
-            self._waiting.close()
+            self._files.close()
 
     async def _pause(self) -> None:
-        """Let some time pass, and hold what comes: it may be rotated away before it is read."""
+        """Let some time pass, and hold what comes meanwhile."""
         until = time.monotonic() + PAUSE
         while not self._stopping and (left := until - time.monotonic()) > 0:
-            self._waiting.hold(self._path, {one.inode for one in self._open})
+            self._files.hold()
             await self._wait(left)
+
+    async def _hold(self) -> None:
+        """Hold what comes while we are busy, or the database is: it may be rotated away."""
+        while True:
+            if not self._is_idle:
+                self._files.hold()
+            await asyncio.sleep(QUICK)
 
     def standing(self) -> str:
         """Return why nothing is read though there is something to be read; empty: all is well."""
         now, behind = time.monotonic(), self._behind()
-        if not any(one.waits for one in self._open) and (self._open or not behind):
+        if not any(one.waits for one in self._files.open) and (self._files.open or not behind):
             self._moved_at = now
         minutes = (now - self._moved_at) / 60
         if now - self._moved_at < STILL:
@@ -134,8 +131,8 @@ class Tailer:
 
     def _behind(self) -> int:
         """Return how many bytes wait; where nothing could be opened yet, all of them do."""
-        behind = sum(one.behind for one in self._open)
-        if not self._open:
+        behind = sum(one.behind for one in self._files.open)
+        if not self._files.open:
             with suppress(OSError):
                 behind = self._path.stat().st_size
         BEHIND.labels(self._label).set(behind)
@@ -148,12 +145,14 @@ class Tailer:
         while True:
             watch.refresh()
             progress = await self._round(conn)
-            if self._stopping or (until_idle and not progress):
-                await self._run.commit(conn, self._open, keep=True)
+            if self._stopping or (until_idle and not progress and not self._files.are_more):
+                await self._run.commit(conn, self._files.open, keep=True)
                 return
             if not progress:
                 busy = time.monotonic() - self._busy_at < BUSY
+                self._is_idle = True
                 await self._wait(QUICK if busy else SLOW)
+                self._is_idle = False
 
     async def _wait(self, seconds: float) -> None:
         try:
@@ -173,19 +172,19 @@ class Tailer:
     async def _round(self, conn: Connection) -> bool:
         """Read what there is, at most one batch; return whether there was anything."""
         self._run.move_clock(datetime.now(UTC))
-        if await self._lose_others(conn):
+        if await self._files.lose_others(conn):
             return True
-        begun = [one.reached for one in self._open]
-        for one in self._open:
+        begun = [one.reached for one in self._files.open]
+        for one in self._files.open:
             if await self._run.read(conn, one):
-                one.quiet_since = time.monotonic()
+                one.note_writer()
             if self._run.is_full:  # what follows in another file comes after the rest of this one
                 break
-        progress = [one.reached for one in self._open] != begun
+        progress = [one.reached for one in self._files.open] != begun
         if progress:
-            if any(one.is_other() for one in self._open):
+            if any(one.is_other() for one in self._files.open):
                 raise TryAgainLater("it was truncated while it was read")
-            await self._run.commit(conn, self._open)
+            await self._run.commit(conn, self._files.open)
             self._busy_at = self._moved_at = time.monotonic()
             self._complaint = ""
         self._pace.note(self._behind())
@@ -195,144 +194,34 @@ class Tailer:
         """Open what the database says was being read, wherever it is now, and what came since."""
         self._run.reset()
         rows = await store.log_files(conn, self._settings.name)
-        held = {one.known.id: one for one in self._open}
-        self._open = []
-        try:
-            await self._find_known(conn, rows, held)
-        except BaseException:
-            self._open += held.values()  # not to be closed: their names may be gone
-            raise
-        for left in held.values():
-            left.close()
-        self._run.restore(rows, self._open)
-        await self._begin_new(conn, rows)
-
-    async def _find_known(
-        self, conn: Connection, rows: Iterable[LogFile], held: dict[int, OpenLog]
-    ) -> None:
-        places = [self._path, *siblings(self._path)]
-        for row in rows:
-            if row.finished:
-                continue
-            one = held.pop(row.id, None)
-            if one is not None:
-                one.return_to(row)
-            else:
-                one = self._located(row, places)
-            if one is None:
-                await self._lose(conn, row)
-            else:
-                self._open.append(one)
-
-    def _located(self, row: LogFile, places: Iterable[Path]) -> OpenLog | None:
-        found = find(row, places)
-        if found is None:
-            return None
-        place, file = found
-        one = OpenLog(row, file)
-        device, inode = one.inode
-        one.reached = replace(row, path=str(place), device=device, inode=inode)
-        return one
-
-    async def _begin_new(
-        self, conn: Connection, rows: Sequence[LogFile], newest: Iterable[Found] = ()
-    ) -> None:
-        """Open what came while nobody looked: what was held, and rotated files that are unknown."""
-        at_end = not rows and self._settings.start == "end"
-        if at_end:
-            self._waiting.close()
-        found = list(newest)
-        inodes = {one.inode for one in self._open}
-        found += self._waiting.take(inodes | {inode_of(one.file) for one in found})
-        inodes |= {inode_of(one.file) for one in found}
-        try:
-            if rows:
-                found += missed(self._path, rows, inodes, self._known_until())
-            found.sort(key=lambda one: one.modified_at)
-            while found:
-                await self._begin(conn, found[0], at_end=at_end)
-                del found[0]
-        except BaseException:
-            self._waiting.take_back(found)  # their names may be gone by the next try
-            raise
-
-    def _known_until(self) -> int | None:
-        """
-        Return when, in nanoseconds, the newest file that is open was written to and read.
-
-        What is written to it after it was renamed does not make others older. None: none is open.
-        """
-        if not self._open:
-            return None
-        written_at = max(one.modified_at for one in self._open)
-        return min(written_at, max(read_at(one.known) for one in self._open))
-
-    async def _begin(self, conn: Connection, new: Found, *, at_end: bool) -> None:
-        one = fresh = begin(self._settings.name, new.path, "tail", new.file)
-        try:
-            async with conn.transaction():
-                await store.lock_log_files(conn)
-                one = await self._taken_over(conn, new.path, fresh) or fresh
-                if at_end and not one.reached.position:
-                    one.skip_to_end()
-                one.return_to(await store.add_log_file(conn, one.reached))
-        except BaseException:
-            if one is not fresh:
-                one.close()
-            raise
-        if one is not fresh:
-            fresh.close()
-        self._open.append(one)
-
-    async def _taken_over(self, conn: Connection, place: Path, fresh: OpenLog) -> OpenLog | None:
-        """Go on where an import was in the same file, and let it read no further there."""
-        known = known_as(place, await store.log_files(conn, reader="import"))
-        found = find(known, [place]) if known is not None else None
-        if known is None or found is None:
-            return None
-        with ExitStack() as unless_taken:
-            unless_taken.enter_context(found[1])
-            if inode_of(found[1]) != fresh.inode:
-                return None
-            await store.forget_log_file(conn, known)
-            unless_taken.pop_all()
-        begun = replace(
-            fresh.known,
-            position=known.position,
-            before=known.before,
-            head=known.head,
-            head_length=known.head_length,
-            skipping=known.skipping,
-            state_position=known.position,
-        )
-        return OpenLog(begun, found[1])
+        await self._files.find_known(conn, rows)
+        self._run.restore(rows, self._files.open)
+        await self._files.begin_new(conn, rows)
 
     async def _look_around(self, conn: Connection) -> bool:
         """Open what has taken the path, and be done with what has not been written to for long."""
+        await self._files.come_back(conn)
         try:
             seen = self._path.stat()
             inode = (seen.st_dev, seen.st_ino)
-            if not any(one.inode == inode for one in self._open):
-                await self._open_new(conn)
-                return True
+            if not any(one.inode == inode for one in self._files.open):
+                before = len(self._files.open)
+                await self._files.open_new(conn)
+                if len(self._files.open) > before:
+                    return True
         except OSError as error:
             inode = None
-            self._complain(error.strerror or str(error))
+            self._complain(_said(error))
         return await self._end_old(conn, inode)
-
-    async def _open_new(self, conn: Connection) -> None:
-        rows = await store.log_files(conn, self._settings.name)
-        newest = held(self._path)  # before one looks what was rotated: it may be, in between
-        await self._begin_new(conn, rows, [newest])
 
     async def _end_old(self, conn: Connection, inode: tuple[int, int] | None) -> bool:
         now = time.monotonic()
         over = [
             one
-            for one in self._open
+            for one in self._files.open
             if one.inode != inode
             and (not one.is_plain or now - one.quiet_since > self._linger)
-            and len(self._open) > 1
+            and len(self._files.open) > 1
         ]
         ended = []
         for one in over:
@@ -342,42 +231,13 @@ class Tailer:
             one.reached = replace(one.reached, finished=True)
             ended.append(one)
         if over:
-            await self._run.commit(conn, self._open, keep=bool(ended))
+            await self._run.commit(conn, self._files.open, keep=bool(ended))
         for one in ended:
-            self._close(one)
+            self._files.end(one)
         return bool(over)
 
-    def _close(self, one: OpenLog) -> None:
-        """Be done with a file that was read to its end, and say where that was too early."""
-        self._open.remove(one)
-        one.close()
-        if one.damage:
-            LOST.labels(self._label).inc()
-            log.error("%s: what follows its last line is lost: %s", one.known.path, one.damage)
 
-    async def _lose_others(self, conn: Connection) -> bool:
-        """Give up a file that was truncated: what was left of it may be in a copy."""
-        for one in self._open:
-            if one.is_other():
-                self._open.remove(one)
-                one.close()
-                copy = self._located(one.known, [self._path, *siblings(self._path)])
-                if copy is None:
-                    await self._lose(conn, one.known)
-                else:
-                    self._open.insert(0, copy)
-                return True
-        return False
-
-    async def _lose(self, conn: Connection, row: LogFile) -> None:
-        if not row.head_length:  # it was empty when it was last seen: what came is found as new
-            await store.move(conn, row, replace(row, finished=True))
-            return
-        LOST.labels(self._label).inc()
-        log.error(
-            "log %s: what was read up to byte %d is gone or was cut off:"
-            " lines may have been lost; rotate by rename, not by copytruncate",
-            self._path,
-            row.position,
-        )
-        await store.move(conn, row, replace(row, finished=True))
+def _said(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error).partition("\n")[0] or type(error).__name__

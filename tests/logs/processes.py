@@ -1,13 +1,16 @@
-"""The tailer as a process, and a log that it follows."""
+"""The tailer as a process, a log that it follows, and its way to the database."""
 
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from contextlib import contextmanager, suppress
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from .conftest import bounced
 
@@ -46,6 +49,53 @@ class Log:
 
     def at(self, number):
         return self.path.with_name(f"mail.log.{number}")
+
+
+class Proxy:
+    """Stands between us and PostgreSQL, and may cut the connection after a COMMIT."""
+
+    def __init__(self, url):
+        self._to = conninfo_to_dict(url)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        port = self._listener.getsockname()[1]
+        who = self._to["user"] + (f":{self._to['password']}" if "password" in self._to else "")
+        self.url = f"postgresql://{who}@127.0.0.1:{port}/{self._to['dbname']}?sslmode=disable"
+        self.cuts_left = 0
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self):
+        self._listener.close()
+
+    def _accept(self):
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            server = socket.socket(socket.AF_UNIX)
+            server.connect(f"{self._to['host']}/.s.PGSQL.{self._to.get('port', 5432)}")
+            committing = threading.Event()
+            for work in (self._ask, self._answer):
+                args = client, server, committing
+                threading.Thread(target=work, args=args, daemon=True).start()
+
+    def _ask(self, client, server, committing):
+        with suppress(OSError), client, server:
+            while data := client.recv(65536):
+                if self.cuts_left and b"COMMIT\0" in data:
+                    committing.set()
+                server.sendall(data)
+
+    def _answer(self, client, server, committing):
+        with suppress(OSError):  # closed by the other thread
+            while data := server.recv(65536):
+                if committing.is_set():  # it is done, and nobody will hear of it
+                    self.cuts_left -= 1
+                    break
+                client.sendall(data)
+        for one in (client, server):
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
 
 
 def command(folder, url, log):

@@ -139,8 +139,8 @@ async def test_file_that_was_begun_but_not_read_is_found_when_it_is_compressed(
     first = tailer()
     async with await connecting() as conn:
         # It is killed before its first batch is committed.
-        await first._begin(conn, held(log), at_end=False)
-    first._open[0].close()
+        await first._files.begin_new(conn, [], [held(log)])
+    first._files.close()
     (tmp_path / "mail.log.2.gz").write_bytes(gzip.compress(log.read_bytes()))
     log.unlink()
     (tmp_path / "mail.log.1").write_text("".join(map(bounced, range(5, 8))))

@@ -7,23 +7,20 @@ MTABOUNCE_LATE says for how many seconds a writer keeps the file that was rename
 import gzip
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
-import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
 import pytest
-from psycopg.conninfo import conninfo_to_dict
 
 from mtabounce.store.embedded import Embedded
 from mtabounce.store.migrate import migrate
 
 from .conftest import bounced
-from .processes import MOUNTS, Log, ask, command, stop, stored, tailing, until
+from .processes import MOUNTS, Log, Proxy, ask, command, stop, stored, tailing, until
 
 LATE = float(os.environ.get("MTABOUNCE_LATE", "2"))
 ARCHIVES = 100
@@ -37,53 +34,6 @@ def log(tmp_path):
     folder = tmp_path / "log"
     folder.mkdir()
     return Log(folder / "mail.log")
-
-
-class Proxy:
-    """Stands between us and PostgreSQL, and may cut the connection after a COMMIT."""
-
-    def __init__(self, url):
-        self._to = conninfo_to_dict(url)
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        port = self._listener.getsockname()[1]
-        who = self._to["user"] + (f":{self._to['password']}" if "password" in self._to else "")
-        self.url = f"postgresql://{who}@127.0.0.1:{port}/{self._to['dbname']}?sslmode=disable"
-        self.cuts_left = 0
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def close(self):
-        self._listener.close()
-
-    def _accept(self):
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            server = socket.socket(socket.AF_UNIX)
-            server.connect(f"{self._to['host']}/.s.PGSQL.{self._to.get('port', 5432)}")
-            committing = threading.Event()
-            for work in (self._ask, self._answer):
-                args = client, server, committing
-                threading.Thread(target=work, args=args, daemon=True).start()
-
-    def _ask(self, client, server, committing):
-        with suppress(OSError), client, server:
-            while data := client.recv(65536):
-                if self.cuts_left and b"COMMIT\0" in data:
-                    committing.set()
-                server.sendall(data)
-
-    def _answer(self, client, server, committing):
-        with suppress(OSError):  # closed by the other thread
-            while data := server.recv(65536):
-                if committing.is_set():  # it is done, and nobody will hear of it
-                    self.cuts_left -= 1
-                    break
-                client.sendall(data)
-        for one in (client, server):
-            with suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
 
 
 def test_answer_to_commit_that_is_lost(log, tmp_path, database_url):

@@ -48,14 +48,20 @@ class Away:
     def __init__(self, url):
         self.url = url
         self.is_cut = False
+        self.answers = asyncio.Event()
+        self.answers.set()
 
     async def connect(self):
+        await self.answers.wait()
         if self.is_cut:
             raise StoreUnavailable("cut")
         return await connect(self.url, application_name="mtabounce held")
 
     def cut(self):
         self.is_cut = True
+        self.end_connections()
+
+    def end_connections(self):
         with psycopg.connect(self.url) as conn:
             conn.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
@@ -73,6 +79,32 @@ async def rows(query, table, count):
     await until(lambda: query(f"SELECT count(*) FROM mtabounce.{table}") == [(count,)])  # noqa: S608 (ours)
 
 
+def tailer_of(path, away):
+    settings = LogSettings(path=path, host="mail", timezone="UTC")
+    recorder = LogRecorder(classify.load(), Recorder(PolicySettings()), "mail.log", "mail")
+    return tailer.Tailer(settings, away.connect, recorder, linger=0.5)
+
+
+async def test_files_that_come_while_the_database_does_not_answer_are_held(
+    path, query, database_url
+):
+    away = Away(database_url)
+    one = tailer_of(path, away)
+    path.write_text(bounced(0))
+    task = asyncio.create_task(one.run())
+    await rows(query, "observations", 1)
+    away.answers.clear()
+    away.end_connections()
+    for number in range(1, 6):
+        path.unlink()
+        path.write_text(bounced(number))
+        await asyncio.sleep(1.5 if number == 1 else 0.5)  # it notices, and waits for an answer
+    away.answers.set()
+    await rows(query, "observations", 6)
+    one.stop()
+    await task
+
+
 async def test_each_file_that_waited_costs_the_same(path, query, database_url, monkeypatch):
     moves = 0
     move = tailer.store.move
@@ -84,9 +116,7 @@ async def test_each_file_that_waited_costs_the_same(path, query, database_url, m
 
     monkeypatch.setattr(tailer.store, "move", _move)
     away = Away(database_url)
-    settings = LogSettings(path=path, host="mail", timezone="UTC")
-    recorder = LogRecorder(classify.load(), Recorder(PolicySettings()), "mail.log", "mail")
-    one = tailer.Tailer(settings, away.connect, recorder, linger=0.5)
+    one = tailer_of(path, away)
     path.write_text(bounced(0))
     task = asyncio.create_task(one.run())
     costs, count = [], 1
@@ -97,7 +127,7 @@ async def test_each_file_that_waited_costs_the_same(path, query, database_url, m
             path.unlink()
             path.write_text(bounced(count))
             count += 1
-            await until(lambda held=held: len(one._waiting._files) == held)
+            await until(lambda held=held: len(one._files._waiting._files) == held)
         moves, away.is_cut = 0, False
         await rows(query, "log_files WHERE finished", count - 1)
         costs.append(moves)

@@ -17,7 +17,7 @@ from mtabounce import classify
 from mtabounce.pipeline.decide import Recorder
 from mtabounce.pipeline.log_record import LogRecorder
 from mtabounce.policy import PolicySettings
-from mtabounce.sources import tailer as tailer_module
+from mtabounce.sources import _files as files_module
 from mtabounce.sources._log_settings import LogSettings
 from mtabounce.sources._logfile import open_log
 from mtabounce.sources._rotation import missed
@@ -195,7 +195,7 @@ async def test_log_that_is_rotated_while_one_looks_for_rotated_ones(
     log.write(3)
     async with running():
         await until(lambda: len(rows()) == 3)
-        monkeypatch.setattr(tailer_module, "missed", _missed)
+        monkeypatch.setattr(files_module, "missed", _missed)
         log.rotate("mail.log.4")
         log.write(3)
         await settled(rows, log)
@@ -398,14 +398,14 @@ async def test_what_was_held_is_held_on_where_the_connection_breaks_again(
     running, rows, log, monkeypatch, database_url
 ):
     away = threading.Event()
-    add = tailer_module.store.add_log_file
+    add = files_module.store.add_log_file
 
     async def break_off(conn, file):
         if away.is_set():
             await conn.execute("SELECT pg_terminate_backend(pg_backend_pid())")
         return await add(conn, file)
 
-    monkeypatch.setattr(tailer_module.store, "add_log_file", break_off)
+    monkeypatch.setattr(files_module.store, "add_log_file", break_off)
     log.write(3)
     async with running():
         await until(lambda: len(rows()) == 3)
