@@ -46,7 +46,13 @@ _SUBJECT = re.compile(
     r"|odpowied[źz] automatyczna"
     r"|autoodpowied[źz]|automatick[áa] odpov\w+|автоответ|автоматический ответ|自動返信|自动回复"
     r"|自動回覆"
-    r"|不在|부재중|자동 ?응답|thank you for (?:your )?(?:e-?mail|message|contacting|writing))"
+    r"|自動応答|自动答复|自動答覆|不在|부재중|자동 ?(?:응답|회신)"
+    r"|automatisch antwoord|automatikus válasz"
+    r"|automatyczna odpowied[źz]|otomatik (?:yanıt|cevap)|răspuns automat|αυτόματη απάντηση"
+    r"|автоматична відповідь|автоматичен отговор|automatsk[ia] odgovor|samodejni odgovor"
+    r"|automatinis atsakymas|automātiskā atbilde|automaatvastus|balasan otomatis|phản hồi tự động"
+    r"|trả lời tự động|ตอบกลับอัตโนมัติ|(?:תשובה|מענה) אוטומטי|رد تلقائي"
+    r"|thank you for (?:your )?(?:e-?mail|message|contacting|writing))"
 )
 _TEXT = re.compile(
     r"(?i)this is an auto(?:mated|matic|-?generated)?[ -]?(?:response|reply)\b"

@@ -26,12 +26,15 @@ _SUBJECT = re.compile(
     r"|verification required for (?:the )?(?:e-?mail|message)|\(verify(?:ing)? [^)]*@"
     r"|(?:your )?(?:e-?mail|message) requires (?:verification|confirmation)|challenge[- ]response"
     r"|\[spam ?arrest\]|demande d'authentification de votre (?:e-?mail|mail|message)"
-    r"|suspect ?mail|acceptance of your message|confirmation requise"
+    r"|suspect ?mail|acceptance of your message|confirmation requise|\[?please confirm\]?"
+    r"|(?:e-?mail|message) (?:to \S+ )?requires (?:confirmation|verification)"
+    r"|bestätigung (?:erforderlich|ihrer (?:e-?mail|nachricht))|authentification de votre"
 )
 _TEXT = re.compile(
-    r"(?i)(?:click (?:on )?(?:the )?(?:link|here)|reply to this|répond|cliquez)[^.]{0,200}"
-    r"(?:approved senders?|allow(?:ed)? list|guest list|white ?list|be delivered|authenti|prove"
-    r"|you are (?:a )?(?:human|person|not a)|confirm)|uses (?:spam ?arrest|boxbe|tmda|mailinblack)"
+    r"(?i)(?:click (?:on )?(?:the )?(?:link|here)|reply to this|répond|cliquez|cliquer|klicken)"
+    r"[^.]{0,200}(?:approved senders?|allow(?:ed)? list|guest list|white ?list|be delivered"
+    r"|have it delivered|authenti|pro[uv]ve|you are (?:a )?(?:human|person|not a)|confirm)"
+    r"|uses (?:spam ?arrest|boxbe|tmda|mailinblack)"
     r"|held (?:in|for) (?:quarantine|moderation)? ?(?:until|pending) (?:you|confirmation"
     r"|your reply)"
 )

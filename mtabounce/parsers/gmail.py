@@ -11,6 +11,7 @@ PARSER = plain_text(
         "your message wasn't delivered to",
         "your message couldn't be delivered to",
         "there was a problem delivering your message to",
+        "there was a temporary problem delivering your message to",
         "the response from the remote server was",
         "the response was:",
         "** ",

@@ -34,6 +34,12 @@ PARSER = plain_text(
         recipient=ANGLED,
         stops=r"^-{2,3} ?(?:Below|Enclosed|Undelivered|Original|Mensaje)",
         reporter=r"program at (?P<host>[A-Za-z0-9.-]+)",
-        delayed=r"^This is a (?:delay|warning)|has not (?:yet )?been delivered",
+        delayed=r"^This is a (?:delay|warning)|has not (?:yet )?been delivered|WARNING ONLY",
+    ),
+    Dialect(  # Haraka, where the reason is not the remote server's
+        starts=r"^Intended Recipients:",
+        recipient=r"<(?P<address>[^<>\n]{1,320})>",
+        stops=r"^Failure Reason:",
+        reason=r"^Failure Reason:[ \t]*(?P<reason>[\s\S]{1,1000})",
     ),
 )
