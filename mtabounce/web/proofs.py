@@ -2,25 +2,14 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import jmespath
 from jmespath.exceptions import JMESPathError
 
 from mtabounce.config.values import parse_duration
+from mtabounce.errors import ConfigError
+from mtabounce.web.signatures import Table, kind_of
 
-Table = Mapping[str, Any]
-_KINDS: Mapping[str | None, set[str]] = {  # what the table of each kind must say
-    None: set(),
-    "token": set(),
-    "sns": set(),
-    "hmac": {"over", "signature"},
-    "standard": {"prefix"},
-    "ecdsa": {"header", "timestamp"},
-    "rsa": {"header", "header_sha1"},
-    "mandrill": {"header"},
-    "md5": {"field"},
-}
 _FLAGS = {"once", "fields"}
 _WORDS: Mapping[str, Sequence[str]] = {
     "digest": ("sha1", "sha256", "sha384", "sha512"),
@@ -35,13 +24,13 @@ def check_table(table: Table) -> str:
 
 
 def _kind(table: Table) -> str:
-    kind = table.get("kind")
-    if kind not in _KINDS:
-        known = ", ".join(sorted(one for one in _KINDS if one))
-        return f"auth: there is no kind '{kind}'; there are {known}"
+    try:
+        needs = kind_of(table).needs
+    except ConfigError as error:
+        return str(error)
     given = set(table) | ({"signature"} if "header" in table else set())
-    missing = sorted(_KINDS[kind] - given)
-    return f"auth: kind '{kind}' needs '{missing[0]}'" if missing else ""
+    missing = sorted(needs - given)
+    return f"auth: kind '{table['kind']}' needs '{missing[0]}'" if missing else ""
 
 
 def _types(table: Table) -> str:

@@ -11,9 +11,9 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from datetime import datetime
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 from urllib.parse import parse_qsl, unquote
 
 import jmespath
@@ -33,7 +33,13 @@ _LEAST_KEY = 16  # octets of a key of Standard Webhooks, which prescribes 24
 
 Table = Mapping[str, Any]
 Check = Callable[[Posted, datetime], None]  # raises Refused(401)
-Maker = Callable[[Table, Sequence[str]], Check]
+
+
+class Kind(NamedTuple):
+    """A way to prove it: what makes the check, and what a table must say of it."""
+
+    make: Callable[[Table, Sequence[str]], Check]
+    needs: Set[str] = frozenset()
 
 
 def refuse(why: str) -> NoReturn:
@@ -335,23 +341,35 @@ def _token(table: Table, secrets: Sequence[str]) -> Check:
     return lambda posted, now: token(table, secrets, posted)
 
 
-VERIFY: Mapping[str, Maker] = {
-    "hmac": _hmac,
-    "standard": _standard,
-    "ecdsa": _ecdsa,
-    "rsa": _rsa,
-    "mandrill": _mandrill,
-    "md5": _md5,
+KINDS: Mapping[str | None, Kind] = {  # None: by what is asked for beside it, or by a token
+    None: Kind(_token),
+    "token": Kind(_token),
+    "sns": Kind(_token),  # with keys of its own: sns.py
+    "hmac": Kind(_hmac, {"over", "signature"}),
+    "standard": Kind(_standard, {"prefix"}),
+    "ecdsa": Kind(_ecdsa, {"header", "timestamp"}),
+    "rsa": Kind(_rsa, {"header", "header_sha1"}),
+    "mandrill": Kind(_mandrill, {"header"}),
+    "md5": Kind(_md5, {"field"}),
 }
+
+
+def kind_of(table: Table) -> Kind:
+    """Return the kind that *table* names. Raises ConfigError where there is none."""
+    kind = KINDS.get(table.get("kind"))
+    if kind is None:
+        known = ", ".join(sorted(name for name in KINDS if name))
+        raise ConfigError(f"auth: there is no kind '{table['kind']}'; there are {known}")
+    return kind
 
 
 def checker(table: Table, secrets: Sequence[str]) -> Check:
     """
     Return the check that a request was signed with one of *secrets*, as *table* says.
 
-    Raises ConfigError where a public key among them cannot be read.
+    Raises ConfigError where a public key among them cannot be read, or there is no such kind.
     """
-    return VERIFY.get(str(table.get("kind")), _token)(table, secrets)
+    return kind_of(table).make(table, secrets)
 
 
 def mark_of(table: Table, posted: Posted) -> bytes:
