@@ -3,7 +3,7 @@ listmonk's bounce API, one for one: paths, checks in their order, answers, pagin
 
 Other than there, 200 comes when a bounce is durable, and none is lost: who is not known yet is
 made known, a campaign that is no UUID is kept in ``meta``, and the example of its documentation,
-which lacks a quote, is taken.
+which lacks a quote, is taken (listmonk_bounce.py).
 """
 
 import json
@@ -20,31 +20,27 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from mtabounce.address import normalize
 from mtabounce.correlate import domain_of
 from mtabounce.errors import TryAgainLater
 from mtabounce.model import API, RawInput
 from mtabounce.pipeline.inbox import Accept
 from mtabounce.pipeline.operators import Word, in_batches, say
-from mtabounce.pipeline.record import delete_bounces, is_uuid
+from mtabounce.pipeline.record import delete_bounces
 from mtabounce.policy import PolicySettings
-from mtabounce.providers import read_json
 from mtabounce.providers.request import pack
 from mtabounce.store import listmonk as store
 from mtabounce.store import record, rewrite
 from mtabounce.store.retention import pin_without
 from mtabounce.store.text import clean_text
 from mtabounce.web.callers import Callers, Connected, NotKnown
+from mtabounce.web.listmonk_bounce import read_bounce
 from mtabounce.web.listmonk_settings import ListmonkSettings
 from mtabounce.web.request import LARGEST_ID, RETRY_AFTER, Refused, peer_of, read_request
 
 _BLOCKLISTED = "blocklisted over the API"
 MAX_SIZE = 2**20  # octets of one bounce
-_RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
 _TRUE = {"1", "t", "T", "true", "True", "TRUE"}  # Go's ParseBool
 _ORDERS = {"email", "source", "created_at", "type", "campaign_name"}
-_MAX_DEPTH = 100  # levels of what is kept in meta
-_TEXTS = ("subscriber_uuid", "email", "campaign_uuid", "source", "type", "created_at")
 _SCOPES = {"webhooks:post_bounce": "ingest", "bounces:get": "read", "bounces:manage": "admin"}
 _COLUMNS = ("id", "type", "source", "meta", "created_at", "email", "subscriber_uuid",
             "subscriber_id", "subscriber_status", "campaign")  # fmt: skip
@@ -237,103 +233,6 @@ class ListmonkApi:
                 async with conn.transaction():
                     await say(conn, self._policy, batch, "api")
         return True
-
-
-def read_bounce(body: bytes, settings: ListmonkSettings) -> dict[str, Any]:
-    """
-    Return the bounce in *body*, checked in listmonk's order.
-
-    Raises Refused(400) with listmonk's words.
-    """
-    bounce = _fields(body)
-    if not bounce["email"] and not bounce["subscriber_uuid"]:
-        raise Refused(400, "Invalid fields: email / subscriber_uuid")
-    if bounce["subscriber_uuid"] and not is_uuid(bounce["subscriber_uuid"]):
-        raise Refused(400, "Invalid fields: subscriber_uuid")
-    if bounce["email"]:
-        bounce["email"] = _email(bounce["email"])
-        if settings.refuses(domain_of(normalize(bounce["email"]))):
-            raise Refused(400, "The e-mail domain is blocklisted.")
-    if bounce["type"] not in ("hard", "soft", "complaint"):
-        raise Refused(400, "Invalid fields: type")
-    if bounce["campaign_uuid"] and not is_uuid(bounce["campaign_uuid"]):
-        meta = bounce["meta"] if isinstance(bounce["meta"], dict) else {"meta": bounce["meta"]}
-        bounce["meta"] = meta | {"campaign_uuid": bounce["campaign_uuid"]}
-        bounce["campaign_uuid"] = ""
-    return bounce
-
-
-def _fields(body: bytes) -> dict[str, Any]:
-    try:
-        given = read_json(body)
-    except (ValueError, RecursionError) as error:
-        given = _mended(body)
-        if given is None:
-            raise Refused(400, f"Invalid data:{error}") from None
-    if not isinstance(given, dict):
-        raise Refused(400, "Invalid data:expected an object")
-    given = {name.lower(): value for name, value in given.items()}  # Go reads names in any case
-    bounce = {name: "" if given.get(name) is None else given[name] for name in _TEXTS}
-    for name, value in bounce.items():
-        if not isinstance(value, str):
-            raise Refused(400, f"Invalid data:{name} is no text")
-    if bounce["created_at"] and not _is_moment(bounce["created_at"]):
-        raise Refused(400, "Invalid data:created_at is no time of RFC 3339")
-    meta = {} if given.get("meta") is None else given["meta"]
-    if _is_deep(meta):
-        raise Refused(400, f"Invalid data:meta has more than {_MAX_DEPTH} levels")
-    return bounce | {"meta": meta}
-
-
-def _mended(body: bytes) -> dict[str, Any] | None:
-    """
-    Return what a body says whose last field, meta, lacks only the quote at its end.
-
-    So does the example in listmonk's documentation, from which scripts are made; None: it is
-    broken in another way.
-    """
-    head, brace, rest = body.rpartition(b"}")
-    if not brace or rest.strip():
-        return None
-    try:
-        given = read_json(head + b'"}')
-    except (ValueError, RecursionError):
-        return None
-    last = list(given)[-1:] if isinstance(given, dict) else []
-    return given if last == ["meta"] and isinstance(given["meta"], str) else None
-
-
-def _is_moment(text: str) -> bool:
-    """Tell whether *text* is a time of RFC 3339 that there is: no 31 February."""
-    try:
-        datetime.fromisoformat(text)
-    except ValueError:
-        return False
-    return _RFC3339.fullmatch(text) is not None
-
-
-def _is_deep(value: Any) -> bool:
-    """Tell whether *value* has more levels than those who read it later can be sure to take."""
-    level = [value]
-    for _ in range(_MAX_DEPTH):
-        level = [
-            inner
-            for one in level
-            if isinstance(one, dict | list)
-            for inner in (one.values() if isinstance(one, dict) else one)
-        ]
-        if not level:
-            return False
-    return True
-
-
-def _email(text: str) -> str:
-    bare = text.strip()
-    try:
-        normalize(bare)
-    except ValueError:
-        raise Refused(400, "Invalid email.") from None
-    return bare
 
 
 def _int(text: str | None, default: int) -> int:

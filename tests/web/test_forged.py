@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from mtabounce.web import sns
 from mtabounce.web.request import Posted, Refused
 from mtabounce.web.sns import to_sign
+from mtabounce.web.webhook import Webhook
 from mtabounce.web.webhook_settings import WebhookSettings
-from mtabounce.web.webhooks import Webhook
 from tests.web.envelopes import CERTIFICATE, NOW, TOPIC, certificate, message
 
 HOST, FILE = "sns.eu-west-1.amazonaws.com", "SimpleNotificationService-0a1.pem"

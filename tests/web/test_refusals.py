@@ -20,8 +20,9 @@ from mtabounce.web.refusals import (
 )
 from mtabounce.web.request import Posted, Refused
 from mtabounce.web.spool import Spool
+from mtabounce.web.webhook import Webhook
 from mtabounce.web.webhook_settings import WebhookSettings
-from mtabounce.web.webhooks import Webhook, Webhooks
+from mtabounce.web.webhooks import Webhooks
 
 PATH = "/webhooks/service/postmark"
 WRONG = Refused(401, "wrong signature")

@@ -14,8 +14,8 @@ from mtabounce.providers import discover, provider, read
 from mtabounce.providers.request import unpack
 from mtabounce.web.request import Posted, Refused
 from mtabounce.web.signing import Proofs, sample, signed
+from mtabounce.web.webhook import Webhook
 from mtabounce.web.webhook_settings import WebhookSettings
-from mtabounce.web.webhooks import Webhook
 
 CLASSIFIER = load()
 PROVIDERS = [name for name in discover() if name != "api"]

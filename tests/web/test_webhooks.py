@@ -14,10 +14,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
 from mtabounce.errors import ConfigError
 from mtabounce.providers import discover, provider
-from mtabounce.web import webhooks
+from mtabounce.web import webhook as one_webhook
 from mtabounce.web.request import Posted, Refused
+from mtabounce.web.signatures import checker
+from mtabounce.web.webhook import Webhook
 from mtabounce.web.webhook_settings import WebhookSettings, check
-from mtabounce.web.webhooks import Webhook
 from tests.web.envelopes import CERTIFICATE, NOW, RSA, TOPIC, certificate, message
 
 BODY = b'{"event": "bounce", "auth": "x"}'
@@ -286,8 +287,8 @@ async def test_used_signature_written_otherwise_is_used_all_the_same(form, secre
 
 
 async def test_so_many_used_signatures_are_remembered_and_no_more(secret_file, monkeypatch):
-    monkeypatch.setattr(webhooks, "_REMEMBERED", 3)
-    memory = webhooks.Memory()
+    monkeypatch.setattr(one_webhook, "_REMEMBERED", 3)
+    memory = one_webhook.Memory()
     settings = WebhookSettings(secret_files=(secret_file("secret"),))
     to = Webhook("mailgun", settings, lambda raw: asyncio.sleep(0), memory=memory)
     for number in range(5):
@@ -554,6 +555,11 @@ def test_wrong_table_of_the_user_is_told_in_a_line(table, said, secret_file):
     assert told.startswith("[webhooks.house]")
     assert said in told
     assert "\n" not in told
+
+
+def test_kind_that_there_is_not_is_no_token():
+    with pytest.raises(ConfigError, match="there is no kind 'hmax'; there are ecdsa, hmac"):
+        checker({"kind": "hmax"}, ["a secret"])
 
 
 def test_settings_that_can_never_work_are_refused(secret_file):

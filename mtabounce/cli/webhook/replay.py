@@ -14,7 +14,7 @@ from mtabounce.providers.request import USED
 from mtabounce.store import inputs
 from mtabounce.store import webhooks as store
 from mtabounce.web.request import Posted, Refused
-from mtabounce.web.webhooks import Webhook
+from mtabounce.web.webhook import Webhook
 
 
 @click.command()

@@ -20,8 +20,8 @@ from mtabounce.errors import MtabounceError, StoreUnavailable, UsageError
 from mtabounce.store import bounces
 from mtabounce.web.refusals import Hidden, without_secrets
 from mtabounce.web.signing import PRIVATE, Made, PrivateKey, Proofs, sample, signed
+from mtabounce.web.webhook import Webhook
 from mtabounce.web.webhook_settings import WebhookSettings, provider_of
-from mtabounce.web.webhooks import Webhook
 
 _PATIENCE = 30.0  # seconds for the answer, and then for the row
 _STRANGER = {
