@@ -10,7 +10,7 @@ from psycopg import Connection
 
 from mtabounce.address import domain_key, recipient_key
 from mtabounce.cli._database import connected
-from mtabounce.cli._listing import listed, of_recipients
+from mtabounce.cli._options import listed, of_recipients
 from mtabounce.cli._output import print_json, print_table
 from mtabounce.cli._story import tell_bounce
 from mtabounce.errors import UsageError

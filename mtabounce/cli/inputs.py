@@ -7,7 +7,7 @@ from datetime import datetime
 import click
 
 from mtabounce.cli._database import connected
-from mtabounce.cli._listing import listed
+from mtabounce.cli._options import listed
 from mtabounce.cli._output import print_fields, print_json, print_table
 from mtabounce.errors import UsageError
 from mtabounce.mask import clusters

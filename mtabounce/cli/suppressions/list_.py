@@ -6,7 +6,7 @@ import click
 
 from mtabounce.address import domain_key, recipient_key
 from mtabounce.cli._database import connected
-from mtabounce.cli._listing import listed, of_recipients
+from mtabounce.cli._options import listed, of_recipients
 from mtabounce.cli.suppressions._parts import CAUSES, show
 from mtabounce.store import suppressions as store
 
