@@ -5,16 +5,14 @@ import logging
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import uvloop
-from psycopg import AsyncConnection
 
 from mtabounce.errors import StoreUnavailable, TryAgainLater
 from mtabounce.lookup import Lookup
@@ -23,8 +21,7 @@ from mtabounce.pipeline.decide import Recorder
 from mtabounce.pipeline.inbox import Inbox
 from mtabounce.pipeline.judging import Judging
 from mtabounce.pipeline.log_record import LogRecorder
-from mtabounce.pipeline.retention import retain
-from mtabounce.pipeline.upkeep import forget, lift_ended, settle
+from mtabounce.pipeline.upkeep import Upkeep
 from mtabounce.pipeline.worker import Tell, Worker, ignore
 from mtabounce.reload import Fresh, Reloading, hand_over_keys, is_ours
 from mtabounce.settings import Settings
@@ -39,7 +36,6 @@ from mtabounce.store.connection import Connect, connect, open_pool, open_pool_sy
 from mtabounce.store.embedded import Embedded
 from mtabounce.store.health import PROBE
 from mtabounce.store.migrate import prepare
-from mtabounce.store.partitions import ensure_partitions
 from mtabounce.store.state import spool_directory, state_directory
 from mtabounce.store.unavailable import unavailable
 from mtabounce.waiting import wait_for_store
@@ -51,8 +47,6 @@ from mtabounce.web.server import HttpServer
 from mtabounce.web.spool import Spool
 from mtabounce.web.webhooks import Webhooks
 
-UPKEEP = 3600.0  # seconds between looks at the partitions, and at what is too old
-SWEEP = 60.0  # seconds between looks for suppressions that are over, and for incidents
 GRACE = 10.0  # seconds that work under way gets when we stop, in all parts together
 LEAST_GRACE = 0.5  # seconds for the parts that come last
 IDLE_IN_TRANSACTION = timedelta(minutes=15)  # a worker holds its claim while it parses
@@ -154,6 +148,10 @@ class _Daemon:
         spool = Spool(spool_directory(settings.state), inbox.append)
         webhooks = Webhooks(settings.webhooks, inbox.append, spool)
         lookup = Lookup(settings.lookup, self._connector("lookup"))
+        telling = Telling(settings.sink, self._connector("outbox"))
+        upkeep = Upkeep(
+            self._connector("upkeep"), settings.policy, settings.retention, settings.sent_mail
+        )
         async with (
             self._http(webhooks) as http,
             self._working(inbox) as workers,
@@ -161,24 +159,25 @@ class _Daemon:
             asyncio.TaskGroup() as tasks,
         ):
             writing = tasks.create_task(inbox.run())
-            upkeep = [
-                tasks.create_task(spool.run()),
-                tasks.create_task(self._again_and_again(UPKEEP, self._keep_up)),
-                tasks.create_task(self._again_and_again(SWEEP, self._decide_again)),
+            beside = [
+                tasks.create_task(running)
+                for running in (
+                    spool.run(),
+                    upkeep.run(),
+                    polling.run(),
+                    telling.run(),
+                    webhooks.refusals.run(self._connector("webhooks")),
+                )
             ]
-            upkeep.append(tasks.create_task(polling.run()))
-            telling = Telling(settings.sink, self._connector("outbox"))
-            upkeep.append(tasks.create_task(telling.run()))
-            upkeep.append(tasks.create_task(webhooks.refusals.run(self._connector("webhooks"))))
             try:
                 for part in (receiver, pipe, http, lookup):
                     await part.start()
                 take = partial(self._take, workers, polling, http, webhooks)
-                upkeep.append(tasks.create_task(self._reloading(receiver, take).run()))
+                beside.append(tasks.create_task(self._reloading(receiver, take).run()))
                 announce(Listening(receiver.addresses, http.address, self._url))
                 await self._stop.wait()
             finally:
-                for task in upkeep:
+                for task in beside:
                     task.cancel()
                 for worker in workers:
                     worker.stop()  # now: they end their batch while mails under way are taken
@@ -330,29 +329,6 @@ class _Daemon:
 
     def _on(self, number: signal.Signals, action: Callable[[], None]) -> None:
         asyncio.get_running_loop().add_signal_handler(number, action)
-
-    async def _again_and_again(
-        self, pause: float, work: Callable[[AsyncConnection[Any]], Awaitable[int]]
-    ) -> None:
-        while True:
-            try:
-                async with await self._connector("upkeep")() as conn:
-                    with unavailable():
-                        await work(conn)
-            except Exception as error:  # mail comes in without it
-                log.warning("upkeep: %s", error, exc_info=not isinstance(error, TryAgainLater))
-            await asyncio.sleep(pause)
-
-    async def _keep_up(self, conn: AsyncConnection[Any]) -> int:
-        made = await ensure_partitions(conn)
-        now = datetime.now(UTC)
-        await retain(conn, self._settings.retention, now)
-        return made + await sent_mail.keep_up(conn, self._settings.sent_mail, now)
-
-    async def _decide_again(self, conn: AsyncConnection[Any]) -> int:
-        policy, now = self._settings.policy, datetime.now(UTC)
-        await forget(conn, policy.breaker, now)
-        return await lift_ended(conn, policy) + await settle(conn, policy)
 
     async def _troubles(self) -> dict[str, str]:
         try:

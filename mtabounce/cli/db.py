@@ -13,13 +13,12 @@ import click
 from mtabounce.cli._database import opened
 from mtabounce.cli._output import print_json, print_table
 from mtabounce.errors import StoreUnavailable
-from mtabounce.pipeline import sent_mail
-from mtabounce.pipeline.retention import due, retain
+from mtabounce.pipeline.retention import due
+from mtabounce.pipeline.upkeep import keep_up
 from mtabounce.settings import Settings, load_settings
 from mtabounce.store.connection import connect, server_name
 from mtabounce.store.embedded import database, running_url
 from mtabounce.store.migrate import migrate as migrate_database
-from mtabounce.store.partitions import ensure_partitions
 from mtabounce.store.state import state_directory
 from mtabounce.store.version import SchemaStatus
 from mtabounce.store.version import status as read_status
@@ -129,9 +128,7 @@ async def _upkeep(url: str, settings: Settings, *, dry_run: bool) -> dict[str, i
     now = datetime.now(UTC)
     async with await connect(url, application_name="mtabounce upkeep") as conn:
         if not dry_run:
-            await ensure_partitions(conn, now)
-            await sent_mail.keep_up(conn, settings.sent_mail, now)
-            return dict(await retain(conn, settings.retention, now))
+            return dict(await keep_up(conn, settings.retention, settings.sent_mail, now))
         found = [one async for one in due(conn, settings.retention, now)]
         return {table: rows for table, rows, months in found if rows or months}
 
