@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 
 from mtabounce.classify import load as load_rules
 from mtabounce.classify.reasons import known_reason
-from mtabounce.config import Loaded, Section, find, load
+from mtabounce.config import Loaded, Section, load
 from mtabounce.lookup import LookupSettings
 from mtabounce.parsers import HeaderNames
 from mtabounce.pipeline.judge_process import JudgeSettings
@@ -17,6 +17,7 @@ from mtabounce.pipeline.retention import RetentionSettings
 from mtabounce.pipeline.return_paths import ReturnPathSettings
 from mtabounce.pipeline.sent_mail import SentMailSettings
 from mtabounce.pipeline.settings import WorkerSettings
+from mtabounce.places import find
 from mtabounce.policy import PolicySettings
 from mtabounce.sinks import SinkSettings
 from mtabounce.sources._log_settings import LogSettings

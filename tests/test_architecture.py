@@ -9,7 +9,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "mtabounce"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = [
-    {"charset", "errors", "model", "registry"},
+    {"charset", "errors", "model", "places", "registry"},
     {"config", "mask", "address", "mime"},
     {"verp", "network", "listen"},
     {"parsers", "logs", "providers", "rules", "classify", "correlate", "policy"},

@@ -11,11 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field, SecretStr, model_validator
 
-from mtabounce.config import Duration, ListenAddress, SecretFile, Section, Size, find, load
+from mtabounce.config import Duration, ListenAddress, SecretFile, Section, Size, load
 from mtabounce.config.describe import commented
 from mtabounce.config.lines import lines_of
 from mtabounce.config.shape import keys, values
 from mtabounce.errors import ConfigError
+from mtabounce.places import find
 
 
 class Colour(StrEnum):

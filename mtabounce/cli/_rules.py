@@ -6,8 +6,7 @@ from pathlib import Path
 
 from mtabounce.classify import Classifier, load
 from mtabounce.pipeline.judge import Judge
-
-_PLACES = (Path("mtabounce.toml"), Path("/etc/mtabounce/mtabounce.toml"))
+from mtabounce.places import is_configured
 
 
 def judge_for(config: Path | None, folder: Path | None = None) -> Judge:
@@ -16,7 +15,7 @@ def judge_for(config: Path | None, folder: Path | None = None) -> Judge:
 
     Raises ConfigError where the configuration, or a rule, is wrong.
     """
-    if not (config or _is_configured()):
+    if not is_configured(config, os.environ):
         return Judge(load(folder))
     # The settings of all parts, and pydantic with them, take 250 ms to import.
     settings = import_module("mtabounce.settings").load_settings(config)
@@ -28,9 +27,3 @@ def judge_for(config: Path | None, folder: Path | None = None) -> Judge:
 def classifier_for(config: Path | None, folder: Path | None = None) -> Classifier:
     """Return the classifier of the same. Raises ConfigError likewise."""
     return judge_for(config, folder).classifier
-
-
-def _is_configured() -> bool:
-    return any(name.startswith("MTABOUNCE_") for name in os.environ) or any(
-        path.exists() for path in _PLACES
-    )

@@ -9,7 +9,7 @@ import os
 import re
 import tomllib
 from ast import literal_eval
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -19,7 +19,7 @@ from pydantic import BaseModel, ValidationError
 from mtabounce.config.environment import settings_in
 from mtabounce.config.lines import lines_of
 from mtabounce.config.messages import Complaint, explain
-from mtabounce.config.shape import PREFIX, Place, alternatives, bare, step
+from mtabounce.config.shape import Place, alternatives, bare, step
 from mtabounce.config.values import (
     Duration,
     ListenAddress,
@@ -30,6 +30,7 @@ from mtabounce.config.values import (
     printable,
 )
 from mtabounce.errors import ConfigError
+from mtabounce.places import PREFIX
 
 __all__ = [
     "Duration",
@@ -38,13 +39,11 @@ __all__ = [
     "SecretFile",
     "Section",
     "Size",
-    "find",
     "hide_passwords",
     "load",
 ]
 
 S = TypeVar("S", bound=BaseModel)
-PLACES = (Path("mtabounce.toml"), Path("/etc/mtabounce/mtabounce.toml"))
 DEFAULT = "default"
 _SYNTAX = re.compile(r"(.*) \(at (?:line (\d+), column \d+|end of document)\)", re.DOTALL)
 _TWICE = re.compile(r"Cannot declare (\(.*\)) twice")
@@ -80,32 +79,6 @@ def _origin(origins: Mapping[Place, str], place: Place) -> str | None:
     """Return where *place*, or else the smallest thing that it is a part of, was said."""
     ways = (place[:length] for length in range(len(place), 0, -1))
     return next((origins[way] for way in ways if way in origins), None)
-
-
-def find(
-    path: Path | None, environ: Mapping[str, str], places: Sequence[Path] = PLACES
-) -> Path | None:
-    """
-    Return the file to read: *path*, $MTABOUNCE_CONFIG, or the first of *places* that is there.
-
-    None where there is none, which is a working set-up.
-    """
-    if path is not None:
-        return path
-    if named := environ.get("MTABOUNCE_CONFIG"):
-        return Path(named)
-    return next((place for place in places if _may_be_there(place)), None)
-
-
-def _may_be_there(path: Path) -> bool:
-    """Tell whether *path* is there, or in a folder that is closed to us: reading tells that."""
-    try:
-        path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError:
-        return True
-    return True
 
 
 def load(

@@ -10,13 +10,13 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from mtabounce.config.messages import unknown_variable
 from mtabounce.config.shape import (
-    PREFIX,
     Place,
     alternatives,
     is_list,
     section_in,
     step,
 )
+from mtabounce.places import PREFIX
 
 _NUMBER = re.compile("[0-9]{1,4}")
 

@@ -8,7 +8,6 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from mtabounce.config.shape import (
-    PREFIX,
     Place,
     alternatives,
     bare,
@@ -20,6 +19,7 @@ from mtabounce.config.shape import (
     write,
 )
 from mtabounce.config.values import found, quoted
+from mtabounce.places import PREFIX
 
 _BOUNDS = {
     "greater_than": "must be more than {gt}",

@@ -19,8 +19,8 @@ from mtabounce.config.values import (
     hide_passwords,
     quoted,
 )
+from mtabounce.places import PREFIX
 
-PREFIX = "MTABOUNCE_"
 LISTS = (list, tuple, set, frozenset)
 Place = tuple[str | int, ...]  # a way into the configuration: ("http", "listen"), ("log", 0)
 

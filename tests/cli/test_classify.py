@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from mtabounce.cli import mtabounce
-from mtabounce.errors import UsageError
+from mtabounce.errors import ConfigError, UsageError
 
 BOUNCE = """From: MAILER-DAEMON@mail.example.net
 To: news@example.com
@@ -274,3 +274,11 @@ def test_lint_of_a_folder_without_rules_says_so(tmp_path):
 
     with pytest.raises(UsageError, match="own: there are no rules in it"):
         call("rules", "lint", "own")
+
+
+def test_configuration_that_may_not_be_looked_at_is_told_not_passed_over(tmp_path):
+    """As one in a folder that is closed to who classifies; root may enter every folder."""
+    (tmp_path / "mtabounce.toml").symlink_to("mtabounce.toml")
+
+    with pytest.raises(ConfigError, match=r"^mtabounce.toml: cannot be read: "):
+        call("classify", "bounce.eml")
