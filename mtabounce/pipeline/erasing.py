@@ -79,7 +79,7 @@ def _clean_log_states(conn: Connection[Any], traces: Traces) -> int:
                 store.put_log_state(conn, number, state, zlib.compress(clean, 1))
                 count += 1
     for number, end in store.log_ends(conn):
-        if traces.are_in(end):
+        if traces.are_in(end) or traces.are_cut_in(end):
             store.forget_log_end(conn, number, end)
             count += 1
     return count

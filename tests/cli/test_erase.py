@@ -231,6 +231,21 @@ def test_unusual_addresses_go_whole(cli, database_url, address):
     assert answers(database_url, address)[0]
 
 
+def test_address_cut_at_the_edge_of_what_is_kept_of_a_log_goes(cli, database_url):
+    with psycopg.connect(database_url) as conn:
+        conn.execute(
+            "INSERT INTO log_files (name, path, reader, device, inode, head, head_length, position,"
+            " before) VALUES ('l', '/l', 'tail', 1, 2, '', 0, 0, 'nn@example.org>, ok'),"
+            " ('m', '/m', 'tail', 1, 2, '', 0, 0, 'joann@example.org>, ok')"
+        )
+
+    cli("erase", ANN, "--yes")
+
+    with psycopg.connect(database_url) as conn:
+        kept = conn.execute("SELECT before FROM log_files ORDER BY name").fetchall()
+    assert kept == [(b"",), (b"joann@example.org>, ok",)]
+
+
 def test_suppression_that_was_over_does_not_come_back_as_what_it_was(cli, database_url):
     cli("suppressions", "add", ANN)
     with psycopg.connect(database_url, autocommit=True) as conn:
