@@ -3,7 +3,9 @@
 import asyncio
 import os
 import re
+from collections import Counter, defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import click
 
 from mtabounce.cli._database import opened
 from mtabounce.cli._output import Since, print_json, print_table
+from mtabounce.cli._progress import count_bar
 from mtabounce.errors import ConfigError, UsageError
 from mtabounce.pipeline.foresight import Change, Tally, compare
 from mtabounce.policy import PolicySettings, Rules
@@ -18,8 +21,45 @@ from mtabounce.settings import load_settings
 from mtabounce.store.connection import connect
 
 _SHOWN = 20  # examples; the rest is counted
+_MORE = "would be suppressed as well"
+_FEWER = "would not be suppressed"
+_OTHERWISE = "would be suppressed otherwise"
 _VARIABLE = re.compile(r"MTABOUNCE_POLICY__(\w+)")
 _KEY = re.compile(r"[a-z_0-9]+(\.[a-z_0-9]+)*")
+
+
+@dataclass(slots=True)
+class _Told:
+    """What of many differences is told: the first of each kind, and how many there are."""
+
+    as_json: bool
+    tally: Tally = field(default_factory=Tally)
+    first: defaultdict[str, list[Change]] = field(default_factory=lambda: defaultdict(list))
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def add(self, one: Change) -> None:
+        """Print *one*, or keep it if it is among the first."""
+        if self.as_json:
+            print_json(one)
+            return
+        kind = _MORE if not one.was else _FEWER if not one.would_be else _OTHERWISE
+        self.counts[kind] += 1
+        if self.counts[kind] <= _SHOWN:
+            self.first[kind].append(one)
+
+    def show(self) -> None:
+        """Print what was not printed yet."""
+        if self.as_json:
+            return
+        tally = self.tally
+        click.echo(f"{tally.addresses} addresses; suppressed by cause:")
+        causes = sorted({*tally.was, *tally.would_be})
+        rows = [(cause, tally.was[cause], tally.would_be[cause]) for cause in causes]
+        print_table(("CAUSE", "AS IT IS", "AS SET"), rows)
+        for kind in (_MORE, _FEWER, _OTHERWISE):
+            _examples(kind, self.first[kind], self.counts[kind])
+        if not self.counts:
+            click.echo("Nothing differs.")
 
 
 @click.group()
@@ -82,26 +122,23 @@ def simulate(
       mtabounce policy simulate --set min_trust=proven
     """
     others = _others(config, changes)
-    tally = Tally()
+    told = _Told(as_json)
     with opened(config) as (settings, url):
-        found = asyncio.run(_compare(url, since, settings.policy, others, tally))
-    if as_json:
-        for one in found:
-            print_json(one)
-        return
-    _show(tally, found)
+        asyncio.run(_compare(url, since, settings.policy, others, told))
+    told.show()
 
 
 async def _compare(
-    url: str,
-    since: datetime | None,
-    settings: PolicySettings,
-    others: PolicySettings,
-    tally: Tally,
-) -> list[Change]:
+    url: str, since: datetime | None, settings: PolicySettings, others: PolicySettings, told: _Told
+) -> None:
     async with await connect(url, application_name="mtabounce policy") as conn:
-        batches = compare(conn, datetime.now(UTC), since, settings, others, tally)
-        return [one async for batch in batches for one in batch]
+        batches = compare(conn, datetime.now(UTC), since, settings, others, told.tally)
+        with count_bar() as bar:
+            task = bar.add_task("judging", total=None)
+            async for batch in batches:
+                for one in batch:
+                    told.add(one)
+                bar.update(task, completed=told.tally.addresses)
 
 
 def _others(config: Path | None, changes: Sequence[str]) -> PolicySettings:
@@ -133,28 +170,13 @@ def _tell(rules: Rules) -> None:
         click.echo(f"  {kind}: {threshold}")
 
 
-def _show(tally: Tally, found: Sequence[Change]) -> None:
-    click.echo(f"{tally.addresses} addresses; suppressed by cause:")
-    causes = sorted({*tally.was, *tally.would_be})
-    rows = [(cause, tally.was[cause], tally.would_be[cause]) for cause in causes]
-    print_table(("CAUSE", "AS IT IS", "AS SET"), rows)
-    more = [one for one in found if not one.was]
-    fewer = [one for one in found if not one.would_be]
-    others = [one for one in found if one.was and one.would_be]
-    _examples("would be suppressed as well", more)
-    _examples("would not be suppressed", fewer)
-    _examples("would be suppressed otherwise", others)
-    if not found:
-        click.echo("Nothing differs.")
-
-
-def _examples(title: str, changes: Sequence[Change]) -> None:
-    if not changes:
+def _examples(title: str, changes: Sequence[Change], count: int) -> None:
+    if not count:
         return
-    click.echo(f"\n{len(changes)} {title}:")
+    click.echo(f"\n{count} {title}:")
     print_table(
         ("RECIPIENT", "AS IT IS", "AS SET", "WHY"),
-        [(one.recipient, one.was or "–", one.would_be or "–", one.why) for one in changes[:_SHOWN]],
+        [(one.recipient, one.was or "–", one.would_be or "–", one.why) for one in changes],
     )
-    if len(changes) > _SHOWN:
-        click.echo(f"… and {len(changes) - _SHOWN} more")
+    if count > len(changes):
+        click.echo(f"… and {count - len(changes)} more")
