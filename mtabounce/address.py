@@ -73,7 +73,10 @@ def normalize(address: str) -> str:
     local = _small(found[1])
     if bare := _NEEDLESS_QUOTES.fullmatch(local):
         local = bare[1]
-    key = f"{local}@{_a_labels(found[2])}"
+    try:
+        key = f"{local}@{_a_labels(found[2])}"
+    except ValueError as error:
+        raise ValueError(f"not an address: {address.strip()[:80]!r}: {error}") from None
     if len(key.encode()) > LENGTH_LIMIT:
         raise ValueError(f"longer than {LENGTH_LIMIT} octets: {address[:40]!r}…")
     return key

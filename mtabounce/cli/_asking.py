@@ -24,9 +24,12 @@ class Length(click.ParamType[timedelta]):
     ) -> timedelta:
         """Return *value* as a length of time."""
         try:
-            return _DURATION.validate_python(value)
+            length = _DURATION.validate_python(value)
         except ValidationError:
             self.fail(f"{value!r} is no length of time: write 30d, 12h, 30m", param, ctx)
+        if not length:
+            self.fail("must be longer than 0s", param, ctx)
+        return length
 
 
 def operator() -> str:

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from mtabounce.address import recipient_key
 from mtabounce.policy import EVERYWHERE
+from mtabounce.policy.scopes import scope_key
 from mtabounce.sinks import Kind
 from mtabounce.sinks._http import as_body, credentials, request
 from mtabounce.sinks._settings import SinkSettings
@@ -39,7 +40,7 @@ def _members(found: object, message: Message) -> Iterator[Mapping[str, Any]]:
     entries = found.get("entries", []) if isinstance(found, dict) else []
     still = set(message.payload.get("still", ()))
     for member in entries:
-        of_list = f"list:{member.get('list_id')}"
+        of_list = scope_key(f"list:{member.get('list_id')}")
         is_them = recipient_key(member["email"]) == message.recipient and member["role"] == "member"
         if is_them and message.scope in {EVERYWHERE, of_list} and not still & {EVERYWHERE, of_list}:
             yield member

@@ -75,7 +75,7 @@ def test_address_that_is_not_suppressed_is_said_to_be_not(cli):
     [
         ["add", "no address"],
         ["check", "a@b@c"],
-        ["add", "a@example.org", "--scope", "everything"],
+        ["add", "a@exa\u200dmple.org"],
         ["undo"],
     ],
 )
@@ -84,6 +84,23 @@ def test_what_cannot_be_used_is_refused_in_one_line(cli, words):
 
     assert isinstance(error, UsageError)
     assert "\n" not in str(error)
+    assert all(repr(address) in str(error) for address in words[1:])
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "why"),
+    [
+        ("--scope", "everything", "'everything' is no scope: write all, list:ID or campaign:NAME"),
+        ("--scope", "list:", "'list:' is no scope"),
+        ("--for", "0s", "must be longer than 0s"),  # it was "for good"
+    ],
+)
+def test_what_an_option_cannot_be_is_said(cli, option, value, why):
+    refused = cli("suppressions", "add", "a@example.org", option, value)
+
+    assert refused.exit_code
+    assert why in refused.stderr
+    assert listed(cli) == {}
 
 
 def test_suppression_for_a_list_does_not_hold_elsewhere(cli, database_url):
@@ -95,6 +112,21 @@ def test_suppression_for_a_list_does_not_hold_elsewhere(cli, database_url):
             " mtabounce.is_suppressed('dan@example.org', 'list:news')"
         )
         assert conn.execute(query).fetchone() == (False, True)
+
+
+def test_list_is_the_same_in_whatever_case_its_name_is_written(cli, database_url, file):
+    cli("suppressions", "add", "dan@example.org", "--scope", "list:News.Example.org")
+    cli("suppressions", "import", file(b"email,scope\neva@example.org,list:NEWS.example.org\n"))
+
+    shown = lines(cli("suppressions", "list", "--scope", "list:NEWS.example.org", "--json"))
+    assert {one["scope"] for one in shown} == {"list:news.example.org"}
+    both = ["dan@example.org", "eva@example.org"]
+    with psycopg.connect(database_url) as conn:
+        query = (
+            "SELECT array_agg(email), bool_and(is_suppressed(email, 'list:News.Example.org'))"
+            " FROM check_recipients(%s, 'list:News.Example.org')"
+        )
+        assert conn.execute(query, [both]).fetchone() == (both, True)
 
 
 def test_bounce_suppresses_by_the_settings_of_today(suppressed):
@@ -187,6 +219,8 @@ def test_why_knows_an_address_of_which_only_an_operator_spoke(cli):
     assert "an operator added it" in cli("why", "dan@example.org").output
 
 
+EVA = {"eva@example.org"}
+NAMES = "write one address a line, or begin with a line of names, as email,reason"
 LIST = b"""\xef\xbb\xbf# from the old system
 eva@example.org
 
@@ -213,6 +247,35 @@ def test_import_names_broken_lines_and_takes_the_rest(cli, file):
     assert [line.partition(":")[0] for line in result.stderr.splitlines()] == ["line 4", "line 7"]
     assert set(listed(cli)) == {"eva@example.org", "fay@example.org", "open@example.org"}
     assert result.stdout == "3 suppressed, 0 were already, 2 lines are broken.\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "said", "taken"),
+    [
+        (
+            "email\neva@example.org\n".encode("utf-16"),
+            "line 1: is UTF-16: save the file as UTF-8, and import it again",
+            set(),
+        ),
+        (b"z" * 100_000 + b"\neva@example.org\n", "line 1: longer than 40000 bytes", EVA),
+        (
+            b"eva@example.org\n5,6\n",
+            f"line 2: 2 cells: {NAMES}",
+            EVA,
+        ),
+        (
+            b"email,until\neva@example.org,\nfay@example.org,soon\n",
+            "line 3: until 'soon': write a day, as 2027-01-31",
+            EVA,
+        ),
+        (b'eva@example.org\n"q q"@example.org\n', "", {'"q q"@example.org', *EVA}),
+    ],
+)
+def test_import_says_what_to_do(cli, file, content, said, taken):
+    result = cli("suppressions", "import", file(content))
+
+    assert result.stderr.strip() == said
+    assert set(listed(cli)) == taken
 
 
 def test_import_drops_no_second_address_of_a_line(cli, file):

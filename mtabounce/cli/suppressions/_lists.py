@@ -1,5 +1,6 @@
 """Lists of addresses in files: read line by line, and written as others read them."""
 
+import codecs
 import csv
 import io
 import json
@@ -12,16 +13,20 @@ from typing import BinaryIO
 
 import click
 
-from mtabounce.address import normalize
+from mtabounce.address import is_address, normalize
 from mtabounce.errors import UsageError
 from mtabounce.policy import EVERYWHERE
+from mtabounce.policy.scopes import scope_key
 from mtabounce.store.suppressions import Suppressed
 from mtabounce.store.text import clean_text
 
 _ADDRESS_COLUMNS = ("recipient", "email", "address", "e-mail", "email address", "email_address")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would calculate
 _COLUMNS = ("recipient", "type", "reason", "cause", "scope", "action", "since", "until")
-_LONGEST = 10_000  # characters of a line
+_LONGEST = 40_000  # bytes of a line
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # as spreadsheets write "Unicode text"
+_AS_UTF8 = "save the file as UTF-8, and import it again"
+_WANTED = "write one address a line, or begin with a line of names, as email,reason"
 _TEXT = "recipient is suppressed by mtabounce"
 
 
@@ -53,11 +58,17 @@ def read_list(file: BinaryIO, now: datetime) -> Iterator[Listed | Broken]:
     """
     columns: list[str] | None = None
     delimiter = ","
-    for number, raw in enumerate(file, 1):
+    for number, raw in enumerate(_lines(file), 1):
+        if len(raw) > _LONGEST:
+            yield Broken(number, f"longer than {_LONGEST} bytes")
+            continue
+        if number == 1 and raw.startswith(_UTF16):
+            yield Broken(number, f"is UTF-16: {_AS_UTF8}")
+            return
         try:
             line = clean_text(raw.decode("utf-8-sig").strip("\r\n\x00 "))
         except UnicodeDecodeError:
-            yield Broken(number, "is not UTF-8: save the file as UTF-8, and import it again")
+            yield Broken(number, f"is not UTF-8: {_AS_UTF8}")
             continue
         if not line or line.startswith("#"):
             continue
@@ -67,6 +78,14 @@ def read_list(file: BinaryIO, now: datetime) -> Iterator[Listed | Broken]:
             if columns != ["recipient"] or line.lower() in _ADDRESS_COLUMNS:
                 continue
         yield _listed(number, line, columns, delimiter, now)
+
+
+def _lines(file: BinaryIO) -> Iterator[bytes]:
+    """Give the lines of *file*, and of one that is too long its first bytes."""
+    while line := file.readline(_LONGEST + 1):
+        yield line
+        while line and not line.endswith(b"\n"):
+            line = file.readline(_LONGEST)
 
 
 def _header(line: str, delimiter: str) -> list[str]:
@@ -80,32 +99,34 @@ def _header(line: str, delimiter: str) -> list[str]:
 def _listed(
     number: int, line: str, columns: Sequence[str], delimiter: str, now: datetime
 ) -> Listed | Broken:
-    if len(line) > _LONGEST:
-        return Broken(number, f"longer than {_LONGEST} characters")
     try:
-        (cells,) = csv.reader([line], delimiter=delimiter)
+        cells = [line]
+        if columns != ["recipient"] or not is_address(line):  # one may be in quotes of its own
+            (cells,) = csv.reader([line], delimiter=delimiter)
         if any(cell.strip() for cell in cells[len(columns) :]):
-            return Broken(number, f"{len(cells)} cells: one address a line, or a header with names")
+            return Broken(number, f"{len(cells)} cells: {_WANTED}")
         told = dict(zip(columns, map(_unquoted, cells), strict=False))
-        scope = told.get("scope", "") or EVERYWHERE
-        until = _time(told.get("until", ""))
-        if until and until <= now:
-            return Broken(number, f"until {until:%Y-%m-%d}: that is over")
-        if not is_scope(scope):
-            return Broken(number, f"{scope!r} is no scope: all, list:ID or campaign:NAME")
         return Listed(
             line=number,
             recipient=normalize(told.get("recipient", "")),
             why=told.get("reason", ""),
-            scope=scope,
-            until=until,
+            scope=scope_key(told.get("scope", "") or EVERYWHERE),
+            until=_end(told.get("until", ""), now),
         )
     except (ValueError, OverflowError, csv.Error) as error:
         return Broken(number, str(error))
 
 
-def _time(text: str) -> datetime | None:
-    return datetime.fromisoformat(text).astimezone() if text else None
+def _end(text: str, now: datetime) -> datetime | None:
+    if not text:
+        return None
+    try:
+        until = datetime.fromisoformat(text).astimezone()
+    except ValueError:
+        raise ValueError(f"until {text!r}: write a day, as 2027-01-31") from None
+    if until <= now:
+        raise ValueError(f"until {until:%Y-%m-%d}: that is over")
+    return until
 
 
 def _unquoted(cell: str) -> str:
@@ -187,12 +208,6 @@ def _shown(value: object) -> str:
     if value is None:
         return ""
     return value.isoformat() if isinstance(value, datetime) else str(value)
-
-
-def is_scope(text: str) -> bool:
-    """Tell whether *text* is all, list:ID or campaign:NAME."""
-    kind, _, name = text.partition(":")
-    return text == EVERYWHERE or (kind in {"list", "campaign"} and bool(name))
 
 
 def replace_file(path: Path, lines: Iterable[str]) -> None:

@@ -2,12 +2,30 @@
 
 from collections.abc import Sequence
 
+import click
+
 from mtabounce.address import normalize
 from mtabounce.cli._output import print_json, print_table
 from mtabounce.errors import UsageError
+from mtabounce.policy.scopes import scope_key
 from mtabounce.store.suppressions import StoredSuppression
 
 CAUSES = ("hard", "soft", "complaint", "hold", "manual")
+
+
+class Scope(click.ParamType[str]):
+    """What a suppression covers, as it is stored."""
+
+    name = "scope"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        """Return it as scopes are compared."""
+        try:
+            return scope_key(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 def show(found: Sequence[StoredSuppression], *, as_json: bool) -> None:

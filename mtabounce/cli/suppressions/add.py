@@ -8,9 +8,7 @@ import click
 
 from mtabounce.cli._asking import Length
 from mtabounce.cli._saying import say_all
-from mtabounce.cli.suppressions._lists import is_scope
-from mtabounce.cli.suppressions._parts import normal
-from mtabounce.errors import UsageError
+from mtabounce.cli.suppressions._parts import Scope, normal
 from mtabounce.pipeline.operators import Word
 from mtabounce.policy import EVERYWHERE
 
@@ -20,7 +18,11 @@ from mtabounce.policy import EVERYWHERE
 @click.option("--why", default="", help="Why, in your words; it is kept and shown.")
 @click.option("--for", "lasts", type=Length(), help="For how long: 30d, 12h.  [default: for good]")
 @click.option(
-    "--scope", default=EVERYWHERE, show_default=True, help="all, list:ID or campaign:NAME."
+    "--scope",
+    type=Scope(),
+    default=EVERYWHERE,
+    show_default=True,
+    help="all, list:ID or campaign:NAME.",
 )
 @click.pass_obj
 def command(
@@ -33,9 +35,7 @@ def command(
     Example:
       mtabounce suppressions add ann@example.org --why "asked by phone"
     """
-    if not is_scope(scope):
-        raise UsageError(f"{scope!r} is no scope: write all, list:ID or campaign:NAME")
-    until = datetime.now(UTC) + lasts if lasts else None
+    until = datetime.now(UTC) + lasts if lasts is not None else None
     words = [
         Word(recipient=normal(one), action="add", why=why, scope=scope, until=until)
         for one in addresses

@@ -7,6 +7,7 @@ import click
 
 from mtabounce.cli._database import connected
 from mtabounce.cli.suppressions._lists import FOR_SERVERS, FORMATS, replace_file
+from mtabounce.cli.suppressions._parts import Scope
 from mtabounce.policy import EVERYWHERE
 from mtabounce.store import suppressions as store
 
@@ -20,7 +21,12 @@ from mtabounce.store import suppressions as store
     show_default=True,
     help="csv, json (a line each), a table for postmap (access or transport), or for Exim.",
 )
-@click.option("--scope", help="Only this scope.  [default: every; for mail servers: all]")
+@click.option(
+    "--scope",
+    type=Scope(),
+    help="Only this scope: all (what holds for all mail), list:ID or campaign:NAME."
+    "  [default: every scope; for mail servers: all]",
+)
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Write to a file.")
 @click.pass_obj
 def command(config: Path | None, form: str, scope: str | None, output: Path | None) -> None:

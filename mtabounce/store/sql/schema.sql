@@ -51,7 +51,7 @@ CREATE FUNCTION mtabounce.check_recipients(emails text[], scope text DEFAULT 'al
                     OFFSET 0) AS written  -- so that each is made once
             OFFSET 0) AS asked
       JOIN mtabounce.suppressions AS s ON s.recipient = asked.address
-     WHERE s.scope IN ('all', $2)
+     WHERE s.scope IN ('all', mtabounce.scope_key($2))
        AND (s.until IS NULL OR s.until > now())
 $_$;
 
@@ -120,7 +120,7 @@ CREATE FUNCTION mtabounce.is_suppressed(email text, scope text DEFAULT 'all'::te
         SELECT 1
           FROM mtabounce.suppressions AS s
          WHERE s.recipient = mtabounce.known_as($1)
-           AND s.scope IN ('all', $2)
+           AND s.scope IN ('all', mtabounce.scope_key($2))
            AND (s.until IS NULL OR s.until > now())
     )
 $_$;
@@ -282,6 +282,12 @@ BEGIN
     RETURN number;
 END
 $$;
+
+CREATE FUNCTION mtabounce.scope_key(scope text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $_$
+    SELECT CASE WHEN starts_with($1, 'list:') THEN lower($1) ELSE $1 END
+$_$;
 
 CREATE FUNCTION mtabounce.small_letters(word text) RETURNS text
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE

@@ -6,11 +6,12 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, HTTPException, Path, Query, Request
 from fastapi.concurrency import run_in_threadpool
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, Field
 
 from mtabounce.address import domain_key, normalize, recipient_key
 from mtabounce.pipeline.operators import Word, say
 from mtabounce.policy import EVERYWHERE
+from mtabounce.policy.scopes import PATTERN, scope_key
 from mtabounce.store import suppressions as store
 from mtabounce.store.suppressions import StoredSuppression
 from mtabounce.store.tokens import Caller
@@ -36,11 +37,11 @@ from mtabounce.web.api._parts import (
 
 ROUTER = APIRouter(tags=["suppressions"])
 _LONGEST = timedelta(days=36500)  # that a suppression may last, if it is to end at all
-_SCOPE = r"^(all|(list|campaign):[^\x00-\x1f\x7f]+)$"
 
 Scope = Annotated[
     str,
-    Query(max_length=1000, pattern=_SCOPE, description="all, list:ID or campaign:NAME."),
+    Query(max_length=1000, pattern=PATTERN, description="all, list:ID or campaign:NAME."),
+    AfterValidator(scope_key),
 ]
 OneAddress = Annotated[
     str, Path(max_length=1000, pattern=NO_CONTROLS, examples=["ann@example.org"])
@@ -70,7 +71,9 @@ class Asked(BaseModel):
     emails: list[Annotated[str, Field(max_length=1000, pattern=NO_CONTROLS)]] = Field(
         max_length=10_000, examples=[["ann@example.org", "bob@example.org"]]
     )
-    scope: str = Field(EVERYWHERE, max_length=1000, pattern=_SCOPE)
+    scope: Annotated[str, AfterValidator(scope_key)] = Field(
+        EVERYWHERE, max_length=1000, pattern=PATTERN
+    )
 
 
 class Matches(BaseModel):
@@ -83,7 +86,9 @@ class Addition(BaseModel):
     """Why, where and how long an address is suppressed."""
 
     why: str = Field("", max_length=1000, pattern=NO_CONTROLS, examples=["asked by phone"])
-    scope: str = Field(EVERYWHERE, max_length=1000, pattern=_SCOPE)
+    scope: Annotated[str, AfterValidator(scope_key)] = Field(
+        EVERYWHERE, max_length=1000, pattern=PATTERN
+    )
     until: AwareDatetime | None = Field(None, description="When it ends; null: never.")
 
 
