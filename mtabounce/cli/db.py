@@ -13,6 +13,7 @@ import click
 from mtabounce.cli._database import opened
 from mtabounce.cli._output import print_json, print_table
 from mtabounce.errors import StoreUnavailable
+from mtabounce.pipeline import sent_mail
 from mtabounce.pipeline.retention import due
 from mtabounce.pipeline.upkeep import keep_up
 from mtabounce.settings import Settings, load_settings
@@ -106,7 +107,7 @@ def status(config: Path | None, as_json: bool) -> None:
 @click.pass_obj
 def upkeep(config: Path | None, dry_run: bool, as_json: bool) -> None:
     """
-    Let go what is older than [retention] says, and make the partitions of months to come.
+    Let go what is older than [retention] and [sent_mail] say, and make the partitions to come.
 
     mtabounce serve does this each hour. Suppressions stay when the bounces behind them go.
 
@@ -130,7 +131,8 @@ async def _upkeep(url: str, settings: Settings, *, dry_run: bool) -> dict[str, i
         if not dry_run:
             return dict(await keep_up(conn, settings.retention, settings.sent_mail, now))
         found = [one async for one in due(conn, settings.retention, now)]
-        return {table: rows for table, rows, months in found if rows or months}
+        sent = await sent_mail.due(conn, settings.sent_mail, now)
+        return {table: rows for table, rows, months in found if rows or months} | sent
 
 
 @command.command("url")

@@ -179,7 +179,7 @@ class _Again:
                     bar.advance(task, step.judged)
         except BaseException:
             if write and place:
-                click.echo(f"mtabounce: interrupted: go on with --after {place}", err=True)
+                click.echo(f"mtabounce: not all is done: go on with --after {place}", err=True)
             raise
 
     async def _steps(self, *, write: bool) -> AsyncIterator[Step]:

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from psycopg import AsyncConnection
@@ -54,9 +54,8 @@ async def keep_up(conn: AsyncConnection[Any], settings: SentMailSettings, now: d
 
     Return how many were made or dropped: 0, too, where the table is in use.
     """
-    today = now.astimezone(UTC).date()
-    since = today - timedelta(days=settings.days) if settings.days else None
-    until = today + _AHEAD if settings.days else None
+    since = _since(settings, now)
+    until = now.astimezone(UTC).date() + _AHEAD if settings.days else None
     for _ in range(_TRIES):
         try:
             async with conn.transaction():
@@ -65,6 +64,19 @@ async def keep_up(conn: AsyncConnection[Any], settings: SentMailSettings, now: d
             await asyncio.sleep(random.uniform(0.05, 0.5))  # noqa: S311 (no secret)
     log.warning("sent_mail: the table is in use, and stays as it is until the next hour")
     return 0
+
+
+async def due(
+    conn: AsyncConnection[Any], settings: SentMailSettings, now: datetime
+) -> dict[str, int]:
+    """Return the rows, as PostgreSQL guesses, that keep_up() would drop, by table: {} for none."""
+    days, rows = await store.old_days(conn, _since(settings, now))
+    return {"sent_mail": rows} if days else {}
+
+
+def _since(settings: SentMailSettings, now: datetime) -> date | None:
+    """Return the first day that is kept (UTC); None: none is."""
+    return now.astimezone(UTC).date() - timedelta(days=settings.days) if settings.days else None
 
 
 async def keep(conn: AsyncConnection[Any], joined: Joined) -> None:

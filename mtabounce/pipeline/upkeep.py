@@ -85,11 +85,14 @@ async def keep_up(
     """
     Make the partitions of the time to come, and let go what is too old, as retain() does.
 
-    *conn* is in autocommit mode. Return how many rows went, by table.
+    *conn* is in autocommit mode. Return how many rows went, by table: a guess where days did.
     """
     await ensure_partitions(conn, now)
-    await sent_mail.keep_up(conn, sent, now)
-    return await retain(conn, retention, now)
+    old = await sent_mail.due(conn, sent, now)
+    is_done = await sent_mail.keep_up(conn, sent, now)
+    gone = await retain(conn, retention, now)
+    gone.update(old if is_done else {})
+    return gone
 
 
 async def lift_ended(

@@ -29,6 +29,13 @@ async def keep_days(
         return int(await cursor.fetchone() or 0)
 
 
+async def old_days(conn: AsyncConnection[Any], since: date | None) -> tuple[int, int]:
+    """Return how many days are from before *since*, or at all where it is None, and their rows."""
+    async with conn.cursor() as cursor:
+        await cursor.execute(SQL["old_days"], {"since": since})
+        return await cursor.fetchone() or (0, 0)
+
+
 async def put(conn: AsyncConnection[Any], sent: Sequence[Sent]) -> None:
     """Keep *sent*, but for days that are not kept."""
     message_ids, recipients, times = zip(*sent, strict=True)

@@ -1,9 +1,11 @@
 """bounces, inputs, why, reprocess: what an operator sees."""
 
 import json
+import signal
 
 import pytest
 
+from mtabounce.cli import main
 from mtabounce.errors import UsageError
 
 from .conftest import MAILS, dsn
@@ -147,6 +149,27 @@ def test_reprocess_asks_before_it_changes(cli, gargle_rule):
 
     cli("reprocess", "--since", "1h", "--yes")
     assert len(lines(cli("bounces", "list", "--json", "--reason", "system_error"))) == 1
+
+
+def test_interrupted_reprocess_says_so_once_and_where_to_go_on(
+    cli, gargle_rule, tmp_path, monkeypatch, capsys
+):
+    def interrupt(tally, one):
+        tally.kinds[one.was, one.now] += 1
+        if not tally.as_json:  # while it changes, not while it looks
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr("mtabounce.cli.reprocess._Tally.add", interrupt)
+    words = ["--config", str(tmp_path / "mtabounce.toml"), "reprocess", "--since", "1h", "--yes"]
+    monkeypatch.setattr("sys.argv", ["mtabounce", *words, "--json"])
+
+    with pytest.raises(SystemExit) as left:
+        main()
+
+    said = capsys.readouterr().err
+    assert left.value.code == 130
+    assert said.count("interrupted") == 1
+    assert "go on with --after" in said
 
 
 def test_nothing_to_change_is_said(cli):

@@ -75,3 +75,24 @@ def test_upkeep_does_what_doctor_asks_for(config, conn):
 
     assert conn.execute("SELECT state FROM inputs").fetchall() == [("pending",)]
     assert [level for level, *_ in found(config, "retention")] == [Level.OK]
+
+
+def test_upkeep_names_the_days_of_sent_mail_that_go(config, conn):
+    days = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'mtabounce.sent_mail'::regclass"
+    conn.execute("SELECT mtabounce.keep_sent_mail(current_date - 9, current_date)")
+
+    def upkeep(*more):
+        said = CliRunner().invoke(mtabounce, ["--config", str(config), "db", "upkeep", *more])
+        assert said.exception is None
+        return said.output
+
+    assert "sent_mail" in upkeep("--dry-run")
+    assert conn.execute(days).fetchone() == (10,)
+    assert "sent_mail" in upkeep()
+    assert conn.execute(days).fetchone() == (0,)
+    assert "sent_mail" not in upkeep("--dry-run")
+
+    conn.execute("SELECT mtabounce.keep_sent_mail(current_date - 3, current_date)")
+    with config.open("a") as file:
+        file.write("[sent_mail]\ndays = 7\n")
+    assert "sent_mail" not in upkeep("--dry-run")
