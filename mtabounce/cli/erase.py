@@ -1,7 +1,6 @@
 """``mtabounce erase``: an address leaves everything that is kept."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -38,11 +37,11 @@ _OUT_OF_REACH = (
 @click.pass_obj
 def command(config: Path | None, address: str, forget: bool, yes: bool, as_json: bool) -> None:
     """
-    Erase an address from all tables, raw mails and files. It stays suppressed by a keyed hash.
+    Erase an address from all tables, raw mails and files, and suppress it by a keyed hash.
 
     What is reported of it later is not kept. Mails that named it go whole; rows about others keep
-    what they say, but for the address. Sinks are told nothing, and no longer what they were not
-    told yet. `mtabounce suppressions remove` ends it.
+    what they say, but for the address. Sinks are not told of it; what they were not told yet about
+    the address, they never are. `mtabounce suppressions remove` lets it be mailed again.
 
     \b
     Example:
@@ -59,6 +58,8 @@ def command(config: Path | None, address: str, forget: bool, yes: bool, as_json:
             counts["inputs"] = len(store.inputs_of(conn, recipient))
         if not as_json:
             _show("WOULD GO", +counts)
+            if not +counts:
+                click.echo(f"No table holds anything about {recipient}: is it the right address?")
             click.echo("Mails, refused requests and rows about others that name it go, too.")
         after = "nothing of it is kept" if forget else "a hash of it stays, and suppresses it"
         if not agreed(f"Erase {recipient}? It cannot be undone; {after}.", yes=yes):
@@ -68,7 +69,8 @@ def command(config: Path | None, address: str, forget: bool, yes: bool, as_json:
             looked = partial(bar.track, total=total, description="looking through inputs")
             done = erase(conn, recipient, spool, looked, forget=forget)
     if as_json:
-        print_json(asdict(done) | {"out_of_reach": _OUT_OF_REACH})
+        told = {name: getattr(done, name) for name in ("rows", "redacted", "files", "waiting")}
+        print_json(told | {"out_of_reach": _OUT_OF_REACH})
     else:
         _tell(done)
 

@@ -11,6 +11,7 @@ from psycopg import Connection
 from mtabounce.address import recipient_key
 from mtabounce.cli._database import connected
 from mtabounce.cli._output import print_json
+from mtabounce.errors import UsageError
 from mtabounce.pipeline.erasing import named_in_inputs
 from mtabounce.store import erasure as store
 from mtabounce.store.inputs import get_content
@@ -62,8 +63,12 @@ def _held(conn: Connection[Any], recipient: str) -> dict[str, Any]:
 
 
 def _pack(conn: Connection[Any], path: Path, held: dict[str, Any]) -> None:
-    with ZipFile(path, "w", ZIP_DEFLATED) as archive:
-        archive.writestr("held.json", json.dumps(held, indent=2, ensure_ascii=False))
-        for row in held["inputs"]:
-            name = f"{row['id']}.eml"
-            archive.writestr(f"inputs/{name}", get_content(conn, row["id"]) or b"")
+    try:
+        path.touch(0o600)  # it is about a person
+        with ZipFile(path, "w", ZIP_DEFLATED) as archive:
+            archive.writestr("held.json", json.dumps(held, indent=2, ensure_ascii=False))
+            for row in held["inputs"]:
+                name = f"{row['id']}.eml"
+                archive.writestr(f"inputs/{name}", get_content(conn, row["id"]) or b"")
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}") from None

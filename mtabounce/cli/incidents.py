@@ -107,10 +107,11 @@ def show(config: Path | None, number: int, limit: int, as_json: bool) -> None:
 @click.pass_obj
 def confirm(config: Path | None, number: int, why: str, yes: bool) -> None:
     """
-    Say that the bounces are true: they count, and what follows from them is done.
+    Say that the bounces are true, and let them count.
 
-    For a day no new incident of that operator and reason begins. Of an incident that you are
-    blocked, it says that it is seen to.
+    What follows from them is done: addresses are suppressed. For a day no new incident of that
+    operator and reason begins. An incident that says that you are blocked suppresses nobody: this
+    only notes that somebody sees to it.
 
     \b
     Example:
@@ -126,7 +127,9 @@ def confirm(config: Path | None, number: int, why: str, yes: bool) -> None:
 @click.pass_obj
 def revert(config: Path | None, number: int, why: str, yes: bool) -> None:
     """
-    Say that the bounces were not true: they never count, and nobody stays suppressed by them.
+    Say that the bounces were not true.
+
+    They never count, and nobody stays suppressed by them.
 
     \b
     Example:

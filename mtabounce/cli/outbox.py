@@ -8,6 +8,7 @@ import click
 from mtabounce.cli._database import connected
 from mtabounce.cli._output import print_json, print_table
 from mtabounce.errors import UsageError
+from mtabounce.settings import load_settings
 from mtabounce.store import outbox as store
 
 
@@ -62,7 +63,8 @@ def retry(config: Path | None, numbers: Sequence[int]) -> None:
     """
     Try dead messages again: those of the numbers, or all.
 
-    One stays dead where the other side was told something later of the same address.
+    A message is dead when the other side did not take it for a day. One stays so where that was
+    told something later of the same address.
 
     \b
     Example:
@@ -73,6 +75,8 @@ def retry(config: Path | None, numbers: Sequence[int]) -> None:
     click.echo(
         f"{tried} are tried again." + (f" {left} stay: overtaken by later ones." * bool(left))
     )
+    if (others := len(set(numbers)) - tried - left) > 0:
+        raise UsageError(f"{others} of the numbers are no dead messages: see mtabounce outbox list")
 
 
 @command.command()
@@ -88,6 +92,8 @@ def forget(config: Path | None, sink: str) -> None:
     Example:
       mtabounce outbox forget old-crm
     """
+    if sink in {one.title for one in load_settings(config).sink}:
+        raise UsageError(f"{sink} is in the configuration, and waits for its messages: take it out")
     with connected(config) as conn:
         if not store.forget_sink(conn, sink):
             raise UsageError(f"{sink}: there is no such sink; see mtabounce outbox list")

@@ -302,6 +302,26 @@ def test_nothing_is_erased_unless_somebody_agrees(told, database_url):
     assert dumped(database_url) == before
 
 
+def test_erasure_is_told_as_json(told):
+    said = json.loads(told("erase", ANN, "--yes", "--json").output)
+
+    assert said["rows"]["recipients"] == 1
+    assert said["redacted"]["log_files"] == 2
+    assert said["files"] == ["1.damaged"]
+
+
+def test_erasure_of_whom_nothing_is_known_says_so(cli):
+    said = cli("erase", "anne@example.org", "--yes").output
+
+    assert said.startswith("No table holds anything about anne@example.org")
+
+
+def test_export_that_cannot_be_written_is_refused_in_one_line(cli, tmp_path):
+    refused = cli("export-person", ANN, "--raw", str(tmp_path / "none" / "ann.zip")).exception
+
+    assert str(refused) == f"cannot write {tmp_path}/none/ann.zip: No such file or directory"
+
+
 def test_neighbours_stay_as_they_are(told, database_url):
     others = [("joann", "example.org"), ("ann", "example.org.uk")]
     asyncio.run(read(database_url, *[dsn((*one, "5.1.1", "550 no", "x")) for one in others]))
@@ -333,6 +353,7 @@ def test_export_holds_everything_and_says_who_was_told(told, database_url, tmp_p
         "recipients", "bounces", "observations", "suppressions", "decisions", "outbox",
         "pending_deliveries", "return_paths", "incident_bounces", "inputs", "sent_mail",
     } <= held.keys()  # fmt: skip
+    assert archive.stat().st_mode & 0o777 == 0o600
     with zipfile.ZipFile(archive) as packed:
         mails = [packed.read(name) for name in packed.namelist() if name.startswith("inputs/")]
     assert BASE64 in mails
