@@ -67,7 +67,7 @@ class Join:
         """
         self._format = form
         self.underway.places.update({line[1] for line in lines})
-        known = self.underway.whole.get
+        known, managed = self.underway.whole.get, self.underway.managed.add
         left = iter(lines)
         for line in left:
             stamp, place, _, _, repeated, queue_id, recipient, path, relay, sender, told, rest = (
@@ -76,12 +76,13 @@ class Join:
             key = place + queue_id
             message = known(key)
             if message is None and not told:
-                if asks and self._must_ask(key):
+                if asks and self._must_ask(key, line):
                     return [line, *left]
                 message = self.underway.partial.get(key)
             if recipient:
                 self._sent(key, message, stamp, recipient, path, relay, repeated)
             elif told:
+                managed(place)
                 self._began(key, message, sender, told)
             elif sender:
                 self._came(key, message, sender[1:])
@@ -94,10 +95,10 @@ class Join:
 
     def missing(self, lines: Iterable[Line]) -> set[Key]:
         """Return the messages of *lines* of which more may be kept elsewhere."""
-        begun: dict[Key, bytes] = {}
+        begun: dict[Key, Line] = {}
         for line in lines:
-            begun.setdefault(line[1] + line[5], line[10])
-        return {key for key, told in begun.items() if not told and self._must_ask(key)}
+            begun.setdefault(line[1] + line[5], line)
+        return {key for key, line in begun.items() if not line[10] and self._must_ask(key, line)}
 
     @property
     def attempts(self) -> tuple[int, int]:
@@ -121,9 +122,11 @@ class Join:
         key = key_of(one.host.encode(), *names)
         return key if key in asked or one.host.encode() != self._host else key_of(b"", *names)
 
-    def _must_ask(self, key: Key) -> bool:
+    def _must_ask(self, key: Key, line: Line) -> bool:
         if key in self._asked:
             return False
+        if not line[6] and not line[11].startswith(b"to="):  # no transport, but the queue manager
+            self.underway.managed.add(line[1])
         return key in self.underway.partial or self.underway.look(key)[1] is None
 
     def _known(self, key: Key) -> tuple[Key, Message]:

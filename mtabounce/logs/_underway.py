@@ -9,6 +9,7 @@ from mtabounce.logs._messages import Message
 
 AWAKE = 1_000  # messages of those for which somebody waits: the next attempt may be near
 MESSAGES = 50_000  # so many are kept in memory; the oldest go first, about 400 bytes each
+_MANAGED = b"="  # marks a place that has a queue of its own
 _UNKNOWN = b"?"  # a sender, where it is not known; all others have a "<" in front
 
 
@@ -23,6 +24,7 @@ class Underway:
         self.whole: dict[Key, Message] = {}
         self.partial: dict[Key, Message] = {}
         self.places: set[bytes] = set()  # how the keys of this log begin
+        self.managed: set[bytes] = set()  # those of them that have a queue of their own
         self._limit = limit
         self._sleepers: dict[Key, None] = {}
 
@@ -44,7 +46,7 @@ class Underway:
     def look(self, key: Key) -> tuple[Key, Message | None]:
         """Find a message; a transport may log under a name that its queue manager has not."""
         message = self.get(key)
-        if message is None:
+        if message is None and place_of(key) not in self.managed:
             host, _, queue_id = parts_of(key)
             for place in self.places:
                 if place.startswith(host + b" ") and (found := self.get(place + queue_id)):
@@ -84,6 +86,8 @@ class Underway:
         return zlib.compress(b"\n".join(self._rows()), 1)
 
     def _rows(self) -> Iterator[bytes]:
+        for place in self.managed:
+            yield _MANAGED + place
         for mark, messages in ((b"+", self.whole), (b"-", self.partial)):
             for key, one in messages.items():
                 if not one.waiting:  # the others are asked for again
@@ -97,6 +101,9 @@ class Underway:
         except zlib.error as error:
             raise ValueError(f"the state of a log is damaged: {error}") from error
         for row in filter(None, rows):
+            if row.startswith(_MANAGED):
+                self.managed.add(row[1:])
+                continue
             key, sender, message_id, *named = row.split(b"\0")
             message = Message(None if sender == _UNKNOWN else sender[1:], message_id)
             if named:
