@@ -47,9 +47,10 @@ class OpenLog:
         self.reached = known
         self._file = file
         self.is_plain = is_plain(file)
-        # On the monotonic clock; a file that was not written to for long is quiet from the start.
-        self._written_at = self.modified_at
-        self.quiet_since = time.monotonic() - max(0.0, time.time() - self._written_at / 1e9)
+        # Both on the monotonic clock, and not from now on where that was long ago.
+        self.quiet_since = _since(self.modified_at)  # when it was last written to
+        self._changed_at = self._last_change()
+        self.still_since = _since(self._changed_at)  # when it was last written to, or renamed
         self.damage = ""  # why a compressed file cannot be read any further
         self._rest = b""  # of a compressed file: the start of a line, already read
         if not self.is_plain:
@@ -70,10 +71,15 @@ class OpenLog:
         """When it was last written to, in nanoseconds."""
         return os.fstat(self._file.fileno()).st_mtime_ns
 
-    def note_writer(self) -> None:
-        """Note that it is not quiet, where it was written to since this was asked the last time."""
-        if self.modified_at != self._written_at:
-            self._written_at, self.quiet_since = self.modified_at, time.monotonic()
+    def note_change(self) -> None:
+        """Note whether it was written to, or renamed, since the last time."""
+        changed_at = self._last_change()
+        if changed_at != self._changed_at:
+            self._changed_at, self.still_since = changed_at, time.monotonic()
+
+    def _last_change(self) -> int:
+        seen = os.fstat(self._file.fileno())
+        return max(seen.st_mtime_ns, seen.st_ctime_ns)
 
     @property
     def behind(self) -> int:
@@ -197,3 +203,8 @@ class OpenLog:
         self.reached = replace(old, position=position, head=head, head_length=length, before=before)
         self._rest = self._rest[count:]
         return count
+
+
+def _since(moment: int) -> float:
+    """Return *moment* (nanoseconds, of files) on the monotonic clock; now, where it is ahead."""
+    return time.monotonic() - max(0.0, time.time() - moment / 1e9)

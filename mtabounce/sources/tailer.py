@@ -24,6 +24,7 @@ from mtabounce.sources._files import Files
 from mtabounce.sources._log_run import LogRun, is_temporary
 from mtabounce.sources._log_settings import LogSettings
 from mtabounce.sources._pace import Pace
+from mtabounce.sources._reading import OpenLog
 from mtabounce.sources._watch import Watch
 from mtabounce.store import logs as store
 
@@ -45,7 +46,7 @@ class Tailer:
     """
     Follows one log. Start run() in a task; it ends some time after stop().
 
-    *linger* (seconds) is how long a renamed file may be silent before it is done with.
+    *linger* (seconds) is how long a renamed file is watched for a late line; None: LINGER.
     """
 
     def __init__(
@@ -54,13 +55,13 @@ class Tailer:
         connect: Connect,
         recorder: LogRecorder,
         *,
-        linger: float = LINGER,
+        linger: float | None = None,
     ) -> None:
         self._settings = settings
         self._path = settings.path
         self._label = str(settings.path)
         self._connect = connect
-        self._linger = linger
+        self._linger = LINGER if linger is None else linger
         self._run = LogRun(settings, recorder)
         self._wake = asyncio.Event()
         self._stopping = False
@@ -176,8 +177,7 @@ class Tailer:
             return True
         begun = [one.reached for one in self._files.open]
         for one in self._files.open:
-            if await self._run.read(conn, one):
-                one.note_writer()
+            await self._run.read(conn, one)
             if self._run.is_full:  # what follows in another file comes after the rest of this one
                 break
         progress = [one.reached for one in self._files.open] != begun
@@ -215,13 +215,10 @@ class Tailer:
         return await self._end_old(conn, inode)
 
     async def _end_old(self, conn: Connection, inode: tuple[int, int] | None) -> bool:
-        now = time.monotonic()
         over = [
             one
             for one in self._files.open
-            if one.inode != inode
-            and (not one.is_plain or now - one.quiet_since > self._linger)
-            and len(self._files.open) > 1
+            if one.inode != inode and self._is_over(one) and len(self._files.open) > 1
         ]
         ended = []
         for one in over:
@@ -235,6 +232,11 @@ class Tailer:
         for one in ended:
             self._files.end(one)
         return bool(over)
+
+    def _is_over(self, one: OpenLog) -> bool:
+        """Tell whether *one*, which was renamed, has been left alone for long."""
+        one.note_change()
+        return not one.is_plain or time.monotonic() - one.still_since > self._linger
 
 
 def _said(error: Exception) -> str:

@@ -76,7 +76,7 @@ class Message:
         return f"{head}{self.place[1]}/{program}[7]: {self.queue_id}: {text}\n"
 
     def truth(self):
-        """Yield each failure: recipient, original one, state, the last words, and how many tries."""
+        """Yield each failure: recipient, original one, state, last words, and how many tries."""
         waiting = {}
         for number, one in enumerate(self.attempts):
             whom = one.to, one.original

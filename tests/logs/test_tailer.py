@@ -170,6 +170,20 @@ async def test_renamed_log_is_read_to_its_end(running, rows, log):
         await settled(rows, log)
 
 
+async def test_log_in_which_nothing_happened_for_long_may_have_a_late_line(running, rows, log):
+    log.write(3)
+    async with running():
+        await until(lambda: len(rows()) == 3)
+        await asyncio.sleep(1)  # longer than it lingers
+        with log.path.open("ab") as file:  # the writer has not noticed yet
+            log.rotate("mail.log.1")
+            log.write(1)
+            await until(lambda: len(rows()) == 4)
+            await asyncio.sleep(0.2)
+            file.write(log.lines(1))
+        await settled(rows, log)
+
+
 async def test_two_rotations_between_two_looks(running, rows, log):
     log.write(3)
     async with running():
