@@ -462,6 +462,27 @@ async def test_without_inotify_files_are_looked_at(running, rows, log, monkeypat
         await settled(rows, log)
 
 
+async def test_files_whose_times_lag_are_read_to_their_end(running, rows, log, monkeypatch):
+    def refuse(*_args, **_options):
+        raise OSError(28, "inotify watch limit reached")
+
+    def write(count, path=None):
+        log.write(count, path)
+        ago = log.path.stat().st_ctime - 90  # the clock of another host
+        os.utime(path or log.path, (ago, ago))
+
+    monkeypatch.setattr("mtabounce.sources._watch.Observer", refuse)
+    write(3)
+    async with running():
+        await until(lambda: len(rows()) == 3)
+        for number in (2, 1):
+            old = log.rotate(f"mail.log.{number}")
+            write(3)
+            write(3, old)  # the writer has not noticed yet
+            await until(lambda: len(rows()) == log.count)
+        await settled(rows, log)
+
+
 async def test_file_that_is_rotated_on_while_one_looks_is_not_read_twice(
     running, rows, log, monkeypatch, database_url
 ):
