@@ -21,15 +21,15 @@ from mtabounce.places import find
 from mtabounce.policy import PolicySettings
 from mtabounce.sinks import SinkSettings
 from mtabounce.sources._log_settings import LogSettings
+from mtabounce.sources._pipe_settings import PipeSettings
+from mtabounce.sources._receiver_settings import ReceiverSettings
 from mtabounce.sources.mailboxes import MailboxSettings, Protocol, protocols
 from mtabounce.sources.mailboxes.imap import ImapSettings
 from mtabounce.sources.mailboxes.pop3 import Pop3Settings
-from mtabounce.sources.pipe import PipeSettings
-from mtabounce.sources.receiver import ReceiverSettings
 from mtabounce.store.connection import DatabaseSettings
 from mtabounce.store.state import StateSettings
+from mtabounce.web.http_settings import HttpSettings
 from mtabounce.web.listmonk_settings import ListmonkSettings
-from mtabounce.web.server import HttpSettings
 from mtabounce.web.webhook_settings import WebhookSettings, check, providers_of
 
 

@@ -4,33 +4,18 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
-from pydantic import Field
-
-from mtabounce.config import ListenAddress, Section
+from mtabounce.config import ListenAddress
 from mtabounce.errors import ConfigError
 from mtabounce.model import RawInput
-from mtabounce.network import Mode
 from mtabounce.pipeline.inbox import Accept
 from mtabounce.sources._handover import NAME, NOBODY
-from mtabounce.sources.receiver import Receiver, ReceiverSettings
+from mtabounce.sources._pipe_settings import PipeSettings
+from mtabounce.sources._receiver_settings import ReceiverSettings
+from mtabounce.sources.receiver import Receiver
 from mtabounce.store.state import make_state_directory
 
 log = logging.getLogger(__name__)
 _CONNECTIONS = 2_000  # bounces at a time
-
-
-class PipeSettings(Section):
-    """Where the command "mtabounce pipe" hands bounces to the daemon."""
-
-    socket: Path | None = Field(
-        default=None,
-        description="The Unix socket. Absent: pipe.sock in the state directory. Whoever may write"
-        " to it is believed to be your own mail server.",
-    )
-    socket_mode: Mode = Field(
-        default=0o600,
-        description='Its permissions: "0660" lets its group in, "0666" all who can reach it.',
-    )
 
 
 class Pipe:

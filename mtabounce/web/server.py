@@ -7,62 +7,23 @@ import ssl
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from ipaddress import ip_network
-from pathlib import Path
 from time import monotonic
-from typing import Any, Self, cast
+from typing import Any, cast
 
 import uvicorn
-from pydantic import Field, model_validator
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from mtabounce.config import ListenAddress, Section
 from mtabounce.errors import ConfigError
 from mtabounce.listen import address_of, open_sockets
-from mtabounce.network import Mode, Network, Slots, tls_context
+from mtabounce.network import Slots, tls_context
 from mtabounce.web.greeting import Greeter
+from mtabounce.web.http_settings import HttpSettings
 from mtabounce.web.protocol import Door, Protocol
 
 _GRACE = 5  # seconds that requests under way get when we stop
 _TICKS = 10  # of a tenth of a second, between looks for slow clients
 log = logging.getLogger(__name__)
-
-
-class HttpSettings(Section):
-    """The HTTP server: APIs, webhooks, health, metrics."""
-
-    listen: ListenAddress = Field(
-        default=ListenAddress("127.0.0.1", 9000), description="Where HTTP is served."
-    )
-    socket_mode: Mode = Field(default=0o660, description="The permissions of a Unix socket.")
-    tls_certificate_file: Path | None = Field(
-        default=None,
-        description=(
-            "A certificate chain (PEM), to serve HTTPS. Read anew on SIGHUP. Absent: plain HTTP, "
-            "for a proxy of this machine."
-        ),
-    )
-    tls_key_file: Path | None = Field(default=None, description="The key to it (PEM).")
-    trusted_proxies: list[Network] = Field(
-        default=[ip_network("127.0.0.1"), ip_network("::1")],
-        description=(
-            "Proxies whose X-Forwarded-For is believed, so that limits count the clients behind "
-            "them. So is what comes over a Unix socket. Of nobody else it is looked at."
-        ),
-    )
-    max_connections: int = Field(default=1000, gt=0, description="Connections at a time.")
-    max_connections_per_ip: int = Field(
-        default=100,
-        gt=0,
-        description="Those from one address (IPv6: one /64). Trusted proxies have no limit.",
-    )
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if (self.tls_certificate_file is None) != (self.tls_key_file is None):
-            raise ValueError("tls_certificate_file and tls_key_file go together")
-        return self
 
 
 class HttpServer:

@@ -17,10 +17,11 @@ from mtabounce.store.connection import connect, connect_sync, open_pool, open_po
 from mtabounce.store.tokens import SCOPES, create
 from mtabounce.web.app import application
 from mtabounce.web.callers import Callers
+from mtabounce.web.http_settings import HttpSettings
 from mtabounce.web.late import late_api
 from mtabounce.web.listmonk import ListmonkApi
 from mtabounce.web.listmonk_settings import ListmonkSettings
-from mtabounce.web.server import HttpServer, HttpSettings
+from mtabounce.web.server import HttpServer
 from mtabounce.web.spool import Spool
 from mtabounce.web.webhooks import Webhooks
 

@@ -13,7 +13,7 @@ from mtabounce.pipeline.worker import Worker
 from mtabounce.policy import PolicySettings
 from mtabounce.store.connection import connect_sync
 from mtabounce.store.tokens import create
-from mtabounce.web.server import HttpSettings
+from mtabounce.web.http_settings import HttpSettings
 from mtabounce.web.spool import Spool
 from mtabounce.web.webhook_settings import WebhookSettings
 from mtabounce.web.webhooks import Webhooks

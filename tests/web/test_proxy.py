@@ -12,7 +12,8 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from mtabounce.config import ListenAddress
-from mtabounce.web.server import HttpServer, HttpSettings
+from mtabounce.web.http_settings import HttpSettings
+from mtabounce.web.server import HttpServer
 from mtabounce.web.spool import Spool
 from mtabounce.web.webhook_settings import WebhookSettings
 from mtabounce.web.webhooks import Webhooks

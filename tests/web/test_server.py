@@ -16,8 +16,9 @@ from mtabounce.config import ListenAddress
 from mtabounce.errors import ConfigError
 from mtabounce.web import greeting, protocol
 from mtabounce.web.app import application
+from mtabounce.web.http_settings import HttpSettings
 from mtabounce.web.request import Refused, peer_of, read_request
-from mtabounce.web.server import HttpServer, HttpSettings
+from mtabounce.web.server import HttpServer
 
 GET = b"GET /who HTTP/1.1\r\nHost: x\r\n"
 

@@ -8,7 +8,7 @@ from mtabounce.errors import UsageError
 from mtabounce.model import RawInput
 from mtabounce.providers import discover
 from mtabounce.settings import Settings, load_settings
-from mtabounce.web.server import HttpSettings
+from mtabounce.web.http_settings import HttpSettings
 from mtabounce.web.webhook_settings import WebhookSettings, check
 from mtabounce.web.webhooks import PATH
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from mtabounce.sources.pipe import Pipe, PipeSettings
+from mtabounce.sources._pipe_settings import PipeSettings
+from mtabounce.sources.pipe import Pipe
 
 MAIL = b"From: MAILER-DAEMON@mx\nSubject: Undelivered\n\n.dot\n..\n\r\n.\r\n\xff end"
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 import pytest
 import uvloop
 
-from mtabounce.sources.receiver import Receiver, ReceiverSettings
+from mtabounce.sources._receiver_settings import ReceiverSettings
+from mtabounce.sources.receiver import Receiver
 
 OURS = "bounces@b.example.org"
 

@@ -14,12 +14,14 @@ import pytest
 from pydantic import ValidationError
 
 from mtabounce.errors import ConfigError
-from mtabounce.sources.receiver import Receiver, ReceiverSettings
+from mtabounce.sources._receiver_settings import ReceiverSettings
+from mtabounce.sources.receiver import Receiver
 
 OURS = "bounces@b.example.org"
 SERVE = """
 import asyncio, signal, sys
-from mtabounce.sources.receiver import Receiver, ReceiverSettings
+from mtabounce.sources._receiver_settings import ReceiverSettings
+from mtabounce.sources.receiver import Receiver
 
 async def main():
     async def accept(raw):
