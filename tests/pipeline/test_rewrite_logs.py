@@ -11,7 +11,7 @@ from mtabounce.model import Action, EnhancedStatus, Outcome, Report
 from mtabounce.pipeline.decide import Recorder
 from mtabounce.pipeline.rewrite_logs import logged_again
 from mtabounce.policy import PolicySettings
-from mtabounce.store.rewrite import Selection
+from mtabounce.store.rewrite import SQL, Selection
 
 RECORDER = Recorder(PolicySettings())
 NOW = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
@@ -146,3 +146,32 @@ async def test_only_what_is_asked_for_is_judged(conn, connecting, own):
 
     assert len(told(since)) == 1
     assert told(delayed) == []
+
+
+async def test_step_reads_only_what_it_judges_however_much_was_before(conn):
+    await conn.execute(
+        "INSERT INTO recipients (recipient, domain)"
+        " SELECT n || '@example.org', 'example.org' FROM generate_series(1, 3000) AS n"
+    )
+    await conn.execute(
+        "INSERT INTO observations (recipient_id, occurred_at, key, source, parser, trust, outcome,"
+        " reason, rule, final_recipient)"
+        " SELECT id, now(), decode(lpad(to_hex(id), 64, '0'), 'hex'), 'log:mail', 'log', 'proven',"
+        " 'bounce', 'expired', 'r', recipient FROM recipients"
+    )
+    for never in ("enable_nestloop", "enable_hashjoin", "enable_sort"):  # as large tables are read
+        await conn.execute(f"SET {never} = off")
+    (last,) = await (await conn.execute("SELECT max(id) FROM recipients")).fetchone()
+    args = {"recipient_id": last - 10, "occurred_at": NOW, "key": b"", "limit": 100}
+
+    asked = f"EXPLAIN (ANALYZE, FORMAT JSON) {SQL['logged_to_judge']}"
+    cursor = await conn.execute(asked, args | {"since": None, "outcome": None})
+
+    ((plan,),) = (await cursor.fetchone(),)
+    assert max(rows_read(plan[0]["Plan"])) <= 20
+
+
+def rows_read(node):
+    yield node["Actual Rows"]
+    for inner in node.get("Plans", ()):
+        yield from rows_read(inner)

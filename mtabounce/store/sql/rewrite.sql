@@ -15,12 +15,14 @@ SELECT id, source, reverse_path, forward_paths, peer, trusted, received_at, cont
 
 -- name: logged_to_judge
 -- What logs said: there is no input of it, and what the rules look at stands here.
+-- Recipients are bounded, too: a merge join would read them from the first on, for each batch.
 SELECT o.recipient_id, r.recipient, o.occurred_at, o.key, o.bounce_id, o.input_id, o.source, o.parser, o.trust,
        o.outcome, o.type, o.reason, o.rule, o.status, o.final_recipient, o.original_recipient, o.action,
        o.diagnostic_code, o.remote_mta, o.reporting_mta, o.original_message_id, o.queue_id, o.campaign, o.facts
   FROM mtabounce.observations AS o
   JOIN mtabounce.recipients AS r ON r.id = o.recipient_id
  WHERE (o.recipient_id, o.occurred_at, o.key) > (%(recipient_id)s::bigint, %(occurred_at)s::timestamptz, %(key)b::bytea)
+   AND r.id >= %(recipient_id)s::bigint
    AND o.input_id IS NULL
    AND o.parser = 'log'
    AND (%(since)s::timestamptz IS NULL OR o.occurred_at >= %(since)s)
