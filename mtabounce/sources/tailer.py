@@ -98,7 +98,7 @@ class Tailer:
                         raise
                     if isinstance(error, AnotherReader):
                         self._moved_at = time.monotonic()  # it is read, though not here
-                    self._complain(_said(error))
+                    self._complain(self._said(error))
                     await self._pause()
         finally:
             holding.cancel()
@@ -164,6 +164,12 @@ class Tailer:
         if not self._stopping:
             self._wake.clear()
 
+    def _said(self, error: Exception) -> str:
+        if isinstance(error, OSError) and error.strerror:
+            is_another = error.filename and str(error.filename) != self._label
+            return f"{error.filename}: {error.strerror}" if is_another else error.strerror
+        return str(error).partition("\n")[0] or type(error).__name__
+
     def _complain(self, text: str) -> None:
         """Log what is wrong, once until it is well again."""
         if text != self._complaint:
@@ -211,7 +217,7 @@ class Tailer:
                     return True
         except OSError as error:
             inode = None
-            self._complain(_said(error))
+            self._complain(self._said(error))
         return await self._end_old(conn, inode)
 
     async def _end_old(self, conn: Connection, inode: tuple[int, int] | None) -> bool:
@@ -237,9 +243,3 @@ class Tailer:
         """Tell whether *one*, which was renamed, has been left alone for long."""
         one.note_change()
         return not one.is_plain or time.monotonic() - one.still_since > self._linger
-
-
-def _said(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return str(error).partition("\n")[0] or type(error).__name__

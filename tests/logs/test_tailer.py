@@ -347,7 +347,7 @@ async def test_last_line_without_an_end_is_read_when_the_file_is_over(running, r
         await settled(rows, log)
 
 
-async def test_file_and_folder_may_come_later(connecting, classifier, rows, tmp_path):
+async def test_file_and_folder_may_come_later(connecting, classifier, rows, tmp_path, caplog):
     log = Log(tmp_path / "later" / "mail.log")
     recorder = LogRecorder(classifier, Recorder(PolicySettings()), "x", "mail")
     one = Tailer(LogSettings(path=log.path, timezone="UTC"), connecting, recorder)
@@ -359,6 +359,8 @@ async def test_file_and_folder_may_come_later(connecting, classifier, rows, tmp_
     await settled(rows, log)
     one.stop()
     await task
+
+    assert f"log {log.path}: No such file or directory" in caplog.text
 
 
 async def test_link_that_leads_elsewhere_is_followed(running, rows, log, tmp_path):
