@@ -16,7 +16,8 @@ class Counts:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._counts: dict[tuple[datetime, State], defaultdict[_Whom, int]] = {}
-        self._turn_to(b"")
+        self._hour = clock.hour(b"")
+        self._begin(self._hour)
 
     def sent(self, stamp: bytes, whom: _Whom, times: int = 1) -> None:
         """Count what was sent at *stamp*: it is nearly all there is."""
@@ -39,7 +40,7 @@ class Counts:
                 bucket = Bucket(hour, names[domain], names[relay], names[sender])
                 found[bucket, state] += count
         self._counts = {}
-        self._turn_to(b"")
+        self._begin(self._hour)
         return found
 
     def _of(self, state: State) -> defaultdict[_Whom, int]:
@@ -47,7 +48,13 @@ class Counts:
 
     def _turn_to(self, stamp: bytes) -> None:
         """Count in the hour of *stamp* from now on."""
-        self._stamp, self._hour = stamp, self._clock.hour(stamp)
+        hour = self._clock.hour(stamp)
+        if hour != self._hour:
+            self._begin(hour)
+        self._stamp = stamp
+
+    def _begin(self, hour: datetime) -> None:
+        self._stamp, self._hour = b"", hour
         self._sent = self._of(State.SENT)
 
 

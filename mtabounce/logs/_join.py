@@ -21,7 +21,15 @@ from mtabounce.logs._events import (
     key_of,
     place_of,
 )
-from mtabounce.logs._messages import NOBODY, Delivery, Joined, Message, Names, domain_of
+from mtabounce.logs._messages import (
+    NOBODY,
+    NOTHING,
+    Delivery,
+    Joined,
+    Message,
+    Names,
+    domain_of,
+)
 from mtabounce.logs._syslog import times_of
 from mtabounce.logs._underway import MESSAGES, Underway
 
@@ -66,8 +74,8 @@ class Join:
         With *asks* it stops where it must know what is kept elsewhere: see `missing`, `adopt`.
         """
         self._format = form
-        self.underway.places.update({line[1] for line in lines})
         known, managed = self.underway.whole.get, self.underway.managed.add
+        places = self.underway.places
         left = iter(lines)
         for line in left:
             stamp, place, _, _, repeated, queue_id, recipient, path, relay, sender, told, rest = (
@@ -82,6 +90,7 @@ class Join:
             if recipient:
                 self._sent(key, message, stamp, recipient, path, relay, repeated)
             elif told:
+                places[place] = None
                 managed(place)
                 self._began(key, message, sender, told)
             elif sender:
@@ -186,16 +195,17 @@ class Join:
         sender = message.sender
         if sender is None:
             sender = message.sender = path[4:] if path else None
-        if message.named or message.waiting:
+        if message.named or message.waiting is not NOBODY:
             self._arrived(message, recipient, b"")
         times = times_of(repeated) if repeated else 1
-        self._out.attempts += times
+        out = self._out
+        out.attempts += times
         domain = recipient[recipient.rfind(b"@") + 1 :]
         from_domain = sender[sender.rfind(b"@") + 1 :] if sender else b""
         self._counts.sent(stamp, (domain, relay, from_domain), times)
-        if message.origins:
+        if message.origins is not NOTHING:
             recipient = message.origins.get(recipient, recipient)
-        self._out.arrived[recipient] = stamp
+        out.arrived[recipient] = stamp
 
     def _closely(
         self, key: Key, message: Message | None, stamp: bytes, rest: bytes, repeated: bytes

@@ -66,16 +66,14 @@ class Joined:
 
 Whom = tuple[str, str]  # final and original recipient; the latter empty: the same
 NOBODY: Mapping[Whom, Delivery] = MappingProxyType({})
-_NOTHING: Mapping[bytes, bytes] = MappingProxyType({})
+NOTHING: Mapping[bytes, bytes] = MappingProxyType({})
+NOT_NAMED: frozenset[bytes] | set[bytes] = frozenset()
 
 
 class Message:
     """What is known of one message that is under way. All bytes are as logged."""
 
-    # Nearly all messages arrive at once: they have nothing of their own here.
-    waiting = NOBODY  # recipients, for another attempt
-    named: frozenset[bytes] | set[bytes] = frozenset()  # recipients of whom nothing was heard yet
-    origins = _NOTHING  # final → original, as an earlier MTA here said
+    __slots__ = ("_form", "_told", "named", "origins", "sender", "waiting")
 
     def __init__(
         self, sender: bytes | None = None, told: bytes = b"", form: LogFormat | None = None
@@ -84,6 +82,10 @@ class Message:
         self.sender = sender  # None: not known
         self._told = told
         self._form = form
+        # Nearly all messages arrive at once: they have nothing of their own here.
+        self.waiting = NOBODY  # recipients, for another attempt
+        self.named = NOT_NAMED  # recipients of whom nothing was heard yet
+        self.origins = NOTHING  # final → original, as an earlier MTA here said
 
     @property
     def message_id(self) -> bytes:

@@ -23,7 +23,7 @@ class Underway:
     def __init__(self, limit: int = MESSAGES) -> None:
         self.whole: dict[Key, Message] = {}
         self.partial: dict[Key, Message] = {}
-        self.places: set[bytes] = set()  # how the keys of this log begin
+        self.places: dict[bytes, None] = {}  # how the keys of this log begin
         self.managed: set[bytes] = set()  # those of them that have a queue of their own
         self._limit = limit
         self._sleepers: dict[Key, None] = {}
@@ -31,6 +31,7 @@ class Underway:
     def add(self, key: Key, message: Message, *, whole: bool) -> Message:
         """Keep *message* in the place of another of that name; return it."""
         self.drop(key)
+        self.places[place_of(key)] = None
         (self.whole if whole else self.partial)[key] = message
         return message
 
@@ -109,4 +110,3 @@ class Underway:
             if named:
                 message.named = frozenset(named)
             self.add(key[1:], message, whole=key[:1] == b"+")
-            self.places.add(place_of(key[1:]))
