@@ -44,7 +44,10 @@ class Counts:
         return found
 
     def _of(self, state: State) -> defaultdict[_Whom, int]:
-        return self._counts.setdefault((self._hour, state), defaultdict(int))
+        found = self._counts.get((self._hour, state))
+        if found is None:
+            found = self._counts[self._hour, state] = defaultdict(int)
+        return found
 
     def _turn_to(self, stamp: bytes) -> None:
         """Count in the hour of *stamp* from now on."""

@@ -14,7 +14,7 @@ _MARK = re.compile(rb": (?:to=|from=|removed|message-id=)")  # each line has one
 
 # A quoted local part is one unit, whatever it holds. Before Postfix 3.5 nothing was quoted, and a
 # ">" could stand in an address: it ends where the next field follows.
-_PATH = rb'((?:"(?:[^"\\\n]|\\.)*"|[^">\n]|>(?!, (?:orig_to=<|relay=|size=|status=)))*)'
+_PATH = rb'((?:"(?:[^"\\\n]|\\.)*"|[^">\n]++|>(?!, (?:orig_to=<|relay=|size=|status=)))*)'
 # Newer versions say more between these, as "tls=dane, ": one word, and never a stranger's.
 _MORE = rb"(?:|(?:(?!dsn=|status=)[a-z_]+=[^,\n]*, )+)"
 _TIMES = (

@@ -44,7 +44,7 @@ def judge(history: Iterable[Event], policy: Policy, now: datetime) -> Standing:
     forgiven = {number for word in words for number in word.forgives}
     undone = {number for word in words for number in word.undoes}
     fold = _Fold(policy, forgiven, undone)
-    for event in sorted(past, key=_order):
+    for event in sorted(past, key=_order) if len(past) > 1 else past:
         fold.pass_time(event.at)
         fold.take(event)
     fold.pass_time(now)
