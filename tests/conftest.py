@@ -3,14 +3,17 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Generator, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from functools import partial
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
 
+from mtabounce.store.connection import Connect, connect
 from mtabounce.store.embedded import Embedded
 from mtabounce.store.migrate import migrate
 
@@ -103,6 +106,32 @@ def empty_database_url(embedded: Embedded, administer: psycopg.Connection) -> It
     administer.execute(f"CREATE DATABASE {name}")
     yield url_of(embedded, name)
     administer.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def connecting(database_url: str) -> Connect:
+    """What connects to that database, as the daemon does."""
+    return partial(connect, database_url, application_name="mtabounce test")
+
+
+@pytest.fixture
+async def conn(connecting: Connect) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
+    """Such a connection."""
+    async with await connecting() as conn:
+        yield conn
+
+
+@pytest.fixture
+def secret(tmp_path: Path) -> Callable[..., str]:
+    """Writes a secret into a file that nobody else may read, and returns its path."""
+
+    def write(text: str, name: str = "secret") -> str:
+        path = tmp_path / name
+        path.write_text(text)
+        path.chmod(0o600)
+        return str(path)
+
+    return write
 
 
 def url_of(embedded: Embedded, database: str) -> str:

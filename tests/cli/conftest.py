@@ -10,15 +10,10 @@ from click.testing import CliRunner, Result
 
 from mtabounce.cli import mtabounce
 from mtabounce.model import RawInput
-from mtabounce.pipeline.decide import Recorder
-from mtabounce.pipeline.judge_process import JudgeSettings
-from mtabounce.pipeline.judging import Judging
-from mtabounce.pipeline.worker import Worker
-from mtabounce.policy import PolicySettings
 from mtabounce.store import inputs
 from mtabounce.store.connection import connect
+from tests.working import worked
 
-RECORDER = Recorder(PolicySettings())
 DSN = """\
 From: MAILER-DAEMON@mx.example.org
 Message-ID: <{name}@mx.example.org>
@@ -64,8 +59,7 @@ async def _fill(url: str) -> None:
             for one in contents
         ]
         await inputs.append(conn, raws)
-    judging = Judging(JudgeSettings(), deadline=10, memory=2**28)
-    await Worker(connecting, judging, RECORDER, asyncio.Event(), until_idle=True).run()
+    await worked(connecting)
 
 
 @pytest.fixture

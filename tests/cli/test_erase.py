@@ -17,15 +17,14 @@ from mtabounce.logs import Delivery, Joined, State
 from mtabounce.model import RawInput
 from mtabounce.pipeline.decide import Recorder
 from mtabounce.pipeline.judge_process import JudgeSettings
-from mtabounce.pipeline.judging import Judging
 from mtabounce.pipeline.log_record import LogRecorder
 from mtabounce.pipeline.sent_mail import SentMailSettings, keep_up
 from mtabounce.pipeline.traces import Traces
-from mtabounce.pipeline.worker import Worker
 from mtabounce.policy import PolicySettings
 from mtabounce.store import inputs
 from mtabounce.store.cluster import installed_programs
 from mtabounce.store.connection import connect
+from tests.working import worked
 
 from .conftest import MAILS, dsn
 
@@ -33,8 +32,8 @@ ANN = "ann@example.org"
 CLAIMS = PolicySettings.model_validate({"min_trust": "claimed"})
 
 
-async def read(url, *contents, source="receiver", worked=True):
-    """Put *contents* into the inbox, and let a worker read them, if it has *worked*."""
+async def read(url, *contents, source="receiver", waits=False):
+    """Put *contents* into the inbox, and let a worker read them, unless each *waits*."""
     connecting = partial(connect, url, application_name="test")
     async with await connecting() as conn:
         now = datetime.now(UTC)
@@ -49,10 +48,9 @@ async def read(url, *contents, source="receiver", worked=True):
             for one in contents
         ]
         await inputs.append(conn, raws)
-    if not worked:
+    if waits:
         return
-    judging = Judging(JudgeSettings(), deadline=10, memory=2**28)
-    await Worker(connecting, judging, Recorder(CLAIMS), asyncio.Event(), until_idle=True).run()
+    await worked(connecting, CLAIMS)
 
 
 async def defer(url):
@@ -199,7 +197,7 @@ def test_what_waits_for_a_worker_tells_of_others_and_is_emptied_then(told, datab
     lunch = b"Subject: x\n\nWrite to ann=40example.org or YW5uQGV4YW1wbGUub3Jn!\n"
     of_eve = dsn(("eve", "example.org", "5.1.1", "550 no", "z"))
     mails = [dsn(MAILS[0]), b"X-Copied: Ann@example.org\n" + of_eve, lunch]
-    asyncio.run(read(database_url, *mails, worked=False))
+    asyncio.run(read(database_url, *mails, waits=True))
 
     told("erase", ANN, "--yes")
     asyncio.run(read(database_url))

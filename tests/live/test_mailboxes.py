@@ -9,13 +9,12 @@ from functools import partial
 import pytest
 from imapclient import IMAPClient
 
-from mtabounce.pipeline.judge_process import JudgeSettings
-from mtabounce.pipeline.judging import Judging
 from mtabounce.sources.mailboxes import MailboxError, MailboxRefused, protocols
 from mtabounce.sources.poller import Poller
 from mtabounce.store.connection import connect
 from tests.live.dovecot import PASSWORD, USER, Dovecot
 from tests.live.load import bounce_of
+from tests.working import judging
 
 HUMAN = b"From: Ann <ann@example.net>\nTo: bounces@b.example.org\nSubject: Lunch\n\nNoon?\n"
 
@@ -41,7 +40,7 @@ def make_poll(database_url, tmp_path):
 
     def make(dovecot):
         async def run(protocol, tls, **changes):
-            judging = Judging(JudgeSettings(), deadline=10, memory=2**28)
+            judges = judging()
             kind = protocols()[protocol]
             known = {
                 "host": "localhost",
@@ -53,11 +52,11 @@ def make_poll(database_url, tmp_path):
             }
             settings = kind.settings.model_validate_json(json_of(known | changes), strict=True)
             connecting = partial(connect, database_url, application_name="test")
-            poller = Poller(kind, settings, connecting, judging, asyncio.Lock(), lambda: None)
+            poller = Poller(kind, settings, connecting, judges, asyncio.Lock(), lambda: None)
             try:
                 return await poller.poll()
             finally:
-                await judging.close()
+                await judges.close()
 
         return run
 

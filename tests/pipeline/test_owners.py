@@ -1,6 +1,5 @@
 """Complaints that hide who complained: found by the mail that they return, and else kept."""
 
-import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 
@@ -11,12 +10,9 @@ from mtabounce.classify import load
 from mtabounce.logs import LogReader
 from mtabounce.model import RawInput
 from mtabounce.pipeline.decide import Recorder
-from mtabounce.pipeline.judge_process import JudgeSettings
-from mtabounce.pipeline.judging import Judging
 from mtabounce.pipeline.log_record import LogRecorder
 from mtabounce.pipeline.rewrite import judged_again
 from mtabounce.pipeline.sent_mail import SentMailSettings, keep_up
-from mtabounce.pipeline.worker import Worker
 from mtabounce.policy import PolicySettings
 from mtabounce.providers.request import pack
 from mtabounce.store import inputs
@@ -24,6 +20,7 @@ from mtabounce.store.connection import connect_sync
 from mtabounce.store.return_paths import put_keys
 from mtabounce.store.rewrite import Selection
 from mtabounce.verp import Keyring
+from tests.working import judging, worked
 
 POLICY = PolicySettings()
 RING = Keyring("bounces.example.org", {"a": b"correct horse battery staple"})
@@ -91,10 +88,6 @@ def receive(connecting):
     """A function that takes mails in one by one, and has each worked on."""
 
     async def run(*mails, trusted=False, path="bounces@bounces.example.org"):
-        judging = Judging(JudgeSettings(), deadline=10, memory=2**28)
-        worker = Worker(
-            connecting, judging, Recorder(POLICY), asyncio.Event(), ring=RING, until_idle=True
-        )
         async with await connecting() as conn:
             for mail in mails:
                 raw = RawInput(
@@ -107,7 +100,7 @@ def receive(connecting):
                     trusted=trusted,
                 )
                 await inputs.append(conn, [raw])
-        await worker.run()
+        await worked(connecting, ring=RING)
 
     return run
 
@@ -230,11 +223,11 @@ async def test_evidence_that_comes_later_is_found_by_judging_again(
 ):
     await receive(complaint(), complaint("Message-ID: <unknown@x>", number=2))
     await receive(relayed("ann@example.net"), trusted=True)
-    judging = Judging(JudgeSettings(), deadline=10, memory=2**28)
+    judges = judging()
 
-    again = judged_again(connecting, judging, RING, Selection(), Recorder(POLICY), write=True)
+    again = judged_again(connecting, judges, RING, Selection(), Recorder(POLICY), write=True)
     found = [one async for step in again for one in step.found]
-    await judging.close()
+    await judges.close()
 
     assert [(one.recipient, one.was, one.now) for one in found] == [
         ("ann@example.net", "nothing", "complaint complaint")

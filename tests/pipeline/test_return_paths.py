@@ -1,6 +1,5 @@
 """A bounce to a signed return path proves itself; whatever is wrong with one, nobody is harmed."""
 
-import asyncio
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -8,18 +7,13 @@ import pytest
 from psycopg.rows import dict_row
 
 from mtabounce.model import RawInput
-from mtabounce.pipeline.decide import Recorder
-from mtabounce.pipeline.judge_process import JudgeSettings
-from mtabounce.pipeline.judging import Judging
 from mtabounce.pipeline.return_paths import PATHS, today
-from mtabounce.pipeline.worker import Worker
-from mtabounce.policy import PolicySettings
 from mtabounce.store import inputs
 from mtabounce.store.connection import connect_sync
 from mtabounce.store.return_paths import id_for, key_ids, put_keys
 from mtabounce.verp import Keyring
+from tests.working import worked
 
-RECORDER = Recorder(PolicySettings())
 DOMAIN = "bounces.example.org"
 RING = Keyring(DOMAIN, {"a": b"correct horse battery staple", "k": b"of yesterday, still good"})
 DSN = """\
@@ -86,9 +80,7 @@ def receive(connecting):
                 for content, path in mails
             ]
             await inputs.append(conn, raws)
-        judging = Judging(JudgeSettings(), deadline=10, memory=2**28)
-        worker = Worker(connecting, judging, RECORDER, asyncio.Event(), ring=ring, until_idle=True)
-        await worker.run()
+        await worked(connecting, ring=ring)
 
     return run
 

@@ -1,6 +1,5 @@
 """Inputs judged again: what changes is shown, then changed, and bounces keep their numbers."""
 
-import asyncio
 from datetime import UTC, datetime
 
 import pytest
@@ -8,14 +7,12 @@ from psycopg.rows import dict_row
 
 from mtabounce.model import RawInput
 from mtabounce.pipeline.decide import Recorder
-from mtabounce.pipeline.judge_process import JudgeSettings
-from mtabounce.pipeline.judging import Judging
 from mtabounce.pipeline.rewrite import judged_again
-from mtabounce.pipeline.worker import Worker
 from mtabounce.policy import PolicySettings
 from mtabounce.store import inputs
 from mtabounce.store.rewrite import Selection
 from mtabounce.verp import Keyring
+from tests.working import judging, worked
 
 RECORDER = Recorder(PolicySettings())
 BOUNCE = b"""\
@@ -53,10 +50,6 @@ def mail(name=b"a", action=b"failed"):
     return BOUNCE % {b"mail": name, b"action": action}
 
 
-def judging(rules=None):
-    return Judging(JudgeSettings(rules=rules), deadline=10, memory=2**28)
-
-
 @pytest.fixture
 def rules(tmp_path):
     (tmp_path / "mars.toml").write_text(LOCAL_RULE)
@@ -66,11 +59,11 @@ def rules(tmp_path):
 async def received(conn, connecting, *contents):
     raws = [RawInput(source="receiver", content=c, received_at=datetime.now(UTC)) for c in contents]
     await inputs.append(conn, raws)
-    await Worker(connecting, judging(), RECORDER, asyncio.Event(), until_idle=True).run()
+    await worked(connecting)
 
 
 async def again(connecting, rules, *, write, **selection):
-    judges = judging(rules)
+    judges = judging(rules=rules)
     try:
         batches = judged_again(
             connecting, judges, Keyring(), Selection(**selection), RECORDER, write=write

@@ -5,7 +5,6 @@ import hashlib
 import http.client
 import json
 from contextlib import asynccontextmanager
-from functools import partial
 from urllib.parse import urlsplit
 
 import pytest
@@ -13,7 +12,7 @@ import pytest
 from mtabounce.config import ListenAddress, SecretFile
 from mtabounce.pipeline.inbox import Inbox
 from mtabounce.policy import PolicySettings
-from mtabounce.store.connection import connect, connect_sync, open_pool, open_pool_sync
+from mtabounce.store.connection import connect_sync, open_pool, open_pool_sync
 from mtabounce.store.tokens import SCOPES, create
 from mtabounce.web.app import application
 from mtabounce.web.callers import Callers
@@ -24,17 +23,6 @@ from mtabounce.web.listmonk_settings import ListmonkSettings
 from mtabounce.web.server import HttpServer
 from mtabounce.web.spool import Spool
 from mtabounce.web.webhooks import Webhooks
-
-
-@pytest.fixture
-def connecting(database_url):
-    return partial(connect, database_url, application_name="mtabounce test")
-
-
-@pytest.fixture
-async def conn(connecting):
-    async with await connecting() as conn:
-        yield conn
 
 
 @pytest.fixture

@@ -11,11 +11,7 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.checks import not_a_server_error
 
-from mtabounce.pipeline.decide import Recorder
-from mtabounce.pipeline.judge_process import JudgeSettings
-from mtabounce.pipeline.judging import Judging
-from mtabounce.pipeline.worker import Worker
-from mtabounce.policy import PolicySettings
+from tests.working import worked
 
 # For a long run: MTABOUNCE_SCHEMATHESIS=500
 EXAMPLES = int(os.environ.get("MTABOUNCE_SCHEMATHESIS", "15"))
@@ -36,12 +32,6 @@ async def call(serving, everything, tokens):
 
         call.ask = ask
         yield call
-
-
-async def worked(connecting):
-    judges = Judging(JudgeSettings(), deadline=5.0, memory=256 * 2**20)
-    recorder = Recorder(PolicySettings())
-    await Worker(connecting, judges, recorder, asyncio.Event(), until_idle=True).run()
 
 
 @pytest.fixture

@@ -4,12 +4,6 @@ import asyncio
 import json
 from datetime import UTC, datetime
 
-import pytest
-
-from mtabounce.pipeline.decide import Recorder
-from mtabounce.pipeline.judge_process import JudgeSettings
-from mtabounce.pipeline.judging import Judging
-from mtabounce.pipeline.worker import Worker
 from mtabounce.policy import PolicySettings
 from mtabounce.store.connection import connect_sync
 from mtabounce.store.tokens import create
@@ -19,6 +13,7 @@ from mtabounce.web.webhook_settings import WebhookSettings
 from mtabounce.web.webhooks import Webhooks
 from tests.web.test_listmonk import DOCUMENTED
 from tests.web.test_webhooks import CERTIFICATE, TOPIC, Fetched, certificate, message
+from tests.working import worked
 
 RECORD = r"""curl -u 'api_username:access_token' -X POST 'http://localhost:9000/webhooks/bounce' \
 	-H "Content-Type: application/json" \
@@ -26,15 +21,6 @@ RECORD = r"""curl -u 'api_username:access_token' -X POST 'http://localhost:9000/
 """  # noqa: E501 (as it stands there, without the quote that would end meta)
 EXPORT = "curl -u 'username:passsword' 'http://localhost:9000/api/bounces'"
 POLICY = PolicySettings(preset="listmonk")
-
-
-@pytest.fixture
-def worked(connecting):
-    async def work():
-        judges = Judging(JudgeSettings(), deadline=5.0, memory=256 * 2**20)
-        await Worker(connecting, judges, Recorder(POLICY), asyncio.Event(), until_idle=True).run()
-
-    return work
 
 
 async def shell(command):
@@ -45,7 +31,7 @@ async def shell(command):
 
 
 async def test_its_commands_record_and_export_a_bounce(
-    serving, everything, worked, database_url, conn
+    serving, everything, connecting, database_url, conn
 ):
     assert str(HttpSettings().listen) == "127.0.0.1:9000"
     with connect_sync(database_url, application_name="test") as sync:
@@ -59,7 +45,7 @@ async def test_its_commands_record_and_export_a_bounce(
             return mine.replace(f"{username}:{password}", f"api_username:{token}")
 
         assert await shell(here(RECORD, "api_username", "access_token")) == {"data": True}
-        await worked()
+        await worked(connecting, POLICY)
         found = await shell(here(EXPORT, "username", "passsword"))
 
     (bounce,) = found["data"]["results"]
@@ -78,7 +64,7 @@ async def test_its_commands_record_and_export_a_bounce(
     assert email == "user1@mail.com"
 
 
-async def test_its_settings_count_as_it_says(serving, everything, worked, tokens):
+async def test_its_settings_count_as_it_says(serving, everything, connecting, tokens):
     headers = {"Authorization": f"Bearer {tokens['admin']}"}
     counts = {"soft1": ["soft"], "soft2": ["soft"] * 2, "soft9": ["soft"] * 9,
               "hard": ["hard"], "complaint": ["complaint"]}  # fmt: skip
@@ -90,7 +76,7 @@ async def test_its_settings_count_as_it_says(serving, everything, worked, tokens
                 assert (await ask("POST", "/webhooks/bounce", json.dumps(bounce), headers))[
                     0
                 ] == 200
-        await worked()
+        await worked(connecting, POLICY)
         _, said, _ = await ask("GET", "/api/bounces?per_page=all", None, headers)
 
     status = {
@@ -150,7 +136,7 @@ SIMULATOR = [
 
 
 async def test_its_steps_for_ses_lead_to_bounces_and_complaints(
-    serving, everything, inbox, worked, tokens, tmp_path
+    serving, everything, inbox, connecting, tokens, tmp_path
 ):
     fetch = Fetched(certificate())
     settings = {"ses": WebhookSettings(topic_arns=(TOPIC,))}
@@ -170,7 +156,7 @@ async def test_its_steps_for_ses_lead_to_bounces_and_complaints(
         ]  # fmt: skip
         for one in SIMULATOR:
             assert (await told(one))[:2] == (200, {"data": True})
-        await worked()
+        await worked(connecting, POLICY)
         _, said, _ = await ask("GET", "/api/bounces?order_by=type", None, headers)
         _, away, _ = await ask(
             "GET", "/api/v1/check?email=ooto@simulator.amazonses.com", None, headers

@@ -9,15 +9,11 @@ import pytest
 
 from mtabounce.errors import StoreUnavailable, TryAgainLater
 from mtabounce.model import RawInput
-from mtabounce.pipeline.decide import Recorder
-from mtabounce.pipeline.judge_process import JudgeSettings
-from mtabounce.pipeline.judging import Judging
-from mtabounce.pipeline.worker import Worker
-from mtabounce.policy import PolicySettings
 from mtabounce.web import spool as module
 from mtabounce.web.spool import Spool
 from mtabounce.web.webhook_settings import WebhookSettings
 from mtabounce.web.webhooks import Webhooks
+from tests.working import worked
 
 EVENT = {
     "event": "bounce",
@@ -44,12 +40,6 @@ def raw(number):
         peer="192.0.2.1",
         trusted=True,
     )
-
-
-async def worked(connecting):
-    judges = Judging(JudgeSettings(), deadline=5.0, memory=256 * 2**20)
-    recorder = Recorder(PolicySettings())
-    await Worker(connecting, judges, recorder, asyncio.Event(), until_idle=True).run()
 
 
 async def rows(conn, text):

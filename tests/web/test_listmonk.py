@@ -1,6 +1,5 @@
 """listmonk's bounce API, row by row of its contract."""
 
-import asyncio
 import base64
 import json
 from contextlib import asynccontextmanager
@@ -21,9 +20,6 @@ from mtabounce.model import (
     Verdict,
 )
 from mtabounce.pipeline.decide import Recorder
-from mtabounce.pipeline.judge_process import JudgeSettings
-from mtabounce.pipeline.judging import Judging
-from mtabounce.pipeline.worker import Worker
 from mtabounce.policy import PolicySettings
 from mtabounce.providers.request import pack
 from mtabounce.store.connection import connect_sync
@@ -31,6 +27,7 @@ from mtabounce.store.tokens import create, list_tokens, revoke
 from mtabounce.web.callers import Callers
 from mtabounce.web.listmonk import ListmonkApi
 from mtabounce.web.listmonk_settings import ListmonkSettings
+from tests.working import worked
 
 UUID = "9f86b50d-5711-41c8-ab03-bc91c43d711b"
 GOOD = {"email": "user1@mail.com", "campaign_uuid": UUID, "source": "api", "type": "hard"}
@@ -75,12 +72,6 @@ def calling(serving, pool, inbox, token):
             yield as_admin
 
     return call
-
-
-async def worked(connecting):
-    judges = Judging(JudgeSettings(), deadline=5.0, memory=256 * 2**20)
-    recorder = Recorder(PolicySettings())
-    await Worker(connecting, judges, recorder, asyncio.Event(), until_idle=True).run()
 
 
 async def test_who_may_not_is_told_so_in_listmonks_words(calling, database_url):

@@ -1,6 +1,5 @@
 """Signatures that leave out the body, across restarts and processes: good for one body."""
 
-import asyncio
 import hashlib
 import hmac
 import json
@@ -10,10 +9,7 @@ import pytest
 
 from mtabounce.errors import StoreUnavailable
 from mtabounce.pipeline.decide import Recorder
-from mtabounce.pipeline.judge_process import JudgeSettings
-from mtabounce.pipeline.judging import Judging
 from mtabounce.pipeline.rewrite import judged_again
-from mtabounce.pipeline.worker import Worker
 from mtabounce.policy import PolicySettings
 from mtabounce.providers.request import USED, pack, signature_of, unpack
 from mtabounce.store.rewrite import Selection
@@ -21,6 +17,7 @@ from mtabounce.verp import Keyring
 from mtabounce.web.spool import Spool
 from mtabounce.web.webhook_settings import WebhookSettings
 from mtabounce.web.webhooks import Webhooks
+from tests.working import judging, worked
 
 PATH = "/webhooks/service/mailgun"
 
@@ -47,15 +44,6 @@ def started(inbox, tmp_path, secret_file):
     return lambda accept=inbox.append: Webhooks(
         settings, accept, Spool(tmp_path / "spool", inbox.append)
     )
-
-
-def judging():
-    return Judging(JudgeSettings(), deadline=5.0, memory=256 * 2**20)
-
-
-async def worked(connecting):
-    recorder = Recorder(PolicySettings())
-    await Worker(connecting, judging(), recorder, asyncio.Event(), until_idle=True).run()
 
 
 async def fetched(conn, text):

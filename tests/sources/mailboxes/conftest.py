@@ -1,6 +1,5 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
-from functools import partial
 
 import pytest
 from cryptography import x509
@@ -9,12 +8,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from mtabounce.pipeline.judge_process import JudgeSettings
-from mtabounce.pipeline.judging import Judging
 from mtabounce.sources.mailboxes.pop3 import PROTOCOL, Pop3Settings
 from mtabounce.sources.poller import Poller
-from mtabounce.store.connection import connect
 from tests.sources.mailboxes.pop3_server import Server
+from tests.working import judging
 
 DSN = """\
 X-Uid: {uid}\r
@@ -53,26 +50,10 @@ async def server():
 
 
 @pytest.fixture
-def secret(tmp_path):
-    def make(text, name="password"):
-        path = tmp_path / name
-        path.write_text(text)
-        path.chmod(0o600)
-        return str(path)
-
-    return make
-
-
-@pytest.fixture
-def connecting(database_url):
-    return partial(connect, database_url, application_name="mtabounce test")
-
-
-@pytest.fixture
-async def judging():
-    judging = Judging(JudgeSettings(), deadline=10, memory=2**28)
-    yield judging
-    await judging.close()
+async def judges():
+    judges = judging()
+    yield judges
+    await judges.close()
 
 
 @pytest.fixture
@@ -105,13 +86,13 @@ def settings(section):
 
 
 @pytest.fixture
-def poller(connecting, judging, settings):
+def poller(connecting, judges, settings):
     def make(*, dry_run=False, **changes):
         return Poller(
             PROTOCOL,
             settings(**changes),
             connecting,
-            judging,
+            judges,
             asyncio.Lock(),
             lambda: None,
             dry_run=dry_run,
