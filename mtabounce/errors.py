@@ -56,3 +56,8 @@ class UsageError(MtabounceError):
     """A command was called with something it cannot use, such as a file that is not there."""
 
     exit_code = os.EX_USAGE
+
+
+def brief(error: BaseException) -> str:
+    """Return what *error* says, in one line; its kind where it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:500]

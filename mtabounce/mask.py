@@ -1,4 +1,4 @@
-"""What a text is an example of: everything that differs from one mail to the next is masked."""
+"""Texts of strangers: what they are examples of, and what of them may be shown."""
 
 import re
 from collections import Counter
@@ -17,6 +17,13 @@ _MASKS = (
     # Reply codes begin a text, or what somebody "said: ".
     (re.compile(r"(?:(?<=[^:] )|(?<=[(\[=#/,'\"-]))\d{1,3}(?!\w|\.\d)"), "<number>"),
 )
+
+
+def harmless(text: str, mark: str = "?") -> str:
+    """Return *text* on one line, with *mark* for what could do something to a terminal."""
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else mark for letter in text)
 
 
 def mask(text: str) -> str:

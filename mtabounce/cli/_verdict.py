@@ -1,5 +1,6 @@
 """A verdict in words, safe for a terminal."""
 
+from mtabounce.mask import harmless
 from mtabounce.model import Outcome, Report, Verdict
 
 
@@ -15,9 +16,4 @@ def headline(verdict: Verdict, outcome: Outcome = Outcome.BOUNCE) -> str:
 def who(report: Report) -> str:
     """Return whom *report* is about."""
     name = report.final_recipient or report.original_recipient or "(no recipient named)"
-    return printable(name)
-
-
-def printable(text: str) -> str:
-    """Return *text* without what a stranger's mail could do to a terminal."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
+    return harmless(name)

@@ -12,8 +12,9 @@ import click
 from mtabounce.classify import Classifier
 from mtabounce.cli._mails import Mail, mails_of
 from mtabounce.cli._rules import judge_for
-from mtabounce.cli._verdict import headline, printable, who
+from mtabounce.cli._verdict import headline, who
 from mtabounce.errors import UsageError
+from mtabounce.mask import harmless
 from mtabounce.model import Judged, Report, Verdict
 from mtabounce.pipeline.judge import Judge
 
@@ -129,13 +130,13 @@ def _show(mail: Mail, judged: Judged) -> None:
 
 
 def _show_evidence(verdict: Verdict, said: str) -> None:
-    words = f', by the words "{printable(verdict.matched)}"' if verdict.matched else ""
+    words = f', by the words "{harmless(verdict.matched)}"' if verdict.matched else ""
     click.echo(f"    rule   {verdict.rule}{words}")
     codes = [str(code) for code in (verdict.reply_code, verdict.status) if code]
     if codes:
         click.echo(f"    codes  {' '.join(codes)}")
     if said:
-        click.echo(f"    reply  {printable(' '.join(said.split())[:400])}")
+        click.echo(f"    reply  {harmless(' '.join(said.split())[:400])}")
 
 
 def _replies(lines: BinaryIO, classifier: Classifier, *, as_json: bool) -> None:

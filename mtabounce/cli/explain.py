@@ -12,7 +12,8 @@ from mtabounce.classify.index import Found
 from mtabounce.cli._mails import mails_of
 from mtabounce.cli._output import print_fields, print_json
 from mtabounce.cli._rules import judge_for
-from mtabounce.cli._verdict import headline, printable, who
+from mtabounce.cli._verdict import headline, who
+from mtabounce.mask import harmless
 from mtabounce.model import Judged, Report, Verdict
 
 
@@ -62,8 +63,8 @@ def _tell(classifier: Classifier, report: Report, verdict: Verdict, *, as_json: 
         print_json({"final_recipient": report.final_recipient, "reason": verdict.reason} | told)
         return
     click.echo(f"\n  {who(report)}: {headline(verdict, report.outcome)}")
-    print_fields({name: printable(value) for name, value in seen.items()}, 4)
-    words = f'  "{printable(verdict.matched)}"' if verdict.matched else ""
+    print_fields({name: harmless(value) for name, value in seen.items()}, 4)
+    words = f'  "{harmless(verdict.matched)}"' if verdict.matched else ""
     click.echo(f"    decided by {verdict.rule}{words}")
     for one in found:
         click.echo(f"    fits too:  {_fit(one)}")
@@ -83,4 +84,4 @@ def _seen(classifier: Classifier, evidence: Evidence) -> dict[str, str]:
 
 def _fit(found: Found) -> str:
     rule, words = found
-    return f"{rule.id} ({rule.reason})" + (f'  "{printable(words)}"' if words else "")
+    return f"{rule.id} ({rule.reason})" + (f'  "{harmless(words)}"' if words else "")

@@ -12,7 +12,7 @@ from rich.progress import Progress
 from mtabounce.cli._output import print_json
 from mtabounce.cli._progress import count_bar
 from mtabounce.config.values import printable
-from mtabounce.errors import MtabounceError, UsageError
+from mtabounce.errors import MtabounceError, UsageError, brief
 from mtabounce.pipeline.judging import Judging
 from mtabounce.settings import Settings, load_settings
 from mtabounce.sources._polled import Tally
@@ -89,7 +89,7 @@ async def _one(poller: Poller, *, again: bool) -> Tally | str:
     try:
         return await poller.poll(again=again)
     except (MtabounceError, psycopg.Error, OSError) as error:
-        return str(error).splitlines()[0]
+        return brief(error)
 
 
 def _shown_in(bar: Progress, name: str) -> Callable[[Tally], None]:

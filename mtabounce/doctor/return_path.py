@@ -9,6 +9,7 @@ from dns.resolver import NXDOMAIN, NoAnswer, NoNameservers, Resolver
 
 from mtabounce.config import ListenAddress
 from mtabounce.doctor._check import Check, Finding, Level, Patient
+from mtabounce.errors import brief
 
 _TITLE = "return-path"
 _PATIENCE = 5.0  # seconds for all questions on one name
@@ -80,7 +81,7 @@ def _addresses(resolver: Resolver, host: str) -> list[str]:
 def _why(error: Exception) -> str:
     if isinstance(error, NoNameservers):
         return "no DNS server is set, or none could answer"
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+    return brief(error)
 
 
 CHECK = Check(title=_TITLE, rank=60, run=_run)

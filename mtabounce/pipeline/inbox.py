@@ -15,7 +15,7 @@ import psycopg
 from prometheus_client import Counter, Gauge, Histogram
 from psycopg import AsyncConnection
 
-from mtabounce.errors import StoreUnavailable
+from mtabounce.errors import StoreUnavailable, brief
 from mtabounce.model import RawInput
 from mtabounce.store import inputs
 from mtabounce.store.connection import Connect
@@ -111,7 +111,7 @@ class Inbox:
                 await self._write([raw for raw, _ in batch])
         except (psycopg.Error, StoreUnavailable, OSError, TimeoutError) as error:
             await self._disconnect()
-            log.warning("inbox: %d inputs refused: %s", len(batch), _brief(error))
+            log.warning("inbox: %d inputs refused: %s", len(batch), brief(error))
             self._settle(batch, StoreUnavailable("the inbox cannot be written now"))
         else:
             self._settle(batch, None)
@@ -148,7 +148,3 @@ class Inbox:
         conn, self._conn = self._conn, None
         if conn is not None:
             await conn.close()
-
-
-def _brief(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]

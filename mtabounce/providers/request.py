@@ -3,6 +3,8 @@
 import hashlib
 from collections.abc import Mapping
 
+from mtabounce.mask import harmless
+
 _KEPT = ("content-type", "user-agent", "idempotency-key")
 _KEPT_ENDS = ("-id", "-kid", "-attempt")  # svix-id, webhook-id, x-messagesystems-batch-id, …
 _MAX = 500  # characters of one value
@@ -50,6 +52,4 @@ def signature_of(content: bytes) -> tuple[bytes, bytes] | None:
 
 
 def _on_a_line(value: str) -> str:
-    if value.isprintable():
-        return value[:_MAX]
-    return "".join(letter if letter.isprintable() else " " for letter in value)[:_MAX]
+    return harmless(value, " ")[:_MAX]

@@ -20,7 +20,7 @@ import psycopg
 from prometheus_client import Counter, Gauge
 from psycopg import AsyncConnection
 
-from mtabounce.errors import ConfigError, StoreUnavailable, TryAgainLater
+from mtabounce.errors import ConfigError, StoreUnavailable, TryAgainLater, brief
 from mtabounce.pipeline.inbox import INPUTS
 from mtabounce.pipeline.judging import Judging
 from mtabounce.sources._polled import ATTEMPTS, BATCH, BATCH_BYTES, Mail, Tally, batches, plan
@@ -105,7 +105,7 @@ class Poller:
                 log.error("mailbox %s: %s", self.name, error)  # noqa: TRY400 (says it all)
             except (TryAgainLater, ConfigError, psycopg.Error, OSError) as error:
                 wait = min(max(FIRST_WAIT, wait * 2), LONGEST_WAIT)
-                log.warning("mailbox %s: %s", self.name, _brief(error))
+                log.warning("mailbox %s: %s", self.name, brief(error))
             except Exception:
                 wait = LONGEST_WAIT
                 log.exception("mailbox %s", self.name)
@@ -158,7 +158,7 @@ class Poller:
             return
         note = store.refused if isinstance(error, MailboxRefused) else store.failed
         with suppress(psycopg.Error):
-            await note(conn, self.key, _brief(error))
+            await note(conn, self.key, brief(error))
 
     async def _visit_all(self, conn: Connection, tally: Tally) -> None:
         goes_on, careful = True, False
@@ -319,12 +319,8 @@ class _FetchFailed(Exception):
     """A mail could not be fetched."""
 
     def __init__(self, entry: Entry, error: Exception) -> None:
-        super().__init__(f"mail {entry.uid or entry.number}: {_brief(error)}")
+        super().__init__(f"mail {entry.uid or entry.number}: {brief(error)}")
         self.entry = entry
-
-
-def _brief(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0][:500]
 
 
 def _result(error: BaseException) -> str:

@@ -14,6 +14,7 @@ from mtabounce.cli._output import print_json
 from mtabounce.cli.webhook._advice import mend_for, section_for
 from mtabounce.cli.webhook._common import checked_settings, masked, url_of
 from mtabounce.errors import MtabounceError, UsageError
+from mtabounce.mask import harmless
 from mtabounce.providers import Provider, discover, provider
 from mtabounce.settings import Settings
 from mtabounce.store import webhooks as store
@@ -147,8 +148,7 @@ def _show_refusal(one: store.Refusal, trust: str) -> None:
 
 
 def _body(one: store.Refusal) -> str:
-    text = masked(one.body[:_BODY].decode("utf-8", "replace"))
-    shown = "".join(letter if letter.isprintable() else " " for letter in text)
+    shown = harmless(masked(one.body[:_BODY].decode("utf-8", "replace")), " ")
     return f"{shown} … ({one.size:,} octets)" if one.size > _BODY else shown
 
 

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from mtabounce.config import Duration, SecretFile, Section, Size
 from mtabounce.errors import ConfigError, TryAgainLater
+from mtabounce.mask import harmless
 
 _LONG = 8  # characters of a secret that no sentence holds by chance
 
@@ -192,14 +193,14 @@ class MailboxSettings(Section):
             files += [self.oauth.client_secret_file, self.oauth.refresh_token_file]
         return [file for file in files if file is not None]
 
-    def without_secrets(self, said: str) -> str:
-        """Return what a server *said* with *** for each of our secrets: some repeat them."""
+    def shown(self, said: str) -> str:
+        """Return what a server *said* in one line, without our secrets: some repeat them."""
         for file in self.secret_files():
             with suppress(ConfigError):  # it was not sent, then
                 secret = secret_in(file)
                 # A short one may be a word of the answer; what is missing there would tell it.
                 said = said.replace(secret, "***") if len(secret) >= _LONG else said
-        return said
+        return harmless(said.strip())[:200]
 
     def secrets_changed_at(self) -> datetime:
         """

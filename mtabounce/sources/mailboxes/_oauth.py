@@ -11,6 +11,7 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import urlencode
 
+from mtabounce.mask import harmless
 from mtabounce.sources.mailboxes._mailbox import (
     MailboxError,
     MailboxRefused,
@@ -109,9 +110,7 @@ def _why(error: HTTPError) -> str:
     except (OSError, ValueError, TypeError):
         return ""
     text = ": ".join(" ".join(word.split()) for word in words)
-    return (
-        ": " + "".join(char if char.isprintable() else "?" for char in text)[:300] if text else ""
-    )
+    return f": {harmless(text)[:300]}" if text else ""
 
 
 def _keep(settings: OAuthSettings, fresh: object) -> None:

@@ -112,14 +112,9 @@ def _told(settings: ImapSettings) -> Iterator[None]:
     except LoginError as error:
         passes = str(error).upper().startswith(_PASSING)
         kind = MailboxError if passes else MailboxRefused
-        raise kind(f"the server does not let us in: {_shown(error, settings)}") from error
+        raise kind(f"the server does not let us in: {settings.shown(str(error))}") from error
     except (IMAPClientError, imaplib.IMAP4.error, ValueError) as error:
-        raise MailboxError(f"the server said: {_shown(error, settings)}") from error
-
-
-def _shown(error: Exception, settings: ImapSettings) -> str:
-    said = settings.without_secrets(str(error))
-    return "".join(char if char.isprintable() else "?" for char in said)[:200]
+        raise MailboxError(f"the server said: {settings.shown(str(error))}") from error
 
 
 def _port(settings: ImapSettings) -> int:

@@ -14,6 +14,7 @@ from contextlib import suppress
 
 from pydantic import Field
 
+from mtabounce.mask import harmless
 from mtabounce.sources.mailboxes._line import Line
 from mtabounce.sources.mailboxes._mailbox import (
     Entry,
@@ -155,9 +156,9 @@ class _Pop3:
             raise MailboxError("the server does not answer") from None
         text = line.decode("utf-8", "replace").rstrip("\r\n")
         if text.startswith("-ERR"):
-            raise Gone(_shown(self._settings.without_secrets(text[4:])))
+            raise Gone(self._settings.shown(text[4:]))
         if not _YES.match(text) and not (challenge and text[:2] in ("+", "+ ")):
-            said = _shown(self._settings.without_secrets(text))
+            said = self._settings.shown(text)
             raise MailboxError(f'the server said "{said}" where +OK or -ERR belongs')
         return text
 
@@ -185,13 +186,10 @@ class _Pop3:
 def _pair(line: bytes) -> tuple[int, str]:
     number, _, rest = line.decode("ascii", "replace").strip().partition(" ")
     if not number.isdecimal() or len(number) > 10:
-        raise MailboxError(f'a list holds "{_shown(line.decode("ascii", "replace"))}"')
+        raise MailboxError(
+            f'a list holds "{harmless(line.decode("ascii", "replace").strip())[:200]}"'
+        )
     return int(number), rest.strip()
-
-
-def _shown(text: str) -> str:
-    """Return what a server said so that it can be shown on one line."""
-    return "".join(char if char.isprintable() else "?" for char in text.strip())[:200]
 
 
 def _port(settings: MailboxSettings) -> int:
