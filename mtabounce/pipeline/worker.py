@@ -146,7 +146,11 @@ class Worker:
             await asyncio.sleep(0.1)
 
     async def work(self, conn: Connection) -> int:
-        """Do one batch in one transaction; return how many inputs it had, 0 where none waits."""
+        """
+        Do one batch in one transaction; return how many inputs it had, 0 where none waits.
+
+        Raises StoreUnavailable where it met others each time.
+        """
         for _ in range(ROUNDS):
             begun = time.monotonic()
             try:

@@ -15,22 +15,18 @@ from typing import Any
 from uuid import uuid4
 
 import psycopg
-from psycopg import AsyncConnection
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from mtabounce.correlate import domain_of
 from mtabounce.errors import TryAgainLater
 from mtabounce.model import API, RawInput
 from mtabounce.pipeline.inbox import Accept
 from mtabounce.pipeline.operators import Word, in_batches, say
-from mtabounce.pipeline.record import delete_bounces
+from mtabounce.pipeline.removing import remove_bounces
 from mtabounce.policy import PolicySettings
 from mtabounce.providers.request import pack
 from mtabounce.store import listmonk as store
-from mtabounce.store import record, rewrite
-from mtabounce.store.retention import pin_without
 from mtabounce.store.text import clean_text
 from mtabounce.web.callers import Callers, Connected, NotKnown
 from mtabounce.web.listmonk_bounce import read_bounce
@@ -211,18 +207,8 @@ class ListmonkApi:
         async with self._connected() as conn:
             while found := await store.bounce_ids(conn, ids, subscriber):
                 async with conn.transaction():
-                    await self._remove_some(conn, found)
+                    await remove_bounces(conn, found, "api")
         return True
-
-    async def _remove_some(self, conn: AsyncConnection[Any], numbers: list[int]) -> None:
-        """Delete bounces; as in listmonk, whoever is suppressed by them stays so."""
-        names = {one: domain_of(one) for one in await store.recipients_of(conn, numbers)}
-        ids = await record.recipient_ids(conn, names)  # locked first, as recorders do
-        gone = list((await record.bounces_by_id(conn, numbers)).values())
-        await pin_without(conn, list(ids.values()), numbers, "api")
-        await store.let_go(conn, numbers)
-        await rewrite.delete_refs_of(conn, numbers)
-        await delete_bounces(conn, gone, ids)
 
     async def _blocklist(self, request: Request) -> bool:
         del request  # its body means nothing

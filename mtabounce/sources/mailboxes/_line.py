@@ -35,7 +35,11 @@ class Line:
         return cls(*streams, host, seconds)
 
     async def start_tls(self, context: ssl.SSLContext) -> None:
-        """Begin TLS. What came before it in the clear counts for nothing (CVE-2021-33515)."""
+        """
+        Begin TLS. What came before it in the clear counts for nothing (CVE-2021-33515).
+
+        Raises MailboxError where the server talks on before it, or TLS fails.
+        """
         if self.has_surplus():
             raise MailboxError(f"{self._host} goes on talking before TLS begins")
         with explained(self._host):
