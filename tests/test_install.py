@@ -50,7 +50,7 @@ def test_tools_of_the_tests_are_locked_too():
     assert names(PROJECT["dependency-groups"]["dev"]) <= set(_PINNED.findall(text))
 
 
-def test_locks_agree():
+def test_what_runs_is_locked_to_what_the_tests_ran_with():
     packages, all_packages = (
         dict(re.findall(r"^([a-z0-9-]+)==(\S+)", lock.read_text(), re.MULTILINE)) for lock in LOCKS
     )

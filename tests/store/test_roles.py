@@ -53,12 +53,12 @@ def execute_as(database_url) -> Callable[[str, str], None]:
 
 
 @pytest.mark.parametrize(("role", "statement"), ALLOWED)
-def test_role_may(role, statement, execute_as):
+def test_role_may_do_what_it_is_for(role, statement, execute_as):
     execute_as(role, statement)
 
 
 @pytest.mark.parametrize(("role", "statement"), REFUSED)
-def test_role_may_not(role, statement, execute_as):
+def test_role_may_do_nothing_else(role, statement, execute_as):
     with pytest.raises(InsufficientPrivilege):
         execute_as(role, statement)
 

@@ -48,7 +48,7 @@ async def test_whoever_was_right_before_is_not_kept_out(pool, tokens, database_u
     assert await outcomes(who, right, ["192.0.2.1"] * 2) == ["unknown", "wait"]
 
 
-async def test_wait_ends(pool, tokens, monkeypatch):
+async def test_who_has_waited_may_try_again(pool, tokens, monkeypatch):
     who = Callers(pool.connection)
     await outcomes(who, WRONG, ["192.0.2.1"] * TRIES)
     later = callers.monotonic() + callers.PERIOD

@@ -184,7 +184,7 @@ async def test_allowlist_is_all_that_counts_where_there_is_one(asking):
             assert (await ask("ingest", "POST", "/webhooks/bounce", bounce))[0] == status
 
 
-async def test_bounces_that_are_off(asking):
+async def test_bounces_that_are_switched_off_are_answered_503(asking):
     off = (503, "application/json", json_of({"message": "Internal server error"}))
     async with asking(ListmonkSettings(enabled=False)) as ask:
         assert await ask("ingest", "POST", "/webhooks/bounce", GOOD) == off
@@ -193,7 +193,7 @@ async def test_bounces_that_are_off(asking):
         assert (await ask("read", "GET", "/api/bounces"))[0] == 200
 
 
-async def test_services(asking):
+async def test_services_are_answered_as_listmonk_answers_them(asking):
     validation = {"eventType": "Microsoft.EventGrid.SubscriptionValidationEvent",
                   "data": {"validationCode": "c-1"}}  # fmt: skip
     unknown = (400, "application/json", json_of({"message": "Unknown service."}))
