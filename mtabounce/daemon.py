@@ -17,7 +17,6 @@ import uvloop
 from mtabounce.errors import StoreUnavailable, TryAgainLater
 from mtabounce.lookup import Lookup
 from mtabounce.pipeline import sent_mail
-from mtabounce.pipeline.decide import Recorder
 from mtabounce.pipeline.inbox import Inbox
 from mtabounce.pipeline.judging import Judging
 from mtabounce.pipeline.log_record import LogRecorder
@@ -252,7 +251,7 @@ class _Daemon:
         for settings in self._settings.log:
             recorder = LogRecorder(
                 classifier,
-                Recorder(self._settings.policy, self._settings.rules.folder),
+                self._settings.recorder(),
                 str(settings.path),
                 settings.own_host,
                 keeps_sent=self._settings.sent_mail.days > 0,
@@ -288,7 +287,7 @@ class _Daemon:
         return Worker(
             self._connector("worker"),
             self._judging(),
-            Recorder(self._settings.policy, self._settings.rules.folder),
+            self._settings.recorder(),
             self._wake,
             ring=self._settings.return_path.ring(),
             batch=self._settings.worker.batch,

@@ -12,6 +12,7 @@ from mtabounce.classify.reasons import known_reason
 from mtabounce.config import Loaded, Section, load
 from mtabounce.lookup import LookupSettings
 from mtabounce.parsers import HeaderNames
+from mtabounce.pipeline.decide import Recorder
 from mtabounce.pipeline.judge_process import JudgeSettings
 from mtabounce.pipeline.retention import RetentionSettings
 from mtabounce.pipeline.return_paths import ReturnPathSettings
@@ -109,6 +110,10 @@ class Settings(Section):
         check(self.webhooks)
         whose = providers_of(self.webhooks)
         return JudgeSettings(self.headers.names(), self.rules.folder, dict(self.rules.types), whose)
+
+    def recorder(self) -> Recorder:
+        """Return what records and decides by this policy, and by these rules."""
+        return Recorder(self.policy, self.rules.folder)
 
 
 def load_settings(path: Path | None, environ: Mapping[str, str] = os.environ) -> Settings:

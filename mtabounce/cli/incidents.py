@@ -1,6 +1,7 @@
 """``mtabounce incidents``: bounces that jumped, and who blocks us; say what they are."""
 
 import asyncio
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -86,10 +87,7 @@ def show(config: Path | None, number: int, limit: int, as_json: bool) -> None:
         one = _get(conn, number)
         held = store.bounces_of_incident(conn, number, limit)
     if as_json:
-        print_json(
-            {name: getattr(one, name) for name in one.__slots__}
-            | {"bounces": [{name: getattr(h, name) for name in h.__slots__} for h in held]}
-        )
+        print_json(asdict(one) | {"bounces": [asdict(bounce) for bounce in held]})
         return
     click.echo(f"Incident {one.id}, {one.state}: {incident_in_words(one)}")
     names = ("recipients", "began_at", "last_at", "said", "rule", "closed_at", "closed_by", "why")

@@ -31,9 +31,7 @@ def command() -> None:
 
 
 @command.command("list")
-@click.option(
-    "--state", type=click.Choice(["pending", "done", "failed"]), help="Only those in this state."
-)
+@click.option("--state", type=click.Choice(inputs.STATES), help="Only those in this state.")
 @click.option(
     "--outcome",
     type=click.Choice([one.value for one in Outcome]),

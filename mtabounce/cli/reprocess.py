@@ -15,7 +15,6 @@ from mtabounce.cli._output import Since, print_json, print_table
 from mtabounce.cli._progress import count_bar
 from mtabounce.errors import UsageError
 from mtabounce.model import Outcome
-from mtabounce.pipeline.decide import Recorder
 from mtabounce.pipeline.judging import Judging
 from mtabounce.pipeline.rewrite import Difference, Step, judged_again
 from mtabounce.pipeline.rewrite_logs import PLACE, logged_again
@@ -187,7 +186,7 @@ class _Again:
         connecting = partial(
             connect, self.url, application_name="mtabounce reprocess", settings=settings.database
         )
-        recorder = Recorder(settings.policy, settings.rules.folder)
+        recorder = settings.recorder()
         if not only_logs:
             judging = Judging.of(settings.judging(), settings.worker)
             ring = settings.return_path.ring()

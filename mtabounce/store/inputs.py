@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from psycopg import AsyncConnection, Connection
 from psycopg.rows import class_row, scalar_row
@@ -12,6 +12,8 @@ from mtabounce.model import Outcome, RawInput
 from mtabounce.store.rows import as_json
 from mtabounce.store.statements import statements
 
+State = Literal["pending", "done", "failed"]
+STATES: tuple[State, ...] = get_args(State)
 SQL = statements("inputs")
 
 

@@ -3,13 +3,15 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal, get_args
 
 from psycopg import AsyncConnection, Connection
 from psycopg.rows import class_row
 
 from mtabounce.store.statements import statements
 
+Cause = Literal["hard", "soft", "complaint", "hold", "manual"]  # what suppresses an address
+CAUSES: tuple[Cause, ...] = get_args(Cause)
 SQL = statements("suppressions")
 _AT_ONCE = 10_000  # rows of an export
 

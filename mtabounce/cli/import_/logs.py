@@ -17,7 +17,6 @@ from rich.progress import (
 from mtabounce.cli.import_._parts import bar, paths_argument
 from mtabounce.logs import formats
 from mtabounce.pipeline import sent_mail
-from mtabounce.pipeline.decide import Recorder
 from mtabounce.pipeline.log_record import LogRecorder
 from mtabounce.settings import Settings, load_settings
 from mtabounce.sources import archive
@@ -83,7 +82,7 @@ async def _logs(settings: Settings, url: str, log: LogSettings, paths: list[Path
     classifier = settings.judging().judge().classifier
     recorder = LogRecorder(
         classifier,
-        Recorder(settings.policy, settings.rules.folder),
+        settings.recorder(),
         "import",
         log.own_host,
         keeps_sent=settings.sent_mail.days > 0,

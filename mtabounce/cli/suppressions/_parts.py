@@ -10,8 +10,6 @@ from mtabounce.errors import UsageError
 from mtabounce.policy.scopes import scope_key
 from mtabounce.store.suppressions import StoredSuppression
 
-CAUSES = ("hard", "soft", "complaint", "hold", "manual")
-
 
 class Scope(click.ParamType[str]):
     """What a suppression covers, as it is stored."""

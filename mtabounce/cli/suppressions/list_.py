@@ -7,13 +7,13 @@ import click
 from mtabounce.address import domain_key, recipient_key
 from mtabounce.cli._database import connected
 from mtabounce.cli._options import listed, of_recipients
-from mtabounce.cli.suppressions._parts import CAUSES, Scope, show
+from mtabounce.cli.suppressions._parts import Scope, show
 from mtabounce.store import suppressions as store
 
 
 @click.command()
 @of_recipients("user_unknown")
-@click.option("--cause", type=click.Choice(CAUSES), help="Only those of this cause.")
+@click.option("--cause", type=click.Choice(store.CAUSES), help="Only those of this cause.")
 @click.option("--scope", type=Scope(), help="Only those of this: all, list:ID or campaign:NAME.")
 @listed("Only those begun since")
 @click.pass_context

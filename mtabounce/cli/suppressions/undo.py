@@ -10,7 +10,7 @@ from mtabounce.cli._asking import agreed
 from mtabounce.cli._database import connected
 from mtabounce.cli._output import Since, print_table
 from mtabounce.cli._saying import say_all
-from mtabounce.cli.suppressions._parts import CAUSES, normal
+from mtabounce.cli.suppressions._parts import normal
 from mtabounce.errors import UsageError
 from mtabounce.pipeline.operators import Word
 from mtabounce.store import suppressions as store
@@ -20,7 +20,7 @@ _SHOWN = 50  # of what would be undone; the rest is counted
 
 @click.command()
 @click.argument("addresses", nargs=-1, metavar="[ADDRESS]...")
-@click.option("--cause", type=click.Choice(CAUSES), help="Those of this cause.")
+@click.option("--cause", type=click.Choice(store.CAUSES), help="Those of this cause.")
 @click.option("--rule", help="Those whose bounce this rule decided on.")
 @click.option("--incident", type=int, help="Those of an incident that was confirmed.")
 @click.option("--since", type=Since(), help="Those that began since: 7d, 12h, 2026-11-23T10:00.")

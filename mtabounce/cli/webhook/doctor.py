@@ -67,7 +67,9 @@ def command(ctx: click.Context, names: tuple[str, ...], every: bool, as_json: bo
         return
     with ExitStack() as stack:
         conn = _connection(stack, config)
-        for found in (_look(conn, settings, name, 100 if every else _SHOWN) for name in wanted):
+        for found in (
+            _look(conn, settings, name, store.MOST if every else _SHOWN) for name in wanted
+        ):
             if as_json:
                 print_json(_as_json(found, settings))
             else:

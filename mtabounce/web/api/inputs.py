@@ -1,12 +1,12 @@
 """``/api/v1/inputs``: what was received, and what became of it."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Path
 
 from mtabounce.model import Outcome
 from mtabounce.store import inputs as store
-from mtabounce.store.inputs import StoredInput
+from mtabounce.store.inputs import State, StoredInput
 from mtabounce.web.api._examples import INPUT
 from mtabounce.web.api._parts import (
     Cursor,
@@ -28,7 +28,7 @@ ROUTER = APIRouter(prefix="/inputs", tags=["inputs"], dependencies=[may("read")]
 @ROUTER.get("", responses=shows({"data": [INPUT], "next": None}))
 def list_inputs(
     conn: Reading,
-    state: Literal["pending", "done", "failed"] | None = None,
+    state: State | None = None,
     outcome: Outcome | None = None,
     source: Text | None = None,
     since: Since | None = None,

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Path, Query, Request
 from fastapi.concurrency import run_in_threadpool
@@ -13,7 +13,7 @@ from mtabounce.pipeline.operators import Word, say
 from mtabounce.policy import EVERYWHERE
 from mtabounce.policy.scopes import PATTERN, scope_key
 from mtabounce.store import suppressions as store
-from mtabounce.store.suppressions import StoredSuppression
+from mtabounce.store.suppressions import Cause, StoredSuppression
 from mtabounce.store.tokens import Caller
 from mtabounce.store.unavailable import unavailable
 from mtabounce.web.api._examples import SUPPRESSION
@@ -102,7 +102,7 @@ _MATCHES = {"data": [{"email": "ann@example.net", "suppression": SUPPRESSION}]}
 def list_suppressions(
     conn: Reading,
     domain: Text | None = None,
-    cause: Literal["hard", "soft", "complaint", "hold", "manual"] | None = None,
+    cause: Cause | None = None,
     reason: Text | None = None,
     scope: Scope | None = None,
     since: Since | None = None,
