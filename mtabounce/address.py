@@ -90,7 +90,7 @@ def recipient_key(address: str) -> str:
         return _small(address.strip())
 
 
-def domain_of(address: str) -> str:
+def parsed_domain(address: str) -> str:
     """
     Return the domain of *address* in A-labels and lower case.
 

@@ -11,7 +11,7 @@ from prometheus_client import Counter
 from psycopg import AsyncConnection
 from pydantic import AfterValidator, Field, model_validator
 
-from mtabounce.address import domain_of, normalize
+from mtabounce.address import normalize, parsed_domain
 from mtabounce.config import Duration, SecretFile, Section
 from mtabounce.correlate import Observation, ReturnPath
 from mtabounce.model import Judged, RawInput, Trust
@@ -46,7 +46,7 @@ def _key_id(text: str) -> str:
 
 def _domain(text: str) -> str:
     try:
-        domain = domain_of(f"b@{text}")
+        domain = parsed_domain(f"b@{text}")
     except ValueError:
         domain = ""
     if not re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)*", domain):

@@ -9,7 +9,7 @@ are wanted; reverse-paths are read loosely, as a bounce may come from any kind o
 import re
 from collections.abc import Callable, Iterable
 
-from mtabounce.address import domain_of, normalize
+from mtabounce.address import normalize, parsed_domain
 
 # No "%" or "!" (old ways to have a mail relayed), no quotes, routes, literals or controls.
 _ATOM = r"[^\x00-\x20\x7f-\x9f<>()\[\]\\,;:@\"%!\ufffd]"
@@ -72,7 +72,7 @@ def _key(path: str) -> str:
     if path.isascii():
         return path.lower()
     try:
-        return normalize(path) if path[0] != "@" else "@" + domain_of(f"x{path}")
+        return normalize(path) if path[0] != "@" else "@" + parsed_domain(f"x{path}")
     except ValueError:
         return ""
 

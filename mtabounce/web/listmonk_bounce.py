@@ -4,7 +4,7 @@ import re
 from datetime import datetime
 from typing import Any
 
-from mtabounce.address import domain_of, normalize
+from mtabounce.address import normalize, parsed_domain
 from mtabounce.pipeline.record import is_uuid
 from mtabounce.providers import read_json
 from mtabounce.web.listmonk_settings import ListmonkSettings
@@ -28,7 +28,7 @@ def read_bounce(body: bytes, settings: ListmonkSettings) -> dict[str, Any]:
         raise Refused(400, "Invalid fields: subscriber_uuid")
     if bounce["email"]:
         bounce["email"] = _email(bounce["email"])
-        if settings.refuses(domain_of(bounce["email"])):
+        if settings.refuses(parsed_domain(bounce["email"])):
             raise Refused(400, "The e-mail domain is blocklisted.")
     if bounce["type"] not in ("hard", "soft", "complaint"):
         raise Refused(400, "Invalid fields: type")

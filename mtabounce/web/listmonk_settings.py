@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from mtabounce.address import domain_of
+from mtabounce.address import parsed_domain
 from mtabounce.config import Section
 
 
@@ -21,7 +21,7 @@ def _domains(names: tuple[str, ...]) -> tuple[str, ...]:
 def _domain(name: str) -> str:
     bare = name.removeprefix("*.")
     try:
-        return name.removesuffix(bare) + domain_of(f"x@{bare}")
+        return name.removesuffix(bare) + parsed_domain(f"x@{bare}")
     except ValueError:
         wanted = "write example.org, or *.example.org"
         raise ValueError(f"'{name}' is no domain; {wanted}") from None

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from mtabounce.address import domain_of, normalize, parse, written_out
+from mtabounce.address import normalize, parse, parsed_domain, written_out
 from mtabounce.charset import codec_of, from_base64, header_text, html_text, to_text
 from mtabounce.mime import Message, unify_line_ends
 from mtabounce.parsers._dates import parse_date
@@ -33,7 +33,7 @@ from mtabounce.parsers._dates import parse_date
 )
 def test_addresses_that_are_the_same_have_the_same_key(address, key):
     assert normalize(address) == key
-    assert domain_of(address) == key.rpartition("@")[2]
+    assert parsed_domain(address) == key.rpartition("@")[2]
 
 
 @pytest.mark.parametrize(
