@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mtabounce.cli._asking import operator
 from mtabounce.cli._database import opened
-from mtabounce.pipeline.operators import Word, in_batches, say
+from mtabounce.pipeline.words import Word, in_batches, say
 from mtabounce.policy import PolicySettings
 from mtabounce.store.connection import connect
 

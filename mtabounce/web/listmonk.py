@@ -22,8 +22,8 @@ from starlette.routing import Route
 from mtabounce.errors import TryAgainLater
 from mtabounce.model import API, RawInput
 from mtabounce.pipeline.inbox import Accept
-from mtabounce.pipeline.operators import Word, in_batches, say
 from mtabounce.pipeline.removing import remove_bounces
+from mtabounce.pipeline.words import Word, in_batches, say
 from mtabounce.policy import PolicySettings
 from mtabounce.providers.request import pack
 from mtabounce.store import listmonk as store

@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from psycopg.rows import dict_row
 
-from mtabounce.pipeline.operators import Word, say
+from mtabounce.pipeline.words import Word, say
 from mtabounce.policy import PolicySettings
 from mtabounce.sinks import SinkSettings
 from mtabounce.sinks._telling import Telling

@@ -9,7 +9,7 @@ import click
 from mtabounce.cli._asking import Length
 from mtabounce.cli._saying import say_all
 from mtabounce.cli.suppressions._parts import Scope, normal
-from mtabounce.pipeline.operators import Word
+from mtabounce.pipeline.words import Word
 from mtabounce.policy import EVERYWHERE
 
 

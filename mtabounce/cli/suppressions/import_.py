@@ -11,7 +11,7 @@ from mtabounce.cli._database import connected
 from mtabounce.cli._saying import say_all
 from mtabounce.cli.suppressions._lists import Broken, Listed, read_list
 from mtabounce.errors import InputRejected
-from mtabounce.pipeline.operators import Word
+from mtabounce.pipeline.words import Word
 from mtabounce.store import suppressions as store
 
 

@@ -8,7 +8,7 @@ import click
 from mtabounce.cli._database import connected
 from mtabounce.cli._saying import say_all
 from mtabounce.cli.suppressions._parts import normal
-from mtabounce.pipeline.operators import Word
+from mtabounce.pipeline.words import Word
 from mtabounce.store import suppressions as store
 
 

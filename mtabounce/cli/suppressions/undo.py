@@ -12,7 +12,7 @@ from mtabounce.cli._output import Since, print_table
 from mtabounce.cli._saying import say_all
 from mtabounce.cli.suppressions._parts import normal
 from mtabounce.errors import UsageError
-from mtabounce.pipeline.operators import Word
+from mtabounce.pipeline.words import Word
 from mtabounce.store import suppressions as store
 
 _SHOWN = 50  # of what would be undone; the rest is counted

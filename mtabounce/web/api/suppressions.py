@@ -9,7 +9,7 @@ from fastapi.concurrency import run_in_threadpool
 from pydantic import AfterValidator, AwareDatetime, BaseModel, Field
 
 from mtabounce.address import domain_key, normalize, recipient_key
-from mtabounce.pipeline.operators import Word, say
+from mtabounce.pipeline.words import Word, say
 from mtabounce.policy import EVERYWHERE
 from mtabounce.policy.scopes import PATTERN, scope_key
 from mtabounce.store import suppressions as store
