@@ -16,7 +16,7 @@ from mtabounce.web.request import Posted, Refused
 from mtabounce.web.sns import Certificates, Fetch, Sns, is_envelope
 from mtabounce.web.webhook_settings import WebhookSettings, provider_of
 
-_REMEMBERED = 100_000  # tokens that are good for one request
+_REMEMBERED = 100_000  # signatures that are good for one body
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class Webhook:
             return b""
         try:
             return signatures.mark_of(self._table, posted)
-        except Refused:  # an operator takes it all the same
+        except Refused:  # replay --trust takes it all the same
             return b""
 
     async def verify(self, posted: Posted, now: datetime) -> None:

@@ -85,6 +85,8 @@ class Webhooks:
             for name, one in settings.items()
         }
         self.refusals.watch(fresh)
+        for name in fresh:
+            REQUESTS.labels(name, "accepted")  # shown from now on, at 0
         self.all = fresh
 
     def before(self, other: ASGIApp) -> ASGIApp:
