@@ -12,8 +12,6 @@ from mtabounce.providers import Names, Provider, provider
 from mtabounce.providers import read as read_webhook
 from mtabounce.providers.request import unpack
 
-_API_PROVIDER = "api"
-
 
 @dataclass(frozen=True, slots=True)
 class Judge:
@@ -35,7 +33,7 @@ class Judge:
 
     def _reading(self, content: bytes, source: str) -> Reading:
         if source == API:
-            return self._webhook(content, provider(_API_PROVIDER))
+            return self._webhook(content, provider(API))
         if not source.startswith(WEBHOOK):
             return read_mail(content, self.names)
         name = source.removeprefix(WEBHOOK)
