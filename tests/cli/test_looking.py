@@ -163,8 +163,12 @@ def test_interrupted_reprocess_says_so_once_and_where_to_go_on(
     words = ["--config", str(tmp_path / "mtabounce.toml"), "reprocess", "--since", "1h", "--yes"]
     monkeypatch.setattr("sys.argv", ["mtabounce", *words, "--json"])
 
-    with pytest.raises(SystemExit) as left:
-        main()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a worker of xdist has none
+    try:
+        with pytest.raises(SystemExit) as left:
+            main()
+    finally:
+        signal.signal(signal.SIGINT, before)
 
     said = capsys.readouterr().err
     assert left.value.code == 130
