@@ -255,6 +255,17 @@ def test_evidence_of_just_the_trust_that_is_asked_for_counts():
     assert is_suppressed(bounce(HARD, 1, trust=Trust.LIKELY))
 
 
+def test_where_nothing_follows_from_soft_bounces_there_is_nothing_to_clear():
+    listmonk = PolicySettings(preset="listmonk").policy_for("example.org").rules
+    softs = [bounce(SOFT, 1), bounce(SOFT, 4), delivered(5), bounce(SOFT, 8)]
+
+    now = standing(*softs, rules=listmonk)
+
+    assert now.suppressions == {}
+    told = [(one.action, one.why) for one in now.decisions]
+    assert told == [("none", "soft: the action is none")] * 3
+
+
 def test_claimed_delivery_clears_nothing():
     softs = [bounce(SOFT, 1), bounce(SOFT, 4), delivered(5, Trust.CLAIMED), bounce(SOFT, 8)]
 
