@@ -10,6 +10,7 @@ from mtabounce.logs._messages import Message
 AWAKE = 1_000  # messages of those for which somebody waits: the next attempt may be near
 MESSAGES = 50_000  # so many are kept in memory; the oldest go first, about 400 bytes each
 _MANAGED = b"="  # marks a place that has a queue of its own
+_CAME_FROM = b"\1"  # between a recipient and the one that it was before
 _UNKNOWN = b"?"  # a sender, where it is not known; all others have a "<" in front
 
 
@@ -93,7 +94,8 @@ class Underway:
             for key, one in messages.items():
                 if not one.waiting:  # the others are asked for again
                     sender = _UNKNOWN if one.sender is None else b"<" + one.sender
-                    yield b"\0".join((mark + key, sender, one.message_id, *one.named))
+                    origins = (_CAME_FROM.join(pair) for pair in one.origins.items())
+                    yield b"\0".join((mark + key, sender, one.message_id, *one.named, *origins))
 
     def load(self, dumped: bytes) -> None:
         """Take back what `dump` gave. Raises ValueError where it is something else."""
@@ -105,8 +107,11 @@ class Underway:
             if row.startswith(_MANAGED):
                 self.managed.add(row[1:])
                 continue
-            key, sender, message_id, *named = row.split(b"\0")
+            key, sender, message_id, *names = row.split(b"\0")
             message = Message(None if sender == _UNKNOWN else sender[1:], message_id)
-            if named:
-                message.named = frozenset(named)
+            if named := frozenset(name for name in names if _CAME_FROM not in name):
+                message.named = named
+            pairs = [name.split(_CAME_FROM, 1) for name in names if _CAME_FROM in name]
+            if pairs:
+                message.origins = dict(pairs)
             self.add(key[1:], message, whole=key[:1] == b"+")

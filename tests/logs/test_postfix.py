@@ -412,6 +412,26 @@ def test_message_that_a_content_filter_gives_back_keeps_its_identity(read):
     )
 
 
+def test_who_was_mailed_is_known_behind_a_content_filter_after_a_restart():
+    first = lines(queue_id="4A00112233")[:3]
+    second = lines(queue_id="5B00112233")
+    handed = at(
+        "Nov 23 03:12:18",
+        "4A00112233: to=<ann@example.org>, orig_to=<amy@here.test>,"
+        " relay=127.0.0.1[127.0.0.1]:10024, delay=1, delays=0/0/0/1, dsn=2.0.0,"
+        " status=sent (250 2.0.0 Ok: queued as 5B00112233)",
+    )
+    before, after = (LogReader(latest=LATEST, zone=UTC) for _ in range(2))
+    before.read(b"".join(line.encode() + b"\n" for line in [*first, *second[:3], handed]))
+    after.join.underway.load(before.join.underway.dump())
+    (found,) = after.read(second[3].encode() + b"\n").deliveries
+
+    assert (found.final_recipient, found.original_recipient) == (
+        "ann@example.org",
+        "amy@here.test",
+    )
+
+
 def test_remote_host_cannot_give_a_message_another_identity(read):
     first = lines(queue_id="4A00112233")[:3]
     second = [line.replace("one@", "two@") for line in lines(queue_id="5B00112233")]
