@@ -61,8 +61,9 @@ class Breaker:
         if not counted:
             return
         rows = [row for one in counted for row in self._rows(one)]
+        await store.look(conn)
         await store.add_counts(conn, rows)
-        await store.hold_new(conn, rows)
+        await store.hold_new(conn, rows, self._settings.window)
         sent: _Sent = {}
         for group in (self._of_operator, self._of_sender):
             await self._judge(conn, list(self._spans(counted, group)), sent)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from psycopg import AsyncConnection, Connection
@@ -93,14 +93,19 @@ async def bounces_to_count(
         return await cursor.fetchall()
 
 
+async def look(conn: AsyncConnection[Any]) -> None:
+    """Let nobody say what an incident was until the transaction ends; others may look, too."""
+    await conn.execute(SQL["look"])
+
+
 async def add_counts(conn: AsyncConnection[Any], rows: Sequence[Row]) -> None:
     """Note bounces for the breaker; one that is noted already stays as it is."""
     await conn.execute(SQL["add_counts"], {"rows": as_json(rows)})
 
 
-async def hold_new(conn: AsyncConnection[Any], rows: Sequence[Row]) -> None:
+async def hold_new(conn: AsyncConnection[Any], rows: Sequence[Row], window: timedelta) -> None:
     """Put bounces that were just counted into the open incidents of their groups."""
-    await conn.execute(SQL["hold_new"], {"rows": as_json(rows)})
+    await conn.execute(SQL["hold_new"], {"rows": as_json(rows), "window": window})
 
 
 async def crowds(conn: AsyncConnection[Any], spans: Sequence[Span]) -> dict[int, int]:
@@ -134,11 +139,19 @@ async def delivered(
 
 async def hold(conn: AsyncConnection[Any], span: Span, kind: str, example: Counted) -> int | None:
     """Put the bounces of *span* into the open incident of their group; return a new one."""
-    args = span.args() | {"kind": kind, "said": example.diagnostic_code[:1000]}
-    cursor = await conn.execute(SQL["open_incident"], args | {"rule": example.rule})
-    number, is_new = await cursor.fetchone() or (0, False)
+    about = {"kind": kind, "said": example.diagnostic_code[:1000], "rule": example.rule}
+    new = None
+    async with conn.cursor(row_factory=scalar_row) as cursor:
+        await cursor.execute(SQL["open_incident"], span.args())
+        number = await cursor.fetchone()
+        if number is None:
+            await cursor.execute(SQL["begin_incident"], span.args() | about)
+            number = new = await cursor.fetchone()
+        if number is None:
+            await cursor.execute(SQL["open_incident"], span.args())
+            number = await cursor.fetchone()
     await conn.execute(SQL["hold"], span.args() | {"incident": number, "settled": kind != "jump"})
-    return number if is_new else None
+    return new
 
 
 async def count_open(conn: AsyncConnection[Any]) -> int:
@@ -149,8 +162,11 @@ async def count_open(conn: AsyncConnection[Any]) -> int:
 
 
 async def hold_stragglers(conn: AsyncConnection[Any]) -> None:
-    """Put bounces into open incidents that were committed while these began."""
-    await conn.execute(SQL["hold_stragglers"])
+    """Put bounces into open incidents that were committed while these began, and note the times."""
+    async with conn.transaction():
+        await look(conn)
+        await conn.execute(SQL["stretch"])
+        await conn.execute(SQL["hold_stragglers"])
 
 
 async def unsettled(conn: AsyncConnection[Any], limit: int) -> dict[str, int]:
@@ -168,6 +184,7 @@ async def close_incident(
     conn: AsyncConnection[Any], number: int, state: str, who: str, why: str
 ) -> bool:
     """Say what incident *number* was, confirmed or reverted; return whether that is new."""
+    await conn.execute(SQL["be_alone"])
     args = {"id": number, "state": state, "who": who, "why": why}
     return (await conn.execute(SQL["close_incident"], args)).rowcount > 0
 

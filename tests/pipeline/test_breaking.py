@@ -25,6 +25,7 @@ from mtabounce.model import (
 from mtabounce.pipeline.decide import Recorder, decide
 from mtabounce.pipeline.upkeep import settle
 from mtabounce.policy import PolicySettings
+from mtabounce.store.incidents import close_incident
 
 NIGHT = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=12)
 UNKNOWN = Verdict(type=BounceType.HARD, reason="user_unknown", fault=Fault.RECIPIENT, rule="r1")
@@ -200,6 +201,7 @@ async def test_other_operators_and_reasons_go_on(night):
 async def test_what_still_comes_belongs_to_the_open_incident(night):
     await recorded(night, spread("tail", 30, 5, begin=NIGHT + timedelta(hours=6, minutes=10)), 2)
 
+    await settle(night, PolicySettings())
     assert await suppressed(night, "tail") == 0
     (incident,) = await rows(night, "SELECT * FROM incidents")
     assert incident["last_at"] > NIGHT + timedelta(hours=10)
@@ -326,3 +328,35 @@ def test_incident_that_is_not_there_is_said_not_to_be(database_url, tmp_path):
     result = CliRunner().invoke(mtabounce, ["--config", str(config), "incidents", "show", "9"])
 
     assert isinstance(result.exception, UsageError)
+
+
+async def test_recorders_of_an_incident_wait_for_nobody_and_a_confirmation_for_them(
+    conn, connecting
+):
+    await recorded(conn, spread("user", 30, 0.5))
+    late = [seen(f"late{n}", NIGHT + timedelta(minutes=40 + n)) for n in range(4)]
+    all_have_written, go_on = asyncio.Barrier(5), asyncio.Event()
+
+    async def record(observation):
+        async with await connecting() as mine, mine.transaction():
+            await Recorder(PolicySettings()).record(mine, [observation])
+            await all_have_written.wait()
+            await go_on.wait()
+
+    async def confirm():
+        (incident,) = await rows(conn, "SELECT * FROM incidents")
+        async with await connecting() as mine, mine.transaction():
+            return await close_incident(mine, incident["id"], "confirmed", "ops", "")
+
+    workers = [asyncio.create_task(record(one)) for one in late]
+    async with asyncio.timeout(60):
+        await all_have_written.wait()
+    confirmation = asyncio.create_task(confirm())
+    done, _ = await asyncio.wait([confirmation], timeout=0.5)
+    assert not done
+    go_on.set()
+    await asyncio.gather(*workers)
+    assert await confirmation
+    await settle(conn, PolicySettings())
+
+    assert await suppressed(conn, "late") == 4

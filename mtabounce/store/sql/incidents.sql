@@ -22,27 +22,36 @@ SELECT r.operator, r.sender, r.reason, r.occurred_at, r.bounce_id, r.recipient_i
         recipient_id bigint, recipient text)
 ON CONFLICT DO NOTHING;
 
+-- name: look
+-- Who looks at incidents, and adds to them, lets others do so, too; but not say what one was, until the
+-- transaction ends. A lock of PostgreSQL's own, not of the rows: whoever waits for it to be alone gets it
+-- before those that come after.
+SELECT pg_advisory_xact_lock_shared(hashtextextended('mtabounce incidents', 0));
+
+-- name: be_alone
+-- Who says what an incident was waits for those who look, and sees what they wrote.
+SELECT pg_advisory_xact_lock(hashtextextended('mtabounce incidents', 0));
+
 -- name: hold_new
 -- What was counted now of a group with an open incident belongs to it, until there was none for a
--- day. An operator's incident comes before a sender's: a bounce is in one only.
-WITH new AS (
-    SELECT i.id, i.kind, i.sender, r.bounce_id, r.recipient_id, r.recipient, r.occurred_at
-      FROM json_to_recordset(%(rows)s::json) AS r
-           (operator text, sender text, reason text, occurred_at timestamptz, bounce_id bigint,
-            recipient_id bigint, recipient text)
-      JOIN mtabounce.incidents AS i
-        ON i.operator = r.operator AND i.sender = r.sender AND i.reason = r.reason AND i.state = 'open'
-     WHERE r.occurred_at BETWEEN i.began_at AND i.last_at + interval '1 day'
-     ORDER BY i.sender, i.id
-       FOR UPDATE OF i),
-held AS (
-    INSERT INTO mtabounce.incident_bounces (bounce_id, incident_id, recipient_id, recipient, settled)
-    SELECT bounce_id, id, recipient_id, recipient, true FROM new ORDER BY sender
-    ON CONFLICT (bounce_id) DO NOTHING)
-UPDATE mtabounce.incidents AS i
-   SET last_at = greatest(i.last_at, n.last_at)
-  FROM (SELECT id, max(occurred_at) AS last_at FROM new GROUP BY id) AS n
- WHERE i.id = n.id;
+-- day; so does what happened within a window before its first. An operator's incident comes before a
+-- sender's: a bounce is in one only.
+INSERT INTO mtabounce.incident_bounces (bounce_id, incident_id, recipient_id, recipient, settled)
+SELECT r.bounce_id, i.id, r.recipient_id, r.recipient, true
+  FROM json_to_recordset(%(rows)s::json) AS r
+       (operator text, sender text, reason text, occurred_at timestamptz, bounce_id bigint,
+        recipient_id bigint, recipient text)
+  JOIN mtabounce.incidents AS i
+    ON i.operator = r.operator AND i.sender = r.sender AND i.reason = r.reason AND i.state = 'open'
+ WHERE EXISTS (SELECT
+                 FROM mtabounce.breaker_counts AS c
+                 JOIN mtabounce.incident_bounces AS h ON h.bounce_id = c.bounce_id AND h.incident_id = i.id
+                WHERE c.operator = r.operator
+                  AND c.sender = r.sender
+                  AND c.reason = r.reason
+                  AND c.occurred_at BETWEEN r.occurred_at - interval '1 day' AND r.occurred_at + %(window)s::interval)
+ ORDER BY i.sender, i.id
+ON CONFLICT (bounce_id) DO NOTHING;
 
 -- name: crowds
 -- How many recipients of each group bounced in a span, where they are enough; without groups of
@@ -100,12 +109,20 @@ SELECT domain, relay, sender_domain, sum(sent)::bigint AS sent
 HAVING sum(sent) > 0;
 
 -- name: open_incident
--- The open incident of a group, made where there is none; is_new says that.
-INSERT INTO mtabounce.incidents AS i (kind, operator, sender, reason, said, rule, began_at, last_at)
+-- The open incident of a group.
+SELECT id
+  FROM mtabounce.incidents
+ WHERE operator = %(operator)s
+   AND sender = %(sender)s
+   AND reason = %(reason)s
+   AND state = 'open';
+
+-- name: begin_incident
+-- Nothing where another recorder was first.
+INSERT INTO mtabounce.incidents (kind, operator, sender, reason, said, rule, began_at, last_at)
 VALUES (%(kind)s, %(operator)s, %(sender)s, %(reason)s, %(said)s, %(rule)s, %(since)s, %(until)s)
-ON CONFLICT (operator, sender, reason) WHERE state = 'open' DO UPDATE
-   SET last_at = greatest(i.last_at, excluded.last_at), began_at = least(i.began_at, excluded.began_at)
-RETURNING id, xmax = 0 AS is_new;
+ON CONFLICT (operator, sender, reason) WHERE state = 'open' DO NOTHING
+RETURNING id;
 
 -- name: hold
 -- All bounces of a group in a span belong to the incident, unless an operator closed one with them.
@@ -118,6 +135,33 @@ SELECT c.bounce_id, %(incident)s, c.recipient_id, c.recipient, %(settled)s
    AND c.occurred_at > %(since)s
    AND c.occurred_at <= %(until)s
 ON CONFLICT (bounce_id) DO NOTHING;
+
+-- name: stretch
+-- When open incidents began, and were last seen, by the bounces that they have come to hold: recorders
+-- write no rows that they share, as they would wait for each other.
+UPDATE mtabounce.incidents AS i
+   SET began_at = least(i.began_at, found.began_at), last_at = greatest(i.last_at, found.last_at)
+  FROM (SELECT o.id, earlier.at AS began_at, later.at AS last_at
+          FROM mtabounce.incidents AS o
+         CROSS JOIN LATERAL (
+               SELECT min(c.occurred_at) AS at
+                 FROM mtabounce.breaker_counts AS c
+                 JOIN mtabounce.incident_bounces AS h ON h.bounce_id = c.bounce_id AND h.incident_id = o.id
+                WHERE c.operator = o.operator
+                  AND c.sender = o.sender
+                  AND c.reason = o.reason
+                  AND c.occurred_at < o.began_at) AS earlier
+         CROSS JOIN LATERAL (
+               SELECT max(c.occurred_at) AS at
+                 FROM mtabounce.breaker_counts AS c
+                 JOIN mtabounce.incident_bounces AS h ON h.bounce_id = c.bounce_id AND h.incident_id = o.id
+                WHERE c.operator = o.operator
+                  AND c.sender = o.sender
+                  AND c.reason = o.reason
+                  AND c.occurred_at > o.last_at) AS later
+         WHERE o.state = 'open') AS found
+ WHERE i.id = found.id
+   AND (found.began_at IS NOT NULL OR found.last_at IS NOT NULL);
 
 -- name: hold_stragglers
 -- Bounces that were committed while their incident began.
