@@ -205,7 +205,8 @@ class Join:
         self._counts.sent(stamp, (domain, relay, from_domain), times)
         if message.origins is not NOTHING:
             recipient = message.origins.get(recipient, recipient)
-        out.arrived[recipient] = stamp
+        if out.arrived.setdefault(recipient, stamp) != stamp:
+            self._arrived_again(recipient, stamp)
 
     def _closely(
         self, key: Key, message: Message | None, stamp: bytes, rest: bytes, repeated: bytes
@@ -241,7 +242,9 @@ class Join:
         if attempt.state is State.SENT:
             self._arrived(message, final, original)
             if attempt.arrived:
-                self._out.arrived[original or message.origins.get(final, final)] = stamp
+                recipient = original or message.origins.get(final, final)
+                if self._out.arrived.setdefault(recipient, stamp) != stamp:
+                    self._arrived_again(recipient, stamp)
         else:
             self._failed(key, message, stamp, attempt)
 
@@ -249,6 +252,11 @@ class Join:
         whom = _whom(message, attempt.final_recipient, attempt.original_recipient, attempt.relay)
         state = State.BOUNCED if attempt.state is State.EXPIRED else attempt.state
         self._counts.add(stamp, whom, state, times)
+
+    def _arrived_again(self, recipient: bytes, stamp: bytes) -> None:
+        """Keep both stamps: of several hosts in one log the last line is not the latest."""
+        self._out.arrived_before.append((recipient, self._out.arrived[recipient]))
+        self._out.arrived[recipient] = stamp
 
     def _arrived(self, message: Message, final: bytes, original: bytes) -> None:
         message.strike(original or final)

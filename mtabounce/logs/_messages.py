@@ -58,6 +58,7 @@ class Joined:
     settled: set[Waiting] = field(default_factory=set)
     counts: Counter[tuple[Bucket, State]] = field(default_factory=Counter)
     arrived: dict[bytes, bytes] = field(default_factory=dict)  # recipient → stamp, as logged
+    arrived_before: list[tuple[bytes, bytes]] = field(default_factory=list)  # in lines before that
     sent: dict[tuple[bytes, bytes], bytes] = field(default_factory=dict)  # see _sent.py
     attempts: int = 0  # delivery lines
     unreadable: int = 0  # delivery lines that were not understood

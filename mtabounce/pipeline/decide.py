@@ -7,8 +7,9 @@ a bounce and its consequence are there together, or neither is.
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from prometheus_client import Counter
@@ -19,15 +20,16 @@ from mtabounce.correlate import Observation, domain_of
 from mtabounce.model import WEBHOOK, Outcome, Trust
 from mtabounce.pipeline.breaking import Breaker
 from mtabounce.pipeline.forgetting import without_erased
-from mtabounce.pipeline.record import record
+from mtabounce.pipeline.record import record, storable
 from mtabounce.policy import Decision, PolicySettings, Standing, Suppression, judge
 from mtabounce.store import logs, outbox
 from mtabounce.store import policy as store
+from mtabounce.store.record import recipient_ids
 
 SUPPRESSED = Counter("mtabounce_suppressions_total", "Suppressions begun, by cause.", ["cause"])
 LIFTED = Counter("mtabounce_suppressions_lifted_total", "Suppressions that ended.")
 ACTOR = "policy"
-_NEVER = datetime.fromtimestamp(0, tz=UTC)
+_NOTHING: Mapping[str, datetime] = MappingProxyType({})
 _NO_LONGER = "what it rested on does not count any more"
 
 
@@ -39,17 +41,29 @@ class Recorder:
         self.policy = policy
         self._breaker = Breaker(policy, load_operators(rules))
 
-    async def record(self, conn: AsyncConnection[Any], observations: Sequence[Observation]) -> None:
+    async def record(
+        self,
+        conn: AsyncConnection[Any],
+        observations: Sequence[Observation],
+        arrived: Mapping[str, datetime] = _NOTHING,
+    ) -> None:
         """
         Write *observations*, bounces and decisions, inside the transaction of *conn*.
 
-        Raises AnotherWasFirst where the transaction must be rolled back and done again.
+        *arrived* is when mail last arrived, by recipient, as a log tells. Raises AnotherWasFirst
+        where the transaction must be rolled back and done again.
         """
-        observations = await without_erased(conn, observations)
+        observations = [storable(one) for one in await without_erased(conn, observations)]
+        named = {one.recipient: one.domain for one in observations}
+        ids = await recipient_ids(conn, named, known=arrived)
         touched = await record(conn, observations)
         if touched:
             await outbox.add_bounces(conn, list(touched.values()))
-        await self.decide(conn, touched | await _delivered(conn, observations))
+        delivered = _delivered(observations)
+        times = {ids[name]: at for name, at in {**arrived, **delivered}.items() if name in ids}
+        again = {ids[name] for name in delivered}
+        told = await logs.put_delivered(conn, times, again) if times else {}
+        await self.decide(conn, touched | told)
 
     async def decide(self, conn: AsyncConnection[Any], recipients: Mapping[str, int]) -> None:
         """Decide on *recipients* (recipient → id, rows locked): something is known of them."""
@@ -57,17 +71,12 @@ class Recorder:
         await decide(conn, self.policy, recipients)
 
 
-async def _delivered(
-    conn: AsyncConnection[Any], observations: Sequence[Observation]
-) -> dict[str, int]:
-    """Note to whom, of those who refused mail before, an ESP delivered some; return them."""
+def _delivered(observations: Sequence[Observation]) -> dict[str, datetime]:
+    """Return when an ESP last delivered mail to recipients."""
     times: dict[str, datetime] = {}
-    for one in observations:
-        if _is_delivery(one):
-            times[one.recipient] = max(one.occurred_at, times.get(one.recipient, _NEVER))
-    refused = await logs.refused_softly(conn, "\n".join(times)) if times else []
-    news = {number: times[name] for number, name, since in refused if times[name] > since}
-    return await logs.put_delivered(conn, news) if news else {}
+    for one in filter(_is_delivery, observations):
+        times[one.recipient] = max(one.occurred_at, times.get(one.recipient, one.occurred_at))
+    return times
 
 
 def _is_delivery(one: Observation) -> bool:

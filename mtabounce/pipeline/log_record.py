@@ -105,8 +105,10 @@ class LogRecorder:
                     await store.keep_state(conn, step.new)
             if joined.counts:  # first: the circuit breaker asks what was delivered
                 await store.count_deliveries(conn, joined.counts)
-            await self._recorder.record(conn, observations)
-            await self._record_arrivals(conn, joined)
+            arrived = await _arrived(conn, joined, observations)
+            await self._recorder.record(conn, observations, arrived)
+            if joined.sent:
+                await sent_mail.keep(conn, joined)
             if joined.settled:
                 await store.settle(conn, joined.settled)
             waits = [one for one in joined.waiting.values() if _is_address(one)]
@@ -116,12 +118,6 @@ class LogRecorder:
         OWN_REPORTS.inc(sum(one.reports_itself for one in joined.deliveries))
         UNKNOWN_EXPIRIES.inc(joined.unknown_expiries)
         UNKNOWN_SENDERS.inc(sum(one.trust is Trust.CLAIMED for one in observations))
-
-    async def _record_arrivals(self, conn: AsyncConnection[Any], joined: Joined) -> None:
-        if joined.arrived and (arrived := await _news(conn, joined)):
-            await self._recorder.decide(conn, await store.put_delivered(conn, arrived))
-        if joined.sent:
-            await sent_mail.keep(conn, joined)
 
     def _observations(self, deliveries: Iterable[Delivery]) -> Iterator[Observation]:
         for one in deliveries:
@@ -149,20 +145,26 @@ def _trust(delivery: Delivery) -> Trust:
     return Trust.CLAIMED if delivery.reverse_path is None else Trust.PROVEN
 
 
-async def _news(conn: AsyncConnection[Any], joined: Joined) -> dict[int, datetime]:
+async def _arrived(
+    conn: AsyncConnection[Any], joined: Joined, observations: Iterable[Observation]
+) -> dict[str, datetime]:
     """
-    Return to whom, by id, mail arrived that was refused softly before, and when.
+    Return when mail last arrived at those of whom anything is known, or *observations* tell.
 
-    Millions arrive and few of them were refused: so the database is given names alone, and the
+    Millions arrive and little is known of most: so the database is given names alone, and the
     time is read for those few.
     """
-    names = _keys(b"\n".join(joined.arrived).decode("utf-8", "replace"))
-    refused = await store.refused_softly(conn, names)
-    if not refused:
+    if not joined.arrived:
         return {}
-    stamps = dict(zip(names.split("\n"), joined.arrived.values(), strict=True))
-    times = [(number, joined.clock(stamps[name]), since) for number, name, since in refused]
-    return {number: at for number, at, since in times if at > since}
+    told = [*joined.arrived.items(), *joined.arrived_before]
+    names = _keys(b"\n".join(name for name, _ in told).decode("utf-8", "replace"))
+    known = await store.known_among(conn, names) | {one.recipient for one in observations}
+    times: dict[str, datetime] = {}
+    for name, (_, stamp) in zip(names.split("\n"), told, strict=True):
+        if name in known:
+            at = joined.clock(stamp)
+            times[name] = max(at, times.get(name, at))
+    return times
 
 
 def _is_address(delivery: Delivery) -> bool:

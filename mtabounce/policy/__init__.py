@@ -8,6 +8,7 @@ from mtabounce.policy.breaker import (
     is_jump,
     kind_of,
 )
+from mtabounce.policy.course import DELIVERY_LIFTS
 from mtabounce.policy.events import (
     EVERYWHERE,
     Decision,
@@ -20,7 +21,7 @@ from mtabounce.policy.events import (
     Suppression,
 )
 from mtabounce.policy.settings import PolicySettings
-from mtabounce.policy.standing import DELIVERY_LIFTS, judge
+from mtabounce.policy.standing import judge
 from mtabounce.policy.threshold import Consequence, Threshold
 
 __all__ = [

@@ -6,15 +6,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice
 
-from mtabounce.policy.events import EVERYWHERE, Event
+from mtabounce.policy.events import Event
 
 
 @dataclass(slots=True)
 class Tally:
-    """Bounces of one type, of one list or campaign or of all, within a window."""
+    """Bounces within a window."""
 
     window: timedelta | None  # None: all
-    scope: str = EVERYWHERE  # of which alone they are counted
     _events: deque[Event] = field(default_factory=deque)
     _messages: defaultdict[str, deque[Event]] = field(default_factory=lambda: defaultdict(deque))
     _taken: int = 0  # of those that it was given

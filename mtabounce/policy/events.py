@@ -37,6 +37,7 @@ class Event:
     list_id: str = ""
     sender: str = ""  # domain that the message was from
     is_local: bool = False  # the recipient is a name without a domain
+    was_taken: bool = False  # its server took the message first: that it takes others says nothing
     incident: int | None = None  # that holds it back
     until: datetime | None = None  # of what an operator added; None: for good
     forgives: tuple[int, ...] = ()  # bounces that an operator named
@@ -94,6 +95,16 @@ class Policy:
         """Return the rules that *event* is judged by."""
         fitting = (override.rules for override in self.overrides if override.fits(event))
         return next(fitting, self.rules)
+
+    def is_cleared(self, event: Event) -> bool:
+        """Tell whether a proven delivery after *event* lets it count no more."""
+        if event.kind is EventKind.KEPT:
+            return event.cause in {"soft", "hold"} and event.type is not BounceType.COMPLAINT
+        if event.kind is not EventKind.BOUNCE or event.was_taken:
+            return False
+        if event.type is BounceType.HARD:  # where the first is but a hold, a doubt is allowed for
+            return self.rules_for(event).thresholds[BounceType.HARD].hold is not None
+        return event.type is BounceType.SOFT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

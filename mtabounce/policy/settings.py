@@ -63,7 +63,8 @@ class ThresholdSettings(Section):
     )
     hold: Duration | None = Field(
         default=None,
-        description="How long the first is only held, until another message confirms it.",
+        description="How long the first is only held, until another message confirms it. A delivery"
+        " after that lifts it, whether it was confirmed or not.",
     )
     lasts: Duration | None = Field(
         default=None,
@@ -122,7 +123,7 @@ class OverrideSettings(Section):
     def _is_a_list_id(cls, text: str) -> str:
         if text and not _DOMAIN.fullmatch(text):
             raise ValueError("is no List-Id (RFC 2919): write it as news.example.org, without < >")
-        return text
+        return text.lower()
 
     @field_validator("sender", "destination")
     @classmethod
@@ -135,7 +136,7 @@ class OverrideSettings(Section):
         """Return what it is for, as it is compared."""
         named = {
             "campaign": self.campaign,
-            "list_id": self.list_id.lower(),
+            "list_id": self.list_id,
             "sender": self.sender,
             "destination": self.destination,
         }
@@ -250,7 +251,7 @@ class PolicySettings(Section):
                 Override(
                     rules=self.rules_of(one),
                     campaign=one.campaign,
-                    list_id=one.list_id.lower(),
+                    list_id=one.list_id,
                     sender=one.sender,
                 ),
             )

@@ -22,8 +22,8 @@ class Round:
     """One suppression of several, each longer than the one before."""
 
     first: datetime  # when the first of them was due
-    start: datetime
-    before: int = 0
+    end: datetime | None  # by the rule that it began by; None: never
+    before: int = 0  # rounds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,20 +39,19 @@ class Threshold:
     longest: timedelta | None = None  # however often; None: no limit
     probe: timedelta | None = None  # after its end, so long one message is enough; None: not at all
 
-    def length(self, before: int) -> timedelta | None:
-        """Return how long a suppression lasts after *before* others; None: for good."""
+    def end(self, at: datetime, before: int) -> datetime | None:
+        """Return when a suppression since *at* ends, after *before* others; None: never."""
         if self.lasts is None:
             return None
         length = self.lasts * (1 << min(before, 20))
-        return min(length, self.longest) if self.longest else length
+        return at + (min(length, self.longest) if self.longest else length)
 
     def round_of(self, at: datetime, old: Round | None) -> Round:
         """Return which suppression one of *at* is, after *old*; None: the first."""
-        if old is None:
-            return Round(at, at)
-        length = self.length(old.before)
-        is_next = length is not None and at - old.start >= length
-        return Round(old.first, at, old.before + 1) if is_next else old
+        if old is not None and (old.end is None or at < old.end):
+            return old
+        before = old.before + 1 if old else 0
+        return Round(old.first if old else at, self.end(at, before), before)
 
     def __str__(self) -> str:
         """Return it in words that a person can check."""

@@ -1,6 +1,6 @@
 """What is kept of logs; each function is one statement of sql/logs.sql."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -135,19 +135,25 @@ async def settle(conn: Connection, keys: Iterable[Waiting]) -> None:
     await conn.execute(SQL["settle"], {"rows": as_json(rows)})
 
 
-async def refused_softly(conn: Connection, recipients: str) -> list[tuple[int, str, datetime]]:
+async def known_among(conn: Connection, names: str) -> set[str]:
+    """Return those of *names*, recipients, one a line, of whom anything is known."""
+    async with conn.cursor(row_factory=scalar_row) as cursor:
+        await cursor.execute(SQL["known_among"], {"names": names}, prepare=False)
+        return set(await cursor.fetchall())
+
+
+async def put_delivered(
+    conn: Connection, delivered: Mapping[int, datetime], again: Collection[int]
+) -> dict[str, int]:
     """
-    Return those of *recipients*, one a line, whom an accepted mail tells something new.
+    Note when mail to recipients, by id, last arrived; their rows are locked.
 
-    That is id, recipient, and since when mails to it were refused, none after it was taken.
+    Return of whom that tells something new, and of whom of *again* anything bounced.
     """
-    cursor = await conn.execute(SQL["refused_softly"], {"recipients": recipients}, prepare=False)
-    return await cursor.fetchall()
-
-
-async def put_delivered(conn: Connection, delivered: Mapping[int, datetime]) -> dict[str, int]:
-    """Note when mail to recipients, by id, arrived; return those for whom it is news."""
-    rows = [{"id": number, "delivered_at": at} for number, at in delivered.items()]
+    rows = [
+        {"id": number, "delivered_at": at, "again": number in again}
+        for number, at in delivered.items()
+    ]
     cursor = await conn.execute(SQL["put_delivered"], {"rows": as_json(rows)})
     return dict(await cursor.fetchall())
 

@@ -60,6 +60,7 @@ def _bounce(row: Mapping[str, Any]) -> Event:
         list_id=_list_id(row["list_id"] or ""),
         is_local="@" not in row["recipient"],
         incident=row["incident"],
+        was_taken=row["was_taken"],
         sender=sender_domain(row["sender"] or ""),
     )
 

@@ -1,6 +1,6 @@
 """What the recorder reads and writes; each function is one statement of sql/record.sql."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from psycopg import AsyncConnection
@@ -15,17 +15,22 @@ SQL = statements("record")
 Connection = AsyncConnection[Any]
 
 
-async def recipient_ids(conn: Connection, domains: Mapping[str, str]) -> dict[str, int]:
+async def recipient_ids(
+    conn: Connection, domains: Mapping[str, str], known: Collection[str] = ()
+) -> dict[str, int]:
     """
     Return the id of each recipient in *domains* (recipient → its domain), adding new ones.
 
-    Their rows stay locked until the transaction ends.
+    Those of *known* are among them where they are there. All rows stay locked until the
+    transaction ends; to lock them at once is what keeps two from waiting in a circle.
     """
-    if not domains:
+    names = list({**domains, **dict.fromkeys(known)})
+    if not names:
         return {}
-    rows = [{"recipient": name, "domain": domain} for name, domain in domains.items()]
-    await conn.execute(SQL["add_recipients"], {"rows": as_json(rows)})
-    cursor = await conn.execute(SQL["lock_recipients"], {"recipients": list(domains)})
+    if domains:
+        rows = [{"recipient": name, "domain": domain} for name, domain in domains.items()]
+        await conn.execute(SQL["add_recipients"], {"rows": as_json(rows)})
+    cursor = await conn.execute(SQL["lock_recipients"], {"recipients": names})
     return {recipient: number for number, recipient in await cursor.fetchall()}
 
 

@@ -1,5 +1,6 @@
 """A bounce and its consequence are written together."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -59,9 +60,10 @@ def observed(
     return observe(raw, Judged(reading=reading, verdicts=(verdict,)))
 
 
-async def recorded(conn, *observations, **policy):
+async def recorded(conn, *observations, arrived=None, **policy):
     async with conn.transaction():
-        await Recorder(PolicySettings(**policy)).record(conn, [*observations])
+        recorder = Recorder(PolicySettings(**policy))
+        await recorder.record(conn, [*observations], arrived or {})
 
 
 async def rows(conn, query):
@@ -160,14 +162,29 @@ async def test_soft_bounces_suppress_for_a_time(conn):
 
 async def test_delivery_lifts_what_is_soft(conn):
     for days_ago in (10, 6, 1):
-        await recorded(conn, *observed(SOFT, f"{days_ago}@lists", days_ago))
-    await conn.execute("UPDATE recipients SET last_delivered_at = %s", [NOW])
+        await recorded(conn, *observed(SOFT, f"{days_ago}@lists", days_ago, source="log:mx"))
+    assert await suppressed(conn)
 
-    async with conn.transaction():
-        await decide(conn, PolicySettings(), {"ann@example.org": 1})
+    await recorded(conn, arrived={"ann@example.org": NOW})
 
     assert not await suppressed(conn)
     assert await rows(conn, "SELECT * FROM suppressions") == []
+
+
+async def test_delivery_and_bounces_that_are_recorded_at_the_same_time_know_of_each_other(
+    conn, connecting
+):
+    await recorded(conn, *observed(BLOCK, source="log:mx"))  # so that it is known
+    softs = [observed(SOFT, f"{day}@lists", day, source="log:mx")[0] for day in (10, 6, 1)]
+    async with await connecting() as other:
+        async with conn.transaction():
+            await Recorder(PolicySettings()).record(conn, softs)
+            arrival = asyncio.create_task(recorded(other, arrived={"ann@example.org": NOW}))
+            done, _ = await asyncio.wait([arrival], timeout=0.5)
+            assert not done
+        await arrival
+
+    assert not await suppressed(conn)
 
 
 async def test_copy_of_a_mail_decides_nothing_new(conn):
@@ -244,17 +261,10 @@ async def test_clock_of_others_that_is_ahead_hides_nothing(conn, ahead):
 
 
 async def test_delivery_that_was_decided_on_holds_when_a_later_one_came(conn):
-    def softs(*days_ago):
-        return [recorded(conn, *observed(SOFT, f"{day}@lists", day)) for day in days_ago]
-
     for days_ago, delivered in ((30, None), (22, 21), (20, 19), (10, None)):
-        for soft in softs(days_ago):
-            await soft
-        if delivered:
-            at = NOW - timedelta(days=delivered)
-            await conn.execute("UPDATE recipients SET last_delivered_at = %s", [at])
-            async with conn.transaction():
-                await decide(conn, PolicySettings(), {"ann@example.org": 1})
+        soft = observed(SOFT, f"{days_ago}@lists", days_ago, source="log:mx")
+        at = NOW - timedelta(days=delivered or 31)
+        await recorded(conn, *soft, arrived={"ann@example.org": at})
 
     told = await rows(conn, "SELECT action, why FROM decisions ORDER BY decided_at, id")
     assert [one["action"] for one in told] == ["none", "none", "clear", "none", "clear", "none"]
@@ -438,6 +448,18 @@ async def test_delivery_proves_nothing_where_what_was_delivered_bounced_later(co
         await recorded(conn, *observed(SOFT, message, days_ago, source="webhook:esp", **ids))
 
     await recorded(conn, *told(TAKEN, 1))
+
+    assert await suppressed(conn)
+
+
+async def test_bounce_is_told_as_that_of_a_taken_message_whenever_that_is_known(conn):
+    for days_ago in (12, 6, 3):
+        await recorded(conn, *told(SOFT, days_ago))
+    await recorded(conn, *told(TAKEN, 1))
+    assert not await suppressed(conn)
+
+    for days_ago in (12, 6, 3):
+        await recorded(conn, *told(TAKEN, days_ago + 0.1, f"{days_ago}@lists"))
 
     assert await suppressed(conn)
 

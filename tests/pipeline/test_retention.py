@@ -81,8 +81,8 @@ async def test_later_bounces_and_deliveries_do_not_lift_what_is_kept(conn):
     await recorded(conn, *observed(HARD, days_ago=OLD))
     await retain(conn, RetentionSettings(), NOW)
 
-    await recorded(conn, *observed(SOFT, "2@lists"))
-    await conn.execute("UPDATE recipients SET last_delivered_at = now()")
+    await recorded(conn, *observed(SOFT, "2@lists", source="log:mx"))
+    await recorded(conn, arrived={"ann@example.org": NOW})
     await stand_again(conn)
 
     assert await suppressed(conn)

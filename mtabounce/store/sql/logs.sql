@@ -75,47 +75,38 @@ DELETE FROM mtabounce.pending_deliveries AS p
  WHERE p.host = r.host AND p.queue_id = r.queue_id AND p.instance = r.instance
    AND p.final_recipient = r.final_recipient AND p.original_recipient = r.original_recipient;
 
--- name: refused_softly
--- Those of some recipients, one a line, whose bounces since the last proven delivery were all
--- refusals: told by a log, or by a webhook that did not tell before that the same message was
--- delivered. Else the mail was taken first: that it is taken again proves nothing.
-SELECT r.id, r.recipient, b.first_at
-  FROM mtabounce.recipients AS r
- CROSS JOIN LATERAL (
-       SELECT min(b.first_seen_at) AS first_at,
-              bool_and(EXISTS (SELECT 1 FROM unnest(b.sources) AS s WHERE s LIKE 'log:%%')
-                       OR EXISTS (SELECT 1 FROM unnest(b.sources) AS s WHERE s LIKE 'webhook:%%')
-                          AND (b.original_message_id <> '' OR b.queue_id <> '')
-                          AND NOT EXISTS (SELECT 1
-                                            FROM mtabounce.observations AS o
-                                           WHERE o.recipient_id = r.id
-                                             AND (nullif(o.original_message_id, '') = b.original_message_id
-                                                  OR nullif(o.queue_id, '') = b.queue_id)
-                                             AND o.outcome = 'delivered'
-                                             AND o.trust = 'proven'
-                                             AND o.occurred_at <= b.first_seen_at)) AS were_refusals
-         FROM mtabounce.bounces AS b
-        WHERE b.recipient_id = r.id
-          AND (b.type = 'soft' OR b.type = 'hard' AND b.fault IN ('recipient', 'destination'))
-          AND b.first_seen_at > coalesce(r.last_delivered_at, '-infinity')) AS b
- WHERE r.recipient = ANY (string_to_array(%(recipients)s, E'\n'))
-   AND (r.soft > 0 OR r.hard > 0)
-   AND b.were_refusals;
+-- name: known_among
+-- Those of some recipients, one a line, of whom anything is known.
+SELECT recipient
+  FROM mtabounce.recipients
+ WHERE recipient = ANY (string_to_array(%(names)s, E'\n'));
 
 -- name: put_delivered
--- Returns those for whom it is news; the clock of a log may be ahead. Sorted, so that two recorders never wait in a circle.
-WITH locked AS (
-    SELECT t.id, least(r.delivered_at, now()) AS delivered_at
-      FROM json_to_recordset(%(rows)s::json) AS r (id bigint, delivered_at timestamptz)
-      JOIN mtabounce.recipients AS t ON t.id = r.id
-     WHERE least(r.delivered_at, now()) > coalesce(t.last_delivered_at, '-infinity')
-     ORDER BY t.recipient
-       FOR UPDATE OF t)
-UPDATE mtabounce.recipients AS t
-   SET last_delivered_at = l.delivered_at
-  FROM locked AS l
- WHERE t.id = l.id
-RETURNING t.recipient, t.id;
+-- Returns of whom something bounced, or suppresses, that what arrived last may clear; and, with again, of
+-- whom anything bounced: it may have been taken before. The clock of a log may be ahead.
+WITH given AS (
+    SELECT t.id, t.recipient, coalesce(t.last_delivered_at, '-infinity') AS earlier_at,
+           least(r.delivered_at, now()) AS delivered_at, r.again
+      FROM json_to_recordset(%(rows)s::json) AS r (id bigint, delivered_at timestamptz, again boolean)
+      JOIN mtabounce.recipients AS t ON t.id = r.id),
+noted AS (
+    UPDATE mtabounce.recipients AS t
+       SET last_delivered_at = g.delivered_at
+      FROM given AS g
+     WHERE t.id = g.id
+       AND g.delivered_at > g.earlier_at)
+SELECT g.recipient, g.id
+  FROM given AS g
+ WHERE EXISTS (SELECT
+                 FROM mtabounce.bounces AS b
+                WHERE b.recipient_id = g.id
+                  AND (b.type = 'soft' OR b.type = 'hard' AND b.fault IN ('recipient', 'destination'))
+                  AND (g.again OR least(b.decisive_at, b.created_at) > g.earlier_at
+                                  AND least(b.decisive_at, b.created_at) <= g.delivered_at))
+    OR EXISTS (SELECT
+                 FROM mtabounce.suppressions AS s
+                WHERE s.recipient = g.recipient
+                  AND s.cause IN ('soft', 'hold'));
 
 -- name: put_trouble
 -- In the newest file of a log.

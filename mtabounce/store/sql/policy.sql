@@ -6,21 +6,39 @@ SELECT clock_timestamp();
 -- name: bounces_of
 -- The failures of these recipients, as policy counts them. It was when the best
 -- evidence says, so that a claim moves nothing; and not later than it was heard of: the clocks of
--- others run ahead.
+-- others run ahead. A message was refused where a log tells so, or a webhook that did not tell before
+-- that it was delivered; else it may have been taken first.
+WITH delivered AS MATERIALIZED (
+    SELECT o.recipient_id, named.kind, named.name, min(o.occurred_at) AS at
+      FROM mtabounce.observations AS o
+     CROSS JOIN LATERAL (VALUES ('message', o.original_message_id), ('queue', o.queue_id)) AS named (kind, name)
+     WHERE o.recipient_id = ANY (%(ids)s::bigint[])
+       AND o.outcome = 'delivered'
+       AND o.trust = 'proven'
+       AND named.name <> ''
+     GROUP BY o.recipient_id, named.kind, named.name)
 SELECT b.recipient_id, b.recipient, b.id, b.type, b.reason, b.fault, b.trust, b.original_message_id,
        least(b.decisive_at, b.created_at) AS at, coalesce(c.campaign, '') AS campaign, b.meta ->> 'list_id' AS list_id,
        b.meta ->> 'from' AS sender,
        (SELECT h.incident_id
           FROM mtabounce.incident_bounces AS h
           JOIN mtabounce.incidents AS i ON i.id = h.incident_id
-         WHERE h.bounce_id = b.id AND i.kind = 'jump' AND i.state <> 'confirmed') AS incident
+         WHERE h.bounce_id = b.id AND i.kind = 'jump' AND i.state <> 'confirmed') AS incident,
+       NOT (EXISTS (SELECT 1 FROM unnest(b.sources) AS s WHERE s LIKE 'log:%%')
+            OR EXISTS (SELECT 1 FROM unnest(b.sources) AS s WHERE s LIKE 'webhook:%%')
+               AND (b.original_message_id <> '' OR b.queue_id <> '')
+               AND coalesce(least(m.at, q.at) > least(b.decisive_at, b.created_at), true)) AS was_taken
   FROM mtabounce.bounces AS b
+  LEFT JOIN delivered AS m
+    ON m.recipient_id = b.recipient_id AND m.kind = 'message' AND m.name = b.original_message_id
+  LEFT JOIN delivered AS q
+    ON q.recipient_id = b.recipient_id AND q.kind = 'queue' AND q.name = b.queue_id
   LEFT JOIN mtabounce.campaigns AS c ON c.id = b.campaign_id
  WHERE b.recipient_id = ANY (%(ids)s::bigint[])
    AND (%(trusts)s::text[] IS NULL OR b.trust = ANY (%(trusts)s) OR b.created_at = now());
 
 -- name: deliveries_of
--- The last one, and those that something was decided by: they hold when a later one came.
+-- The last one says all of where they stand; those that something was decided by, why it was.
 SELECT id AS recipient_id, last_delivered_at AS delivered_at
   FROM mtabounce.recipients
  WHERE id = ANY (%(ids)s::bigint[])
@@ -97,12 +115,14 @@ DELETE FROM mtabounce.suppressions AS s
 INSERT INTO mtabounce.suppressions
        (recipient, type, reason, cause, scope, action, since, until, bounce_id, decision_id)
 SELECT r.recipient, r.type, r.reason, r.cause, r.scope, r.action, r.since, r.until, r.bounce_id,
-       (SELECT max(d.id)
+       (SELECT d.id
           FROM mtabounce.decisions AS d
          WHERE d.recipient_id = r.recipient_id
            AND d.scope = r.scope
-           AND d.decided_at = r.since
-           AND d.action IN ('suppress', 'add', 'keep'))
+           AND d.decided_at >= r.since
+           AND d.action IN ('suppress', 'add', 'keep')
+         ORDER BY d.decided_at > r.since, d.decided_at DESC, d.id DESC
+         LIMIT 1)  -- that began it, or else that says that it still holds
   FROM json_to_recordset(%(rows)s::json) AS r
        (recipient_id bigint, recipient text, type text, reason text, cause text, scope text, action text,
         since timestamptz, until timestamptz, bounce_id bigint)
