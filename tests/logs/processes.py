@@ -136,10 +136,3 @@ def stored(url):
         " (SELECT coalesce(sum(bounced), 0)::int FROM mtabounce.delivery_stats)"
         " FROM mtabounce.observations",
     )
-
-
-def until(condition, seconds=90):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)

@@ -20,7 +20,8 @@ from mtabounce.store.embedded import Embedded
 from mtabounce.store.migrate import migrate
 
 from .conftest import bounced
-from .processes import MOUNTS, Log, Proxy, ask, command, stop, stored, tailing, until
+from .processes import MOUNTS, Log, Proxy, ask, command, stop, stored, tailing
+from .waiting import until
 
 LATE = float(os.environ.get("MTABOUNCE_LATE", "2"))
 ARCHIVES = 100

@@ -21,6 +21,7 @@ from mtabounce.store.connection import connect
 from mtabounce.web.app import application
 
 from .conftest import bounced
+from .waiting import async_until as until
 
 POISON = "poison@x.example"
 
@@ -52,12 +53,6 @@ def mistake(monkeypatch):
 
     monkeypatch.setattr(Join, "_closely", _closely)
     return attempts
-
-
-async def until(condition):
-    async with asyncio.timeout(10):
-        while not await asyncio.to_thread(condition):  # noqa: ASYNC110 (nobody tells)
-            await asyncio.sleep(0.02)
 
 
 async def test_line_that_we_cannot_take_stops_no_other(

@@ -14,6 +14,7 @@ from mtabounce.sources._log_settings import LogSettings
 from mtabounce.store.connection import connect
 
 from .conftest import bounced
+from .waiting import async_until as until
 
 MANY = 400  # as many as an hourly rotation makes in two weeks
 
@@ -67,12 +68,6 @@ class Away:
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                 " WHERE application_name = 'mtabounce held' AND datname = current_database()"
             )
-
-
-async def until(condition):
-    async with asyncio.timeout(60):
-        while not condition():  # noqa: ASYNC110 (nobody tells)
-            await asyncio.sleep(0.01)
 
 
 async def rows(query, table, count):

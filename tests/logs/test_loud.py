@@ -19,6 +19,7 @@ from mtabounce.sources.tailer import Tailer
 from mtabounce.store.connection import connect
 
 from .conftest import bounced
+from .waiting import async_until as until
 
 STRANGE = "Nov 23 03:12:17 www nginx: GET /\n"
 
@@ -54,12 +55,6 @@ def metric(name, path):
 
 def unreadable(number):
     return bounced(number).replace("delays=0/0/0/1", "delays?").replace("delay=1", "delay:1")
-
-
-async def until(condition):
-    async with asyncio.timeout(30):
-        while not await asyncio.to_thread(condition):  # noqa: ASYNC110 (nobody tells)
-            await asyncio.sleep(0.05)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,8 @@ import pytest
 from mtabounce.store.embedded import Embedded
 from mtabounce.store.migrate import migrate
 
-from .processes import Log, ask, command, stop, stored, tailing, until
+from .processes import Log, ask, command, stop, stored, tailing
+from .waiting import until
 
 OUTAGE = float(os.environ.get("MTABOUNCE_OUTAGE", "3"))  # seconds
 MEMORY = 200 * 1024  # KB that the process may use
@@ -163,7 +164,7 @@ def test_database_that_hangs_does_not_hold_up_the_end(own_database, log, tmp_pat
 
 
 def test_import_that_is_interrupted_goes_on_within_a_compressed_file(log, tmp_path, database_url):
-    log.write(6_000)
+    log.write(12_000)  # so many that it does not end before it is interrupted
     packed = log.path.with_name("old.gz")
     packed.write_bytes(gzip.compress(log.path.read_bytes()))
     importing = [*command(tmp_path, database_url, log)[:-1], "import", "logs", "--host", "mail"]

@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psycopg
@@ -12,6 +11,7 @@ import pytest
 
 from .conftest import bounced
 from .processes import MOUNTS
+from .waiting import until
 
 JOURNALD = Path("/lib/systemd/systemd-journald")
 # All of it happens in mounts that nobody else sees, and that end with the process. What logs as
@@ -88,13 +88,6 @@ def stored(database_url):
             ).fetchone()
 
     return _stored
-
-
-def until(condition, seconds=90):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def test_journal_is_followed_over_rotation_and_a_kill(journald, command, stored):

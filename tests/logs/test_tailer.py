@@ -24,6 +24,8 @@ from mtabounce.sources._rotation import missed
 from mtabounce.sources.tailer import Tailer
 from mtabounce.store.connection import connect
 
+from .waiting import async_until as until
+
 SECOND = "Nov 23 03:12:17"
 AB = ("amy", "bob")
 
@@ -119,12 +121,6 @@ def catch_up(tailer):
         await asyncio.wait_for(tailer(**options).run(until_idle=True), 30)
 
     return _catch_up
-
-
-async def until(condition, seconds=10.0):
-    async with asyncio.timeout(seconds):
-        while not await asyncio.to_thread(condition):  # noqa: ASYNC110 (nobody tells)
-            await asyncio.sleep(0.02)
 
 
 async def settled(rows, log):

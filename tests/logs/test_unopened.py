@@ -10,7 +10,8 @@ from functools import partial
 import psycopg
 import pytest
 
-from .processes import Log, Proxy, ask, command, stop, stored, tailing, until
+from .processes import Log, Proxy, ask, command, stop, stored, tailing
+from .waiting import until
 
 MANY, FEW = 300, 128  # rotated files, and files that the process may have open
 POWERS = "-dac_override,-dac_read_search"
@@ -182,7 +183,7 @@ def test_partition_that_is_not_there_for_a_time_costs_no_line(log, tmp_path, dat
         time.sleep(5)  # it tries, and is refused
         with psycopg.connect(database_url) as conn:
             conn.execute("CREATE TABLE public.days PARTITION OF public.elsewhere DEFAULT")
-        until(lambda: stored(database_url)[0] >= log.count, seconds=30)
+        until(lambda: stored(database_url)[0] >= log.count)
         _, said = stop(process)
 
     assert "no partition of relation" in said
