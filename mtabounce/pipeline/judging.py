@@ -25,7 +25,7 @@ from mtabounce.pipeline.settings import WorkerSettings
 CASUALTIES = Counter(
     "mtabounce_judging_failures_total", "Inputs that could not be parsed, by cause.", ["cause"]
 )
-START = 30.0  # seconds that a process gets to load its rules
+START = 60.0  # seconds that a process gets to load its rules
 log = logging.getLogger(__name__)
 
 Content = tuple[str, bytes]  # the source of an input, and the input

@@ -285,6 +285,13 @@ def test_import_drops_no_second_address_of_a_line(cli, file):
     assert listed(cli) == {}
 
 
+def test_import_of_broken_lines_alone_fails(cli, file):
+    result = cli("suppressions", "import", file(b"no address\n"))
+
+    assert result.stderr.startswith("line 1: ")
+    assert isinstance(result.exception, InputRejected)
+
+
 def test_strict_import_takes_nothing_where_a_line_is_broken(cli, file):
     result = cli("suppressions", "import", file(LIST), "--strict")
 

@@ -37,7 +37,7 @@ def command(config: Path | None, file: BinaryIO, strict: bool, why: str) -> None
     broken = [one for one in entries if isinstance(one, Broken)]
     for one in broken:
         click.echo(f"line {one.line}: {one.why}", err=True)
-    if broken and strict:
+    if broken and (strict or len(broken) == len(entries)):
         raise InputRejected(f"{_lines(len(broken))} broken, so nothing was imported")
     listed = [one for one in entries if isinstance(one, Listed)]
     known = _known(config, listed)
