@@ -56,7 +56,7 @@ class Recorder:
         observations = [storable(one) for one in await without_erased(conn, observations)]
         named = {one.recipient: one.domain for one in observations}
         ids = await recipient_ids(conn, named, known=arrived)
-        touched = await record(conn, observations)
+        touched = await record(conn, observations, ids)
         if touched:
             await outbox.add_bounces(conn, list(touched.values()))
         delivered = _delivered(observations)

@@ -65,18 +65,18 @@ def is_uuid(text: str) -> bool:
     return _UUID.fullmatch(text) is not None
 
 
-async def record(conn: AsyncConnection[Any], observations: Sequence[Observation]) -> dict[str, int]:
+async def record(
+    conn: AsyncConnection[Any], observations: Sequence[Observation], ids: dict[str, int]
+) -> dict[str, int]:
     """
-    Write *observations* and the bounces they make, inside the transaction of *conn*.
+    Write *observations*, storable, and the bounces they make, inside the transaction of *conn*.
 
-    Return the recipients whose bounces changed, by id; their rows are locked. Raises
+    *ids* are those of their recipients, by name, whose rows are locked; others that are met are
+    added. Return the recipients whose bounces changed, by id; their rows are locked. Raises
     AnotherWasFirst where the transaction must be rolled back and done again.
     """
     if not observations:
         return {}
-    observations = [storable(one) for one in observations]
-    domains = {one.recipient: one.domain for one in observations}
-    ids = await store.recipient_ids(conn, domains)
     new = await weighed(conn, await _new_ones(conn, observations, ids), ids)
     changes = await _changes(conn, [one for one in new if one.counts])
     if changes:

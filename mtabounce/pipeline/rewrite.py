@@ -161,7 +161,7 @@ async def _replace(
         rows = [observation_row(one, ids, homes) for one in staying]
         await store.add_observations(conn, rows)
     await _rebuild(conn, sorted(set(homes.values())), ids)
-    return ids | await record(conn, [one for one in fresh if one not in staying])
+    return ids | await record(conn, [one for one in fresh if one not in staying], ids)
 
 
 async def _rebuild(conn: Connection, numbers: Sequence[int], ids: dict[str, int]) -> None:

@@ -21,8 +21,10 @@ from mtabounce.model import (
     Report,
     Verdict,
 )
-from mtabounce.pipeline.record import AnotherWasFirst, record
+from mtabounce.pipeline.record import AnotherWasFirst, storable
+from mtabounce.pipeline.record import record as record_of
 from mtabounce.store.connection import connect_sync
+from mtabounce.store.record import recipient_ids
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HARD = Verdict(
@@ -52,6 +54,12 @@ def observed(*reports, verdict=HARD, fingerprint=b"mail", relayed=True, **change
         relayed=relayed,
     )
     return observe(raw, Judged(reading=reading, verdicts=(verdict,) * len(reports)))
+
+
+async def record(conn, observations):
+    clean = [storable(one) for one in observations]
+    ids = await recipient_ids(conn, {one.recipient: one.domain for one in clean})
+    return await record_of(conn, clean, ids)
 
 
 async def recorded(conn, *observations):
