@@ -1,5 +1,7 @@
 """The tailer as a process, a log that it follows, and its way to the database."""
 
+import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -25,6 +27,12 @@ def _may_mount():
 
 # Root of a container is often refused this, however much else it may do.
 MOUNTS = pytest.mark.xfail(not _may_mount(), reason="nothing may be mounted here", run=False)
+
+_POWERS = "-dac_override,-dac_read_search"  # by which root may open all files
+POWERLESS = "setpriv", f"--bounding-set={_POWERS}", f"--inh-caps={_POWERS}"
+AS_ROOT = pytest.mark.skipif(
+    os.geteuid() != 0 or not shutil.which("setpriv"), reason="only root may do this"
+)
 
 
 class Log:

@@ -6,7 +6,6 @@ MTABOUNCE_LATE says for how many seconds a writer keeps the file that was rename
 
 import gzip
 import os
-import shutil
 import subprocess
 import tempfile
 import time
@@ -20,14 +19,11 @@ from mtabounce.store.embedded import Embedded
 from mtabounce.store.migrate import migrate
 
 from .conftest import bounced
-from .processes import MOUNTS, Log, Proxy, ask, command, stop, stored, tailing
+from .processes import AS_ROOT, MOUNTS, POWERLESS, Log, Proxy, ask, command, stop, stored, tailing
 from .waiting import until
 
 LATE = float(os.environ.get("MTABOUNCE_LATE", "2"))
 ARCHIVES = 100
-AS_ROOT = pytest.mark.skipif(
-    os.geteuid() != 0 or not shutil.which("setpriv"), reason="only root may do this"
-)
 
 
 @pytest.fixture
@@ -213,10 +209,8 @@ def test_writer_that_keeps_the_renamed_file(log, tmp_path, database_url):
 
 @AS_ROOT
 def test_permission_that_a_rotation_takes_and_that_is_given_back(log, tmp_path, database_url):
-    powers = "-dac_override,-dac_read_search"
-    powerless = "setpriv", f"--bounding-set={powers}", f"--inh-caps={powers}"
     proxy = Proxy(database_url)  # powerless, we may not enter the place of its socket
-    follow = [*powerless, *command(tmp_path, proxy.url, log)]
+    follow = [*POWERLESS, *command(tmp_path, proxy.url, log)]
     log.write(10)
     with subprocess.Popen(follow, stderr=subprocess.PIPE) as process:
         try:

@@ -2,7 +2,6 @@
 
 import os
 import resource
-import shutil
 import subprocess
 import time
 from functools import partial
@@ -10,18 +9,13 @@ from functools import partial
 import psycopg
 import pytest
 
-from .processes import Log, Proxy, ask, command, stop, stored, tailing
+from .processes import AS_ROOT, POWERLESS, Log, Proxy, ask, command, stop, stored, tailing
 from .waiting import until
 
 MANY, FEW = 300, 128  # rotated files, and files that the process may have open
-POWERS = "-dac_override,-dac_read_search"
-POWERLESS = "setpriv", f"--bounding-set={POWERS}", f"--inh-caps={POWERS}"
 IMPATIENT = (
     "from mtabounce.sources import _aside, tailer; _aside.PATIENCE = 1.5; tailer.LINGER = 0.1;"
     "from mtabounce.cli import mtabounce; mtabounce()"
-)
-AS_ROOT = pytest.mark.skipif(
-    os.geteuid() != 0 or not shutil.which("setpriv"), reason="only root may do this"
 )
 
 
