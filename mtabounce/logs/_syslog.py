@@ -45,7 +45,7 @@ _SYSTEM = ("/usr/", "/opt/", "/bin/", "/sbin/", "/lib/", "/nix/store/", "/gnu/st
 _PROGRAMS = frozenset(
     (
         "smtp", "lmtp", "local", "virtual", "pipe", "error", "discard", "retry", "qmgr", "nqmgr",
-        "oqmgr", "cleanup", "master", "postlogd", "rsyslogd", "syslog-ng",
+        "oqmgr", "cleanup", "postsuper", "master", "postlogd", "rsyslogd", "syslog-ng",
     )
 )  # fmt: skip
 _PEOPLE = range(1000, 65534)  # user ids

@@ -2,7 +2,8 @@
 Postfix's log.
 
 Sources: src/global/log_adhoc.c (delivery lines), src/*qmgr/qmgr_active.c (from=,
-expired, removed), src/cleanup/cleanup_message.c (message-id=), src/bounce/bounce_notify_*.c.
+expired, removed), src/cleanup/cleanup_message.c (message-id=) and cleanup_bounce.c,
+src/bounce/bounce_notify_*.c, src/postsuper/postsuper.c (removed, requeued).
 """
 
 import re
@@ -10,7 +11,8 @@ import re
 from mtabounce.logs._events import Attempt, Explained, Kind, Line, LogFormat, State, decoded
 from mtabounce.logs._syslog import BLANKS, BODY, HEAD, HOST, REPEATED
 
-_MARK = re.compile(rb": (?:to=|from=|removed|message-id=)")  # each line has one, as _LINE says
+# Each line has one of these, as _LINE says.
+_MARK = re.compile(rb": (?:to=|from=|removed|requeued|message-id=)")
 
 # A quoted local part is one unit, whatever it holds. Before Postfix 3.5 nothing was quoted, and a
 # ">" could stand in an address: it ends where the next field follows.
@@ -18,7 +20,7 @@ _PATH = rb'((?:"(?:[^"\\\n]|\\.)*"|[^">\n]++|>(?!, (?:orig_to=<|relay=|size=|sta
 # Newer versions say more between these, as "tls=dane, ": one word, and never a stranger's.
 _MORE = rb"(?:|(?:(?!dsn=|status=)[a-z_]+=[^,\n]*, )+)"
 _TIMES = (
-    rb"(?:|conn_use=[0-9]+, )delay=[0-9.e+]+, (?:delays=[0-9./e+]+, |)" + _MORE
+    rb"(?:|conn_use=[0-9]+, )delay=[0-9.e+-]+, (?:delays=[0-9./e+-]+, |)" + _MORE
 )  # fmt: skip
 # Without quotes an address can hold what looks like the rest of a line, and so can what a host
 # said: where the recipient seems to end twice, neither is believed.
@@ -35,15 +37,18 @@ _SENT = (
 _PART = rb"[^/\[\]" + BLANKS + rb"]{1,64}+/"
 _LINE = re.compile(
     HEAD + rb"(" + HOST + rb" (?:" + _PART + rb")?+)(?:|(?:" + _PART + rb"){1,3}+)"
-    # The marks tell which program it was: one that delivers, the queue manager, or cleanup(8).
-    rb"(?:(?:smtp|lmtp|local|virtual|pipe|error|discard|retry)()|[no]?qmgr()|cleanup)"
+    # The marks tell which program it was: one that delivers, one that keeps the queue, or
+    # cleanup(8). The latter two fail recipients, too: where they forbid a mail that a program of
+    # this host sent, and where no other program can do it.
+    rb"(?:(?:smtp|lmtp|local|virtual|pipe|error|discard|retry)()"
+    rb"|(?:[no]?qmgr|postsuper)()|cleanup)"
     + BODY + REPEATED
     # A short queue id is hexadecimal, a long one is not; NOQUEUE has no message.
     + rb"((?!NOQUEUE)[0-9A-Za-z]{6,25}+): "
     rb"(?:(?(3)" + _SENT
-    + rb"|(?(4)(?:from=(<[^\">\n]*+)>, size=[^\n]*+|removed[^\n]*+)"
+    + rb"|(?(4)(?:from=(<[^\">\n]*+)>, size=[^\n]*+|(?:removed|requeued)[^\n]*+)"
     rb"|message-id(=[^\n]*+)))"  # resent-message-id: of another mail, and no bounce names it
-    rb"|((?(3)to=|(?(4)from=|(?!)))[^\n]*+))"
+    rb"|((?:to=|(?(4)from=|(?!)))[^\n]*+))"
 )  # fmt: skip
 _ATTEMPT = re.compile(
     rb"<" + _PATH + rb">, (?:orig_to=<" + _PATH + rb">, )?relay=([^,\n]*), " + _TIMES

@@ -295,6 +295,24 @@ def test_id_of_a_mail_that_was_sent_on_is_not_that_of_this_one(read):
     assert found.original_message_id == "one@sender.test"
 
 
+@pytest.mark.parametrize("program", ["cleanup", "qmgr"])
+def test_mail_that_went_to_no_delivery_agent_can_fail(read, program):
+    first, message_id, _, _ = lines()
+    says = "to=<ann@example.org>, relay=none, delay=0.2, delays=0.2/0/0/0, dsn=5.7.1"
+    fails = f"4A00112233: {says}, status=bounced (no such thing here)"
+
+    (found,) = read(first, message_id, at("Nov 23 03:12:18", fails, f"postfix/{program}"))
+
+    assert (found.final_recipient, found.status) == ("ann@example.org", "5.7.1")
+    assert found.original_message_id == "one@sender.test"
+
+
+def test_clock_that_was_set_back_hides_no_failure(read):
+    said = lines()[-1].replace("delay=0.5, delays=0.1", "delay=-3600, delays=-3600")
+
+    assert len(read(said)) == 1
+
+
 def test_delay_of_days_is_read(read):
     (found,) = read(lines()[-1].replace("delay=0.5, delays=0.1/", "delay=1e+05, delays=1e+05/"))
 
@@ -325,9 +343,12 @@ def test_sender_that_holds_the_word_expired_expires_nobody(read):
     assert [one.state for one in found] == [State.DEFERRED]
 
 
-def test_removed_message_lets_nobody_wait(read):
+@pytest.mark.parametrize(
+    ("program", "word"), [("qmgr", "removed"), ("postsuper", "removed"), ("postsuper", "requeued")]
+)
+def test_removed_message_lets_nobody_wait(read, program, word):
     waiting = lines(status="deferred", text="452 4.2.2 full")
-    removed = at("Nov 23 04:00:00", "4A00112233: removed", "postfix/qmgr")
+    removed = at("Nov 23 04:00:00", f"4A00112233: {word}", f"postfix/{program}")
     late = at("Nov 23 05:00:00", "4A00112233: from=<x@sender.test>", "postfix/qmgr")
 
     found = read(*waiting, removed, f"{late}, status=expired, returned to sender")
