@@ -29,10 +29,10 @@ def _is_pipe(words: list[str]) -> bool:
 
 def _pipe(words: list[str]) -> int:
     try:
-        from mtabounce.sources import _handover
+        from mtabounce.sources import handover
 
-        task = _handover.parse(words)
-        status = _handover.hand_over(task)
+        task = handover.parse(words)
+        status = handover.hand_over(task)
         if status is None:  # the daemon is away
             from mtabounce.cli.pipe import store
 

@@ -24,7 +24,6 @@ from mtabounce.pipeline.upkeep import Upkeep
 from mtabounce.pipeline.worker import Tell, Worker, ignore
 from mtabounce.reload import Fresh, Reloading, hand_over_keys, is_ours
 from mtabounce.settings import Settings
-from mtabounce.sinks._telling import Telling
 from mtabounce.sources.following import Following
 from mtabounce.sources.journal import JournalTailer
 from mtabounce.sources.pipe import Pipe
@@ -37,6 +36,7 @@ from mtabounce.store.health import PROBE
 from mtabounce.store.migrate import prepare
 from mtabounce.store.state import spool_directory, state_directory
 from mtabounce.store.unavailable import unavailable
+from mtabounce.telling import Telling
 from mtabounce.waiting import wait_for_store
 from mtabounce.web.app import application
 from mtabounce.web.callers import Callers

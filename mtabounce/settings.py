@@ -21,12 +21,12 @@ from mtabounce.pipeline.settings import WorkerSettings
 from mtabounce.places import find
 from mtabounce.policy import PolicySettings
 from mtabounce.sinks import SinkSettings
-from mtabounce.sources._log_settings import LogSettings
-from mtabounce.sources._pipe_settings import PipeSettings
-from mtabounce.sources._receiver_settings import ReceiverSettings
+from mtabounce.sources.log_settings import LogSettings
 from mtabounce.sources.mailboxes import MailboxSettings, Protocol, protocols
 from mtabounce.sources.mailboxes.imap import ImapSettings
 from mtabounce.sources.mailboxes.pop3 import Pop3Settings
+from mtabounce.sources.pipe_settings import PipeSettings
+from mtabounce.sources.receiver_settings import ReceiverSettings
 from mtabounce.store.connection import DatabaseSettings
 from mtabounce.store.state import StateSettings
 from mtabounce.web.http_settings import HttpSettings

@@ -17,7 +17,7 @@ LAYERS = [
     {"pipeline"},
     {"sources", "sinks", "web", "lookup"},
     {"settings"},
-    {"reload", "waiting"},
+    {"reload", "telling", "waiting"},
     {"daemon", "doctor"},
     {"cli"},
 ]
@@ -25,7 +25,7 @@ RANKS = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}
 MAY_IMPORT_LATE = {
     "cli/__init__.py",  # commands are loaded when they are called
     "__main__.py",  # and of these, pipe must start quickly
-    "sources/_handover.py",
+    "sources/handover.py",
     "web/late.py",  # FastAPI, which most do not need
 }
 
@@ -58,6 +58,17 @@ def test_module_imports_only_from_its_own_part_and_those_below(path):
         other = name.split(".")[1] if "." in name else part
         if other in RANKS and other != part:
             assert RANKS[other] < RANKS[part], f"{part} imports {name}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_helpers_of_a_folder_are_used_in_it_only(path):
+    foreign = [
+        name
+        for name in imported_modules(ast.parse(path.read_text()))
+        if "._" in name and not name_of(path).startswith(name.partition("._")[0])
+    ]
+
+    assert foreign == []
 
 
 def test_every_part_has_a_layer():

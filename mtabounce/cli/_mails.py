@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from mtabounce.sources._logfile import open_log, read_on
+from mtabounce.sources.logfile import open_log, read_on
 
 CHUNK = 1 << 20  # bytes read at a time
 LARGEST = 64 << 20  # bytes of a mail; PostgreSQL would take no more than 1 GiB

@@ -15,7 +15,7 @@ from mtabounce.cli._output import print_json
 from mtabounce.cli._rules import classifier_for
 from mtabounce.logs import Delivery, Joined, LogReader, State, formats, report_of
 from mtabounce.model import Outcome, Report, Verdict
-from mtabounce.sources._logfile import DAMAGED, chunks, open_log
+from mtabounce.sources.logfile import DAMAGED, chunks, open_log
 
 
 @click.group()

@@ -10,7 +10,7 @@ import click
 from mtabounce.errors import StoreUnavailable
 from mtabounce.model import RawInput
 from mtabounce.settings import Settings, load_settings
-from mtabounce.sources import _handover
+from mtabounce.sources import handover
 from mtabounce.store import inputs
 from mtabounce.store.connection import connect
 from mtabounce.store.version import check
@@ -40,12 +40,12 @@ def command(
     words = [] if sender is None else ["-f", sender]
     words += [] if socket is None else ["--socket", socket]
     words += [] if ctx.obj is None else ["--config", str(ctx.obj)]
-    task = _handover.parse(["pipe", *words, "--", *recipients])
-    status = _handover.hand_over(task)
+    task = handover.parse(["pipe", *words, "--", *recipients])
+    status = handover.hand_over(task)
     ctx.exit(store(task) if status is None else status)
 
 
-def store(task: _handover.Task) -> int:
+def store(task: handover.Task) -> int:
     """
     Write the mail of *task* to the inbox, and return 0 after COMMIT.
 
@@ -71,7 +71,7 @@ async def _append(settings: Settings, url: str, raw: RawInput) -> None:
         await inputs.append(conn, [raw])
 
 
-def _raw(task: _handover.Task) -> RawInput:
+def _raw(task: handover.Task) -> RawInput:
     return RawInput(
         source="pipe",
         content=task.content,

@@ -15,7 +15,7 @@ from mtabounce.config.values import printable
 from mtabounce.errors import MtabounceError, UsageError, brief
 from mtabounce.pipeline.judging import Judging
 from mtabounce.settings import Settings, load_settings
-from mtabounce.sources._polled import Tally
+from mtabounce.sources.polled import Tally
 from mtabounce.sources.poller import Poller
 from mtabounce.store.connection import connect
 from mtabounce.store.embedded import database

@@ -18,7 +18,7 @@ from mtabounce.cli._output import print_table
 from mtabounce.config import ListenAddress
 from mtabounce.errors import StoreUnavailable, UsageError
 from mtabounce.settings import load_settings
-from mtabounce.sources._receiver_settings import ReceiverSettings
+from mtabounce.sources.receiver_settings import ReceiverSettings
 from mtabounce.store import bounces, inputs
 
 _SAMPLES = files("mtabounce.cli") / "_samples"

@@ -118,7 +118,6 @@ def observe_delivery(
     key = text_digest(*told)
     return Observation(
         recipient=recipient,
-        domain=domain_of(recipient),
         occurred_at=at,
         key=key,
         source=source,
@@ -152,7 +151,6 @@ def _observation(
     trust = Trust.PROVEN if context.proof else _trust(raw, reading)
     return Observation(
         recipient=recipient,
-        domain=domain_of(recipient),
         occurred_at=_time_of(report, raw, reading),
         key=_key_of(raw, report.mark or reading.fingerprint, recipient),
         source=raw.source,

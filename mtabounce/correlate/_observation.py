@@ -12,7 +12,6 @@ class Observation:
     """A report with its verdict, whom it is about, and what it is known by."""
 
     recipient: str  # normalized; the address that we mailed, where the report says
-    domain: str
     occurred_at: datetime
     key: bytes  # 16 bytes; the same for two copies of one mail
     source: str

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from mtabounce.doctor._check import Check, Finding, Level, Patient
-from mtabounce.sources._log_settings import LogSettings
-from mtabounce.sources._rotation import siblings, unopened
+from mtabounce.sources.log_settings import LogSettings
+from mtabounce.sources.rotation import siblings, unopened
 from mtabounce.store.logs import LogFile, log_files_sync
 
 _TITLE = "logs"

@@ -54,7 +54,7 @@ class Recorder:
         where the transaction must be rolled back and done again.
         """
         observations = [storable(one) for one in await without_erased(conn, observations)]
-        named = {one.recipient: one.domain for one in observations}
+        named = [one.recipient for one in observations]
         ids = await recipient_ids(conn, named, known=arrived)
         touched = await record(conn, observations, ids)
         if touched:

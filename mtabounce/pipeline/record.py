@@ -16,7 +16,7 @@ from typing import Any
 from prometheus_client import Counter as Metric
 from psycopg import AsyncConnection
 
-from mtabounce.correlate import Bounce, KnownRef, Observation, domain_of, group, merge
+from mtabounce.correlate import Bounce, KnownRef, Observation, group, merge
 from mtabounce.errors import TryAgainLater
 from mtabounce.model import BounceType, Report, Trust
 from mtabounce.pipeline.return_paths import without_replays
@@ -229,7 +229,7 @@ async def _ids_of_replaced(
 ) -> dict[str, int]:
     """Look up those whom only a stored bounce names: a mail may have been forwarded."""
     names = {name for change in changes for name in change.recipients()} - ids.keys()
-    return await store.recipient_ids(conn, {name: domain_of(name) for name in names})
+    return await store.recipient_ids(conn, names)
 
 
 async def delete_bounces(

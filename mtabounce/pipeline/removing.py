@@ -5,7 +5,6 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
-from mtabounce.correlate import domain_of
 from mtabounce.pipeline.record import delete_bounces
 from mtabounce.store import listmonk as store
 from mtabounce.store import record, rewrite
@@ -18,7 +17,7 @@ async def remove_bounces(conn: AsyncConnection[Any], numbers: Sequence[int], act
 
     As in listmonk, whoever is suppressed by them stays so.
     """
-    names = {one: domain_of(one) for one in await store.recipients_of(conn, numbers)}
+    names = await store.recipients_of(conn, numbers)
     ids = await record.recipient_ids(conn, names)  # locked first, as recorders do
     gone = list((await record.bounces_by_id(conn, numbers)).values())
     await pin_without(conn, list(ids.values()), numbers, actor)

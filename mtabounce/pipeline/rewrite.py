@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from psycopg import AsyncConnection
 
-from mtabounce.correlate import Bounce, Observation, ReturnPath, domain_of, merge, observe
+from mtabounce.correlate import Bounce, Observation, ReturnPath, merge, observe
 from mtabounce.model import Judged
 from mtabounce.pipeline import once, owners
 from mtabounce.pipeline.decide import Recorder
@@ -151,8 +151,8 @@ async def _replace(
     conn: Connection, said: Sequence[Said], fresh: Sequence[Observation]
 ) -> dict[str, int]:
     """Put *fresh* in the place of *said*, and return the recipients that it concerns, by id."""
-    names = {one.recipient for one in said} | {one.recipient for one in fresh}
-    ids = await store.recipient_ids(conn, {name: domain_of(name) for name in sorted(names)})
+    names = [one.recipient for one in said] + [one.recipient for one in fresh]
+    ids = await store.recipient_ids(conn, names)
     fresh = await weighed(conn, fresh, ids)
     homes = {(one.recipient, one.key): one.bounce_id for one in said if one.bounce_id}
     staying = [one for one in fresh if one.counts and (one.recipient, one.key) in homes]
@@ -179,8 +179,7 @@ async def _rebuild(conn: Connection, numbers: Sequence[int], ids: dict[str, int]
     if changes:
         await write_bounces(conn, changes, ids)
     if gone:
-        names = {bounce.recipient: domain_of(bounce.recipient) for bounce in gone}
-        ids |= await store.recipient_ids(conn, names)
+        ids |= await store.recipient_ids(conn, [bounce.recipient for bounce in gone])
         await before.delete_refs_of(conn, [bounce.id for bounce in gone])
         await delete_bounces(conn, gone, ids)
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from mtabounce.classify import Classifier
-from mtabounce.correlate import Observation, domain_of, observe_delivery
+from mtabounce.correlate import Observation, observe_delivery
 from mtabounce.model import Action, EnhancedStatus, Outcome, Report, Trust
 from mtabounce.pipeline.decide import Recorder
 from mtabounce.pipeline.rewrite import (
@@ -68,8 +68,7 @@ async def logged_again(
 
 async def _lock(conn: Connection, found: Sequence[Difference]) -> None:
     """Let nobody else record anything on those whom *found* is about."""
-    names = sorted({one.recipient for one in found})
-    await store.recipient_ids(conn, {name: domain_of(name) for name in names})
+    await store.recipient_ids(conn, [one.recipient for one in found])
 
 
 def _differences(batch: Sequence[Logged], classifier: Classifier) -> Iterator[Difference]:
@@ -93,7 +92,6 @@ def _observed(said: Logged, classifier: Classifier) -> Observation:
     return replace(
         judged,
         recipient=said.recipient,
-        domain=domain_of(said.recipient),
         occurred_at=said.occurred_at,
         key=said.key,
     )

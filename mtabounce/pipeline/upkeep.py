@@ -15,7 +15,6 @@ from typing import Any
 from prometheus_client import Gauge
 from psycopg import AsyncConnection
 
-from mtabounce.correlate import domain_of
 from mtabounce.errors import TryAgainLater
 from mtabounce.pipeline import sent_mail
 from mtabounce.pipeline.decide import decide
@@ -110,7 +109,7 @@ async def lift_ended(
             recipients = await store.ended(conn, batch)
             if not recipients:
                 return seen
-            locked = await recipient_ids(conn, {name: domain_of(name) for name in recipients})
+            locked = await recipient_ids(conn, recipients)
             await decide(conn, settings, locked)
         seen += len(recipients)
         if len(recipients) < batch:
@@ -131,7 +130,7 @@ async def settle(conn: AsyncConnection[Any], policy: PolicySettings, batch: int 
             if not recipients:
                 OPEN.set(await incidents.count_open(conn))
                 return seen
-            locked = await recipient_ids(conn, {name: domain_of(name) for name in recipients})
+            locked = await recipient_ids(conn, recipients)
             await incidents.settle(conn, list(locked.values()))
             await decide(conn, policy, locked)
         seen += len(recipients)

@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 from psycopg import AsyncConnection
 
-from mtabounce.correlate import domain_of
 from mtabounce.pipeline.decide import decide, decision_key
 from mtabounce.policy import EVERYWHERE, PolicySettings
 from mtabounce.store import erasure
@@ -41,8 +40,7 @@ async def say(
     await erasure.live_again(conn, removed)
     erased = await erasure.erased_among(conn, [one.recipient for one in words])
     words = [one for one in words if one.recipient not in erased]  # they are suppressed
-    domains = {one.recipient: domain_of(one.recipient) for one in words}
-    ids = await recipient_ids(conn, domains)
+    ids = await recipient_ids(conn, [one.recipient for one in words])
     now = await store.clock(conn)
     rows = [_row(one, ids[one.recipient], actor, now) for one in words]
     await store.add_decisions(conn, rows)

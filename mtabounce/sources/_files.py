@@ -12,9 +12,9 @@ from psycopg import AsyncConnection
 
 from mtabounce.sources._aside import REASONS, Aside, Inode
 from mtabounce.sources._holding import Found, Waiting, held, inode_of
-from mtabounce.sources._log_settings import LogSettings
 from mtabounce.sources._reading import OpenLog, begin
-from mtabounce.sources._rotation import find, known_as, missed, read_at, siblings, unopened
+from mtabounce.sources.log_settings import LogSettings
+from mtabounce.sources.rotation import find, known_as, missed, read_at, siblings, unopened
 from mtabounce.store import logs as store
 from mtabounce.store.logs import LogFile
 

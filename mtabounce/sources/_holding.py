@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from mtabounce.sources._logfile import open_log
+from mtabounce.sources.logfile import open_log
 
 log = logging.getLogger(__name__)
 

@@ -17,8 +17,8 @@ from mtabounce.errors import StoreUnavailable, TryAgainLater
 from mtabounce.logs import Joined, Scanned
 from mtabounce.pipeline.log_record import LogRecorder, Step
 from mtabounce.pipeline.record import AnotherWasFirst
-from mtabounce.sources._log_settings import LogSettings
 from mtabounce.sources._understood import Understood
+from mtabounce.sources.log_settings import LogSettings
 from mtabounce.store.logs import LogFile
 
 log = logging.getLogger(__name__)

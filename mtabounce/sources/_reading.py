@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from mtabounce.sources._holding import inode_of
-from mtabounce.sources._logfile import CHUNK, LONGEST_LINE, is_plain, open_log, read_on
-from mtabounce.sources._rotation import BEFORE, HEAD, head_of
+from mtabounce.sources.logfile import CHUNK, LONGEST_LINE, is_plain, open_log, read_on
+from mtabounce.sources.rotation import BEFORE, HEAD, head_of
 from mtabounce.store.logs import LogFile
 
 

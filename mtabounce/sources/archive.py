@@ -12,9 +12,9 @@ from psycopg import AsyncConnection
 
 from mtabounce.pipeline.log_record import AnotherReader, LogRecorder
 from mtabounce.sources._log_run import LogRun, is_temporary
-from mtabounce.sources._log_settings import LogSettings
 from mtabounce.sources._reading import OpenLog, begin
-from mtabounce.sources._rotation import find, is_in_the_making, known_as
+from mtabounce.sources.log_settings import LogSettings
+from mtabounce.sources.rotation import find, is_in_the_making, known_as
 from mtabounce.store import logs as store
 
 BATCH = 8 << 20  # bytes of one transaction: so much is read again after a stop

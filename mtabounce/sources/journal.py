@@ -16,7 +16,7 @@ from psycopg import AsyncConnection
 from mtabounce.errors import TryAgainLater
 from mtabounce.pipeline.log_record import AnotherReader, LogRecorder
 from mtabounce.sources._log_run import BLOCK, LogRun, is_temporary
-from mtabounce.sources._log_settings import LogSettings
+from mtabounce.sources.log_settings import LogSettings
 from mtabounce.store import logs as store
 from mtabounce.store.connection import Connect
 from mtabounce.store.logs import LogFile

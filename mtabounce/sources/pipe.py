@@ -8,10 +8,10 @@ from mtabounce.config import ListenAddress
 from mtabounce.errors import ConfigError
 from mtabounce.model import RawInput
 from mtabounce.pipeline.inbox import Accept
-from mtabounce.sources._handover import NAME, NOBODY
-from mtabounce.sources._pipe_settings import PipeSettings
-from mtabounce.sources._receiver_settings import ReceiverSettings
+from mtabounce.sources.handover import NAME, NOBODY
+from mtabounce.sources.pipe_settings import PipeSettings
 from mtabounce.sources.receiver import Receiver
+from mtabounce.sources.receiver_settings import ReceiverSettings
 from mtabounce.store.state import make_state_directory
 
 log = logging.getLogger(__name__)

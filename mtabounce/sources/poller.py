@@ -23,7 +23,6 @@ from psycopg import AsyncConnection
 from mtabounce.errors import ConfigError, StoreUnavailable, TryAgainLater, brief
 from mtabounce.pipeline.inbox import INPUTS
 from mtabounce.pipeline.judging import Judging
-from mtabounce.sources._polled import ATTEMPTS, BATCH, BATCH_BYTES, Mail, Tally, batches, plan
 from mtabounce.sources.mailboxes import (
     Entry,
     Gone,
@@ -34,6 +33,7 @@ from mtabounce.sources.mailboxes import (
     Protocol,
     Session,
 )
+from mtabounce.sources.polled import ATTEMPTS, BATCH, BATCH_BYTES, Mail, Tally, batches, plan
 from mtabounce.store import inputs
 from mtabounce.store import mailboxes as store
 from mtabounce.store.connection import Connect

@@ -20,9 +20,9 @@ from mtabounce.pipeline.inbox import Accept
 from mtabounce.sources._data import Room
 from mtabounce.sources._limits import CROWDED_IDLE
 from mtabounce.sources._paths import IsOurs, own_addresses
-from mtabounce.sources._receiver_settings import OPEN_RELAY, ReceiverSettings
 from mtabounce.sources._session import CLOSING, Service, Session
 from mtabounce.sources._smtp import LmtpSession, SmtpSession
+from mtabounce.sources.receiver_settings import OPEN_RELAY, ReceiverSettings
 
 __all__ = ["IsOurs", "Receiver", "own_addresses"]
 

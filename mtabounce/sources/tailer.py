@@ -22,10 +22,10 @@ from mtabounce.errors import TryAgainLater
 from mtabounce.pipeline.log_record import AnotherReader, LogRecorder
 from mtabounce.sources._files import Files
 from mtabounce.sources._log_run import LogRun, is_temporary
-from mtabounce.sources._log_settings import LogSettings
 from mtabounce.sources._pace import Pace
 from mtabounce.sources._reading import OpenLog
 from mtabounce.sources._watch import Watch
+from mtabounce.sources.log_settings import LogSettings
 from mtabounce.store import logs as store
 
 log = logging.getLogger(__name__)

@@ -1,12 +1,12 @@
 """What the recorder reads and writes; each function is one statement of sql/record.sql."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from psycopg import AsyncConnection
 from psycopg.rows import class_row, dict_row, scalar_row
 
-from mtabounce.correlate import Bounce, KnownRef
+from mtabounce.correlate import Bounce, KnownRef, domain_of
 from mtabounce.model import BounceType, Fault, Trust
 from mtabounce.store.rows import Row, as_json
 from mtabounce.store.statements import statements
@@ -16,19 +16,20 @@ Connection = AsyncConnection[Any]
 
 
 async def recipient_ids(
-    conn: Connection, domains: Mapping[str, str], known: Collection[str] = ()
+    conn: Connection, recipients: Iterable[str], known: Collection[str] = ()
 ) -> dict[str, int]:
     """
-    Return the id of each recipient in *domains* (recipient → its domain), adding new ones.
+    Return the id of each of *recipients*, adding new ones.
 
     Those of *known* are among them where they are there. All rows stay locked until the
     transaction ends; to lock them at once is what keeps two from waiting in a circle.
     """
-    names = list({**domains, **dict.fromkeys(known)})
+    wanted = set(recipients)
+    names = list(wanted.union(known))
     if not names:
         return {}
-    if domains:
-        rows = [{"recipient": name, "domain": domain} for name, domain in domains.items()]
+    if wanted:
+        rows = [{"recipient": name, "domain": domain_of(name)} for name in wanted]
         await conn.execute(SQL["add_recipients"], {"rows": as_json(rows)})
     cursor = await conn.execute(SQL["lock_recipients"], {"recipients": names})
     return {recipient: number for number, recipient in await cursor.fetchall()}

@@ -23,7 +23,7 @@ from mtabounce.policy import PolicySettings
 from mtabounce.sources import _pace
 from mtabounce.sources._holding import held
 from mtabounce.sources._log_run import BATCH
-from mtabounce.sources._log_settings import LogSettings
+from mtabounce.sources.log_settings import LogSettings
 from mtabounce.sources.tailer import Tailer
 from mtabounce.store import logs as store
 from mtabounce.store.connection import connect

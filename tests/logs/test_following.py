@@ -14,8 +14,8 @@ from mtabounce.logs._join import Join
 from mtabounce.pipeline.decide import Recorder
 from mtabounce.pipeline.log_record import LogRecorder
 from mtabounce.policy import PolicySettings
-from mtabounce.sources._log_settings import LogSettings
 from mtabounce.sources.following import Following
+from mtabounce.sources.log_settings import LogSettings
 from mtabounce.sources.tailer import Tailer
 from mtabounce.store.connection import connect
 from mtabounce.web.app import application

@@ -10,7 +10,7 @@ from mtabounce.pipeline.decide import Recorder
 from mtabounce.pipeline.log_record import LogRecorder
 from mtabounce.policy import PolicySettings
 from mtabounce.sources import _holding, tailer
-from mtabounce.sources._log_settings import LogSettings
+from mtabounce.sources.log_settings import LogSettings
 from mtabounce.store.connection import connect
 
 from .conftest import bounced

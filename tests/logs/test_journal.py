@@ -14,8 +14,8 @@ from mtabounce.pipeline.decide import Recorder
 from mtabounce.pipeline.log_record import LogRecorder
 from mtabounce.policy import PolicySettings
 from mtabounce.settings import load_settings
-from mtabounce.sources._log_settings import LogSettings
 from mtabounce.sources.journal import JournalTailer
+from mtabounce.sources.log_settings import LogSettings
 from mtabounce.store.connection import connect
 
 from .conftest import bounced

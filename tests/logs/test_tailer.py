@@ -18,9 +18,9 @@ from mtabounce.pipeline.decide import Recorder
 from mtabounce.pipeline.log_record import LogRecorder
 from mtabounce.policy import PolicySettings
 from mtabounce.sources import _files as files_module
-from mtabounce.sources._log_settings import LogSettings
-from mtabounce.sources._logfile import open_log
-from mtabounce.sources._rotation import missed
+from mtabounce.sources.log_settings import LogSettings
+from mtabounce.sources.logfile import open_log
+from mtabounce.sources.rotation import missed
 from mtabounce.sources.tailer import Tailer
 from mtabounce.store.connection import connect
 
@@ -501,7 +501,7 @@ async def test_file_that_is_rotated_on_while_one_looks_is_not_read_twice(
     async with running():
         log.write(3)
         await settled(rows, log)
-        monkeypatch.setattr("mtabounce.sources._rotation.open_log", open_as_it_is_rotated)
+        monkeypatch.setattr("mtabounce.sources.rotation.open_log", open_as_it_is_rotated)
         log.rotate("mail.log.2")
         log.write(3)
         log.rotate("mail.log.1")  # nobody has seen it by its first name

@@ -58,7 +58,7 @@ def observed(*reports, verdict=HARD, fingerprint=b"mail", relayed=True, **change
 
 async def record(conn, observations):
     clean = [storable(one) for one in observations]
-    ids = await recipient_ids(conn, {one.recipient: one.domain for one in clean})
+    ids = await recipient_ids(conn, [one.recipient for one in clean])
     return await record_of(conn, clean, ids)
 
 

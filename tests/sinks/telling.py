@@ -10,8 +10,8 @@ from psycopg.rows import dict_row
 from mtabounce.pipeline.words import Word, say
 from mtabounce.policy import PolicySettings
 from mtabounce.sinks import SinkSettings
-from mtabounce.sinks._telling import Telling
 from mtabounce.store.connection import connect
+from mtabounce.telling import Telling
 
 
 class Server(ThreadingHTTPServer):

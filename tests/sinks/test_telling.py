@@ -15,9 +15,9 @@ from pydantic import ValidationError
 
 from mtabounce.errors import StoreUnavailable
 from mtabounce.sinks import SinkSettings, kinds
-from mtabounce.sinks._telling import PAUSES, Telling
 from mtabounce.store.connection import connect
 from mtabounce.store.outbox import add_events, forget_lost_sinks, retry
+from mtabounce.telling import PAUSES, Telling
 from tests.sinks.telling import Server, rows, speak, telling
 
 KEY = b"0123456789abcdef0123456789abcdef"
@@ -285,7 +285,7 @@ async def test_sink_runs_until_it_is_stopped(database_url, conn, server, secret)
 async def test_trouble_with_the_database_or_a_sink_ends_nothing(
     database_url, conn, server, secret, monkeypatch
 ):
-    monkeypatch.setattr("mtabounce.sinks._telling._POLL", 0.05)
+    monkeypatch.setattr("mtabounce.telling._POLL", 0.05)
     troubles = [StoreUnavailable("away"), RuntimeError("a mistake of ours")] * 4
     path = secret("s3cret!")
     sink = SinkSettings.model_validate(

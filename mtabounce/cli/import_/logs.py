@@ -20,8 +20,8 @@ from mtabounce.pipeline import sent_mail
 from mtabounce.pipeline.log_record import LogRecorder
 from mtabounce.settings import Settings, load_settings
 from mtabounce.sources import archive
-from mtabounce.sources._log_settings import LogSettings
 from mtabounce.sources.archive import Archive
+from mtabounce.sources.log_settings import LogSettings
 from mtabounce.store.connection import connect
 from mtabounce.store.embedded import database
 from mtabounce.store.migrate import prepare

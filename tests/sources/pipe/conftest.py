@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from mtabounce.sources._pipe_settings import PipeSettings
 from mtabounce.sources.pipe import Pipe
+from mtabounce.sources.pipe_settings import PipeSettings
 
 MAIL = b"From: MAILER-DAEMON@mx\nSubject: Undelivered\n\n.dot\n..\n\r\n.\r\n\xff end"
 

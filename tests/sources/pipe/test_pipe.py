@@ -9,7 +9,7 @@ import pytest
 
 from mtabounce.errors import StoreUnavailable
 from mtabounce.settings import load_settings
-from mtabounce.sources import _handover
+from mtabounce.sources import handover
 from mtabounce.store.connection import connect_sync
 from mtabounce.store.state import state_directory
 from tests.sources.pipe.conftest import MAIL, ended, pipe
@@ -201,7 +201,7 @@ async def test_whatever_breaks_inside_means_75(tmp_path, fault):
     (broken / "sources").mkdir(parents=True)
     for name in ("__init__.py", "__main__.py", "sources/__init__.py"):
         (broken / name).write_text((package / name).read_text())
-    (broken / "sources" / "_handover.py").write_text(fault)
+    (broken / "sources" / "handover.py").write_text(fault)
 
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -223,9 +223,9 @@ async def test_fast_way_imports_nothing_large(daemon):
     program = textwrap.dedent(
         f"""
         import sys
-        from mtabounce.sources import _handover
-        task = _handover.parse(["pipe", "--socket", {str(daemon.folder / "pipe.sock")!r}])
-        assert _handover.hand_over(task) == 0
+        from mtabounce.sources import handover
+        task = handover.parse(["pipe", "--socket", {str(daemon.folder / "pipe.sock")!r}])
+        assert handover.hand_over(task) == 0
         print(*sorted({{name.partition(".")[0] for name in sys.modules}}))
         """
     )
@@ -273,12 +273,12 @@ def test_it_looks_for_the_socket_where_the_daemon_puts_it(tmp_path, monkeypatch,
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
     settings = load_settings(path)
-    task = _handover.Task()
+    task = handover.Task()
     task.config = str(path)
 
-    expected = settings.pipe.socket or state_directory(settings.state) / _handover.NAME
+    expected = settings.pipe.socket or state_directory(settings.state) / handover.NAME
 
-    assert _handover.find_socket(task) == str(expected)
+    assert handover.find_socket(task) == str(expected)
 
 
 async def test_socket_that_was_asked_for_and_cannot_be_had_stops_the_start(daemon, tmp_path):

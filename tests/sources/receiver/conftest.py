@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import pytest
 import uvloop
 
-from mtabounce.sources._receiver_settings import ReceiverSettings
 from mtabounce.sources.receiver import Receiver
+from mtabounce.sources.receiver_settings import ReceiverSettings
 
 OURS = "bounces@b.example.org"
 

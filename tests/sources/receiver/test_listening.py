@@ -14,13 +14,13 @@ import pytest
 from pydantic import ValidationError
 
 from mtabounce.errors import ConfigError
-from mtabounce.sources._receiver_settings import ReceiverSettings
 from mtabounce.sources.receiver import Receiver
+from mtabounce.sources.receiver_settings import ReceiverSettings
 
 OURS = "bounces@b.example.org"
 SERVE = """
 import asyncio, signal, sys
-from mtabounce.sources._receiver_settings import ReceiverSettings
+from mtabounce.sources.receiver_settings import ReceiverSettings
 from mtabounce.sources.receiver import Receiver
 
 async def main():

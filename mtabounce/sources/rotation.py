@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from mtabounce.sources._holding import Found, held, inode_of
-from mtabounce.sources._logfile import CHUNK, COMPRESSED, DAMAGED, is_plain, open_log, read_on
+from mtabounce.sources.logfile import CHUNK, COMPRESSED, DAMAGED, is_plain, open_log, read_on
 from mtabounce.store.logs import LogFile
 
 HEAD = 1024  # bytes at the start of a file that tell it from others
