@@ -79,6 +79,7 @@ _GAPS = re.compile(  # what a reader sees as a blank line
     r"|<div\b[^<>]*>(?:\s|&nbsp;|<br\b[^<>]*>){0,80}</div\s*>",
     re.IGNORECASE,
 )
+_CELL = re.compile(r"</t[dh]\b[^<>]*>", re.IGNORECASE)
 _GAP = "\0"  # stands for it while lines are sorted out
 _INVISIBLE = ("style", "script")
 _TAG = re.compile(r"</?[A-Za-z][A-Za-z0-9:]*(?:\s[^<>]*)?/?>|<![^<>]*>")
@@ -192,7 +193,7 @@ def html_text(html: str) -> str:
 def _running_text(html: str) -> str:
     """Return the lines of *html*; what is indented by spaces that do not break stays so."""
     marked = _BREAKS.sub("\n", _GAPS.sub(f"\n{_GAP}\n", html))
-    text = unescape(_TAG.sub("", marked))
+    text = unescape(_TAG.sub("", _CELL.sub(" ", marked)))
     lines = "\n".join(_line(line) for line in text.splitlines() if line.strip())
     return lines.replace(_GAP, "")
 

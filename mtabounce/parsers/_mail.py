@@ -41,6 +41,7 @@ _DAEMON = re.compile(
     r"|microsoftexchange[0-9a-f]{32}@|e500_smtp|mail service|imss|interscan|returned ?mail"
     r"|undeliver)"
 )
+_OF_LISTS = (b"list-id", b"list-post", b"list-unsubscribe")
 _NO_REPLY = re.compile(r"(?i)no-?reply@")
 _NEWS_OF_FAILURE = re.compile(
     r"(?i)(?:undeliver|deliver\w* (?:status|fail|problem|report|error|notif|delay|has fail)"
@@ -169,15 +170,16 @@ class Mail(Message):
             or headers.raw(b"return-path").strip() == b"<>"
             or b"x-failed-recipients" in headers
             or _DAEMON.search(self.sender) is not None
-            or (_NEWS_OF_FAILURE.search(self.subject) is not None and not self._is_a_persons)
+            or (_NEWS_OF_FAILURE.search(self.subject) is not None and not self._is_a_talk)
             or not self.sender.strip(" <>")
         )
 
     @cached_property
-    def _is_a_persons(self) -> bool:
-        """Whether its author is who sent it, by its envelope: mail systems write as nobody."""
+    def _is_a_talk(self) -> bool:
+        """Whether a person wrote it, or a list passed it on: mail systems write as nobody."""
         path = parse(self.headers.get(b"return-path"))
-        return bool(path) and path == parse(self.sender)
+        is_of_list = any(name in self.headers for name in _OF_LISTS)
+        return bool(path) and (is_of_list or path == parse(self.sender))
 
     @property
     def is_unread(self) -> bool:

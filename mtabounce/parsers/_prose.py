@@ -105,12 +105,12 @@ _END_OF_SAID = re.compile(r"\n[ \t]*\n|\n(?=<?[^\s<>@]{1,128}@[^\s<>@:]{1,255}>?
 
 def has_failed(text: str) -> bool:
     """Whether *text* says that a mail did not arrive."""
-    return FAILED.occurs_in(text)
+    return FAILED.occurs_in(" ".join(text.split()))
 
 
 def is_delay(text: str) -> bool:
     """Whether *text* says that delivery will be tried again."""
-    return DELAYED.occurs_in(text)
+    return DELAYED.occurs_in(" ".join(text.split()))
 
 
 def split_returned(text: str) -> tuple[str, str]:
@@ -282,7 +282,8 @@ def said_after(text: str, address: str) -> str:
         start = at + len(address)
         rest = text[start : start + REASON_LIMIT].lstrip(" \t>)]}'\":;,.\n")
         said = _END_OF_SAID.split(rest, maxsplit=1)[0]
-        if any(map(str.isalpha, said)):
+        is_repeated = _REPEATED.match(text, text.rfind("\n", 0, at) + 1)
+        if any(map(str.isalpha, said)) and not is_repeated:
             return said
         at = text.find(address, start)
     return ""

@@ -23,6 +23,7 @@ from mtabounce.parsers._prose import (
     command_in,
     has_reply,
     host_in,
+    joined,
     reason_in,
     reply_in,
     said_after,
@@ -34,6 +35,7 @@ _TERSE = 40  # characters: a diagnostic shorter than this may be explained by th
 _BY_CLASS = {2: Action.DELIVERED, 4: Action.DELAYED, 5: Action.FAILED}  # RFC 3463 §3
 _EXPIRED = "Envelope expired"  # OpenSMTPD 6.8 calls these delayed, and has deleted the message
 _XTEXT = re.compile(r"\+([2-7][0-9A-F])")
+_SESSION = re.compile(r"Transcript of session follows[ -]*\n([\s\S]{1,600}?)(?:\n[ \t]*\n|\Z)")
 _TOP = 4096  # bytes of the returned mail in which its uppermost Received header stands
 _RECEIVED = re.compile(rb"(?:\A|\n)[Rr]eceived:[^\n]*(?:\n[ \t][^\n]*)*")
 _BY_AND_ID = re.compile(rb"\bby\s+(\S+)[^;]{0,300}?\sid\s+<?([A-Za-z0-9._-]{5,40})")
@@ -169,6 +171,10 @@ def _diagnostic(fields: Fields, action: Action, said: str, transcript: str) -> s
     is_bad_news = action in (Action.FAILED, Action.DELAYED)
     if is_bad_news and len(diagnostic) < _TERSE and not has_reply(diagnostic):
         reason = reason_in(said) or reply_in(transcript)
+        if diagnostic.isdigit() and (session := _SESSION.search(transcript)):
+            reason = (
+                f"{reason} {joined(session[1])}"  # X-Unix: a program's exit, and here its words
+            )
         diagnostic = f"{diagnostic} {reason}".strip() if reason not in diagnostic else diagnostic
     return unwrapped(diagnostic)
 

@@ -42,7 +42,13 @@ FAILED = Words(
     *("not be delivered", "n't be delivered", "not delivered", "n't delivered", "not deliver"),
     *("n't deliver", "unable to deliver", "failed to deliver", "undeliver", "not be sent"),
     *("n't be sent", "not send", "n't send", "unable to send", "not sent", "not be reached"),
-    *("not been delivered", "mail was stopped", "message was stopped", "delivery was stopped"),
+    *(
+        "not been delivered",
+        "not have been delivered",
+        "mail was stopped",
+        "message was stopped",
+        "delivery was stopped",
+    ),
     *(
         "delivery of the email was stopped",
         "did not reach",
@@ -94,7 +100,7 @@ FAILED = Words(
         "退信",
         "無法投遞",
     ),
-    *("無法傳送", "無法送達", "전송할 수 없", "전달되지", "배달할 수 없"),
+    *("無法傳送", "無法送達", "전송할 수 없", "전달되지", "배달할 수 없", "반송되"),
 )
 DELAYED = Words(
     *("will be retried", "will retry", "will keep trying", "will continue to try"),

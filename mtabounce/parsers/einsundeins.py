@@ -6,7 +6,7 @@ PARSER = plain_text(
     43,
     ("for the following reason:", "the following address failed:", "following address\nfailed"),
     Dialect(
-        starts=r"^(?:The )?following address(?:\(es\)|es)?\s+failed:"
+        starts=r"^(?:its\s+recipients\. )?(?:The )?following address(?:\(es\)|es)?\s+failed:"
         r"|of its recipients\. The following address",
         recipient=rf"^[<\"]?(?P<address>{ADDRESS})[>\"]?:?[ \t]*$",
         stops=r"^For the following reasons?:",

@@ -10,9 +10,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
-from mtabounce.model import Action, Report
+from mtabounce.model import Action, EnhancedStatus, Report
 from mtabounce.parsers._dialect import ADDRESS, Dialect, report_of
 from mtabounce.parsers._mail import Findings, Mail, Parser, findings
+from mtabounce.parsers._prose import has_failed
 
 _SERVER = re.compile(r"(?m)^[^\n:：]{3,60}[:：] ?(?P<host>[A-Za-z0-9][\w.-]*\.[\w.-]*\w)[ \t]*$")
 _REPLIED = re.compile(
@@ -25,6 +26,14 @@ _LISTED = re.compile(rf"(?m)^[ \t]*(?P<address>{ADDRESS})<mailto:(?P=address)>")
 _DELAYED = re.compile(
     r"(?i)delivery is delayed|has been delayed|verzögert|retardé|retrasad|a été différé"
 )
+# It arrived, or went where nobody tells: so the subject begins, where the text does not say more.
+_ARRIVED = re.compile(
+    r"(?i)[ \t]*(?:delivered|relayed|expanded|zugestellt|übermittelt|weitergeleitet|erweitert"
+    r"|remis|transmis|relayé|entregado|retransmitido|recapitat[oi]|consegnato|inoltrato|entregue"
+    r"|bezorgd|doorgestuurd|levererat|leveret|dostarczono|doručeno|доставлено|配信済み|已送达|已送達"
+    r"|배달됨)[ \t]*[:：]"
+)
+_STATUS = re.compile(r"#([245]\.\d{1,3}\.\d{1,3})\b")
 
 _OLD = Dialect(
     starts=r"did(?: |\n)not(?: |\n)reach (?:some or all of the intended|the following) recipients?"
@@ -63,7 +72,7 @@ def _reported(mail: Mail) -> Findings | None:
 
 def _replied(mail: Mail) -> Iterator[Report]:
     text = mail.text
-    action = Action.DELAYED if _DELAYED.search(text[:4096]) else Action.FAILED
+    action = _action(mail)
     seen: set[str] = set()
     for found in _REPLIED.finditer(text):
         address = found["address"]
@@ -71,13 +80,23 @@ def _replied(mail: Mail) -> Iterator[Report]:
             seen.add(address.lower())
             server = list(_SERVER.finditer(text, max(0, found.start() - 400), found.start()))
             report = report_of(mail, address, action, found["reason"])
-            yield replace(report, reporting_mta=server[-1]["host"] if server else "")
+            status = _STATUS.search(found["reason"])
+            yield replace(
+                report,
+                reporting_mta=server[-1]["host"] if server else "",
+                status=EnhancedStatus.find(status[1]) if status else None,
+            )
+
+
+def _action(mail: Mail) -> Action:
+    if _ARRIVED.match(mail.subject) and not has_failed(mail.prose[0]):
+        return Action.DELIVERED
+    return Action.DELAYED if _DELAYED.search(mail.text[:4096]) else Action.FAILED
 
 
 def _listed(mail: Mail) -> Findings | None:
     """Read a notice that ends before the section for administrators."""
-    text = mail.text
-    action = Action.DELAYED if _DELAYED.search(text[:4096]) else Action.FAILED
+    text, action = mail.text, _action(mail)
     people = {found["address"].lower(): found for found in _LISTED.finditer(text)}
     said = {key: text[found.end() : found.end() + 600] for key, found in people.items()}
     return findings(

@@ -2,7 +2,8 @@
 The very last: a notice of failure that names one address, and nobody knows its dialect.
 
 Only a mail system's own notice is read like this, and only if there is no second address in it
-beside those of the notice itself. Where it names nobody, the returned mail's only recipient is it.
+beside those of the notice itself. Where it names nobody, it is about those to whom the mail went,
+as a filter repeats them (MailScanner), or the returned mail's only recipient.
 """
 
 import re
@@ -15,6 +16,16 @@ from mtabounce.parsers._prose import essence, has_failed, is_delay, without_head
 
 _ADDRESSES = re.compile(ADDRESS)
 _NOT_A_RECIPIENT = re.compile(r"(?i)^(?:post_?master|mailer-daemon|abuse|support|help\w*|info)@")
+_TO = re.compile(r"(?im)^[ \t>]*To:([^\n]{1,2000})$")
+_YOURS = re.compile(
+    r"(?i)(?:e-?mail|message|mail|attachment)s?\s+(?:that\s+|which\s+)?you\s+sent|sent by you"
+)
+# What was kept from its reader: those whom it names have written, not failed.
+_DIGEST = re.compile(
+    r"(?i)\b(?:spam|junk|quarantine)[ -](?:digest|summary|report)\b"
+    r"|\brelease\b[^\n]{0,40}\bdelete\b"
+)
+_MANY = 20  # more recipients than this are a list's
 _SENDERS = re.compile(
     rf"(?im)(?:MAIL FROM:?|^ *From:|^ *Sender:|Message-ID:|sent by|message from) ?<?({ADDRESS})"
 )
@@ -24,11 +35,13 @@ def _read(mail: Mail) -> Findings | None:
     text = without_headers(mail.prose[0])
     if not (mail.is_daemons and mail.is_automatic and has_failed(f"{mail.subject}\n{text}")):
         return None
-    people = _named(mail, text) or _sent_to(mail)
-    if len(people) != 1:
+    named = _named(mail, text)
+    if len(named) > 1 or _DIGEST.search(f"{mail.subject}\n{text}"):
         return None
+    people = named or _repeated(mail) or _sent_to(mail)
     action = Action.DELAYED if is_delay(f"{mail.subject}\n{text}") else Action.FAILED
-    return findings([report_of(mail, people.pop(), action, essence(text), text)])
+    said = essence(text)
+    return findings(report_of(mail, name, action, said, text) for name in sorted(people))
 
 
 def _named(mail: Mail, text: str) -> set[str]:
@@ -42,6 +55,13 @@ def _named(mail: Mail, text: str) -> set[str]:
         and not _NOT_A_RECIPIENT.match(name)
         and not any(name.lower() in header for header in own)
     }
+
+
+def _repeated(mail: Mail) -> set[str]:
+    """Return to whom the mail went by the lines that repeat its headers, if it was to few."""
+    lines = _TO.findall(mail.prose[0]) if _YOURS.search(mail.prose[0]) else []
+    people = {name for line in lines for name in _named(mail, line)}
+    return people if len(people) <= _MANY else set()
 
 
 def _sent_to(mail: Mail) -> set[str]:

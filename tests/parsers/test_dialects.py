@@ -400,7 +400,7 @@ RCPT TO
         [("gone@example.ne.jp", "As their mailbox is full.", "", "")],
     ),
     (
-        "ezweb",
+        "intermail",
         "Postmaster@ezweb.ne.jp",
         """次のあて先へのメッセージはエラーのため送信できませんでした。
 
