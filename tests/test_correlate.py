@@ -12,6 +12,7 @@ from mtabounce.correlate import (
     Bounce,
     KnownRef,
     ReturnPath,
+    domain_of,
     group,
     merge,
     observe,
@@ -65,13 +66,13 @@ def test_recipient_is_the_address_that_we_mailed():
         report(final_recipient="ann@new.example", original_recipient="Ann@Example.ORG")
     )
 
-    assert (one.recipient, one.domain) == ("ann@example.org", "example.org")
+    assert (one.recipient, domain_of(one.recipient)) == ("ann@example.org", "example.org")
 
 
 def test_recipient_without_domain_is_kept():
     (one,) = observed(report(final_recipient="Ann"))
 
-    assert (one.recipient, one.domain) == ("ann", "")
+    assert (one.recipient, domain_of(one.recipient)) == ("ann", "")
 
 
 def test_report_that_names_nobody_is_left_out():
