@@ -16,6 +16,7 @@ from mtabounce.cli._rules import classifier_for
 from mtabounce.logs import Delivery, Joined, LogReader, State, formats, report_of
 from mtabounce.model import Outcome, Report, Verdict
 from mtabounce.sources.logfile import DAMAGED, chunks, open_log
+from mtabounce.sources.written import written_at
 
 
 @click.group()
@@ -89,8 +90,9 @@ class _Reading:
     failed: bool = False
 
     def deliveries(self, files: Iterable[Path]) -> Iterator[Delivery]:
-        reader = LogReader(self.names, latest=_last_written(files))
+        reader = LogReader(self.names, latest=datetime.now(UTC))
         for path in files:
+            reader.join.clock.move(written_at(path))
             try:
                 with _opened(path) as file:
                     for chunk in chunks(file):
@@ -143,13 +145,9 @@ class _Reading:
 
 
 def _opened(path: Path) -> BinaryIO:
-    return sys.stdin.buffer if str(path) == "-" else open_log(path)
-
-
-def _last_written(files: Iterable[Path]) -> datetime:
-    """Return when the newest of *files* was written: stamps without a year are older."""
-    times = [path.stat().st_mtime for path in files if path.is_file()]
-    return datetime.fromtimestamp(max(times), tz=UTC) if times else datetime.now(tz=UTC)
+    if str(path) == "-":
+        return sys.stdin.buffer
+    return open_log(path) if path.is_file() else path.open("rb")  # a pipe is read once
 
 
 def _why(error: BaseException) -> str:

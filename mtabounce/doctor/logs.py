@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mtabounce.doctor._check import Check, Finding, Level, Patient
 from mtabounce.sources.log_settings import LogSettings
+from mtabounce.sources.logfile import open_file
 from mtabounce.sources.rotation import siblings, unopened
 from mtabounce.store.logs import LogFile, log_files_sync
 
@@ -56,7 +57,7 @@ def _of(log: LogSettings, files: Sequence[LogFile]) -> Iterator[Finding]:
 
 def _unreadable(path: Path) -> Finding | None:
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             file.read(1)
     except FileNotFoundError:
         return Finding(_TITLE, Level.FAIL, f"{path} is not there", "see path in [[log]]")
@@ -108,7 +109,7 @@ def _newest(files: Sequence[LogFile]) -> list[LogFile]:
 
 
 def _late(log: LogSettings, newest: LogFile) -> Iterator[Finding]:
-    with log.path.open("rb") as file:
+    with open_file(log.path) as file:
         seen = os.fstat(file.fileno())
         is_known = (seen.st_dev, seen.st_ino) == (newest.device, newest.inode)
         position = newest.position if is_known else 0

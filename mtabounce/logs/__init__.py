@@ -97,6 +97,11 @@ class LogReader:
                 found.found.append((form, told))
         return found
 
+    def first_at(self, chunk: bytes) -> datetime | None:
+        """Return when the first line of *chunk* was written that tells of a message; None: none."""
+        found = self.scan(chunk).found
+        return min((self.join.clock.at(lines[0][0]) for _, lines in found if lines), default=None)
+
     def join_on(self, scanned: Scanned) -> set[Key]:
         """
         Join the next lines of *scanned* to all that was read before, as far as all is known.

@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,14 @@ from mtabounce.pipeline.log_record import AnotherReader, LogRecorder
 from mtabounce.sources._log_run import LogRun, is_temporary
 from mtabounce.sources._reading import OpenLog, begin
 from mtabounce.sources.log_settings import LogSettings
+from mtabounce.sources.logfile import open_log, read_on
 from mtabounce.sources.rotation import find, is_in_the_making, known_as
+from mtabounce.sources.written import written_at
 from mtabounce.store import logs as store
 
 BATCH = 8 << 20  # bytes of one transaction: so much is read again after a stop
 SETTLED = 60.0  # seconds without a line after which a file counts as over
+_HEAD = 16 * 1024  # bytes in which the first line that says when a message was is looked for
 CARE = 3  # times that a file is begun again after a mistake of ours
 _LOCK = "import"
 
@@ -71,11 +74,23 @@ class Archive:
         """
         if not await store.own(conn, _LOCK):
             raise AnotherReader("another import is running: wait for it, or stop it")
-        for path in sorted(paths, key=_written_at):
+        for path in sorted(paths, key=self._begun_at):
             try:
                 await self._read(conn, path)
             except OSError as error:
                 self._fault(path, error.strerror or str(error))
+
+    def _begun_at(self, path: Path) -> datetime:
+        """Return when *path* begins: a copy may have the time at which it was copied."""
+        latest = written_at(path)
+        try:
+            with open_log(path) as file:
+                head, _ = read_on(file, _HEAD)
+        except OSError:
+            return latest  # to read it says why
+        reader = self._settings.reader()
+        reader.join.clock.move(latest)
+        return reader.first_at(head) or latest
 
     async def _read(self, conn: Connection, path: Path) -> None:
         if is_in_the_making(path):
@@ -85,7 +100,7 @@ class Archive:
         if one is None:
             return
         try:
-            self._run.move_clock(datetime.fromtimestamp(_written_at(path), tz=UTC))
+            self._run.move_clock(written_at(path))
             if one.known.position and not one.known.finished:
                 self._run.restore([one.known], [one])
             read = await self._all_but_bad_lines(conn, path, one)
@@ -156,10 +171,3 @@ class Archive:
             self._lines += one.reached.lines - before
             self._tell(Progress(path, one.progress, self._lines, self._recorder.failures))
         return bool(used)
-
-
-def _written_at(path: Path) -> float:
-    try:
-        return path.stat().st_mtime
-    except OSError:
-        return 0.0  # to open it says why

@@ -1,10 +1,12 @@
 """Log files as streams of whole lines, compressed or not."""
 
 import bz2
+import errno
 import gzip
 import io
 import lzma
 import os
+import stat
 import struct
 import zlib
 from collections.abc import Callable, Iterator
@@ -115,14 +117,23 @@ DAMAGED = (EOFError, zlib.error, lzma.LZMAError, zstandard.ZstdError, gzip.BadGz
 COMPRESSED = (".gz", ".xz", ".bz2", ".zst")
 
 
+def open_file(path: Path) -> BinaryIO:
+    """Open *path* as it is. Raises OSError, also where one would wait for what a pipe brings."""
+    number = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(number).st_mode):
+        os.close(number)
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+    return os.fdopen(number, "rb")
+
+
 def open_log(path: Path) -> BinaryIO:
     """Open *path*, decompressing what its first bytes say is compressed. Raises OSError."""
-    with path.open("rb") as file:
+    with open_file(path) as file:
         head = file.read(6)
     for magic, opened in _MAGIC.items():
         if head.startswith(magic):
             return cast("BinaryIO", opened(path))
-    return path.open("rb")
+    return open_file(path)
 
 
 def read_on(file: BinaryIO, count: int) -> tuple[bytes, str]:

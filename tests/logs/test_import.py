@@ -57,6 +57,25 @@ def test_archive_is_read_once(run, state, tmp_path):
     assert "read before" in second
 
 
+def test_copies_have_other_times_and_are_read_in_order(run, query, tmp_path):
+    for number, name in enumerate(reversed(rotated(tmp_path, SHORT, 4))):
+        os.utime(name, (1_795_500_000 + number, 1_795_500_000 + number))
+
+    run("import", "logs", "--host", "mail", "--timezone", "UTC", tmp_path)
+
+    # One mail, to four, had none.
+    assert query("SELECT count(*) FROM mtabounce.bounces WHERE original_message_id = ''") == [(4,)]
+
+
+def test_nobody_waits_for_what_a_pipe_may_bring(config, path):
+    os.mkfifo(path)
+
+    for command in ("tail", "--until-idle"), ("import", "logs", path):
+        args = [sys.executable, "-m", "mtabounce", "--config", config, *command]
+        told = subprocess.run(args, capture_output=True, text=True, timeout=120)
+        assert "it is no regular file" in told.stdout + told.stderr
+
+
 @pytest.mark.parametrize("compress", [gzip.compress, lzma.compress])
 def test_compressed_archive_is_the_same_archive(run, state, tmp_path, compress):
     plain, packed = tmp_path / "plain", tmp_path / "packed"
