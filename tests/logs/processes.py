@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 
 import psycopg
 import pytest
@@ -35,16 +36,21 @@ AS_ROOT = pytest.mark.skipif(
 )
 
 
+DAY = datetime(2026, 11, 23, tzinfo=UTC)
+
+
 class Log:
     """A log that is written, and rotated so often that little is kept."""
 
-    def __init__(self, path):
+    def __init__(self, path, day=DAY):
         self.path = path
+        self.day = day
         self.count = 0
 
     def write(self, count=1):
+        lines = "".join(bounced(self.count + number) for number in range(count))
         with self.path.open("a") as file:
-            file.write("".join(bounced(self.count + number) for number in range(count)))
+            file.write(lines.replace("Nov 23", f"{self.day:%b} {self.day.day:2}"))
         self.count += count
 
     def rotate(self, keep):
