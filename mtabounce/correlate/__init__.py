@@ -125,13 +125,8 @@ def observe_delivery(
         trust=trust,
         report=report,
         verdict=counted(report, verdict),
-        refs=tuple(_refs(_logged(source, report, key), report, recipient, trust)),
+        refs=tuple(_refs(report, recipient, trust, key)),
     )
-
-
-def _logged(source: str, report: Report, key: bytes) -> _Context:
-    raw = RawInput(source=source, content=b"", received_at=report.occurred_at or _EPOCH)
-    return _Context(raw, Reading(outcome=report.outcome, fingerprint=key), None)
 
 
 def _graver(one: Verdict, other: Verdict) -> bool:
@@ -149,16 +144,17 @@ def _observation(
     if context.proof and context.proof.campaign:
         report = replace(report, campaign=context.proof.campaign)
     trust = Trust.PROVEN if context.proof else _trust(raw, reading)
+    mark = report.mark or reading.fingerprint
     return Observation(
         recipient=recipient,
         occurred_at=_time_of(report, raw, reading),
-        key=_key_of(raw, report.mark or reading.fingerprint, recipient),
+        key=_key_of(raw, mark, recipient),
         source=raw.source,
         parser=reading.parser,
         trust=trust,
         report=report,
         verdict=verdict,
-        refs=tuple(_refs(context, report, recipient, trust)),
+        refs=tuple(_refs(report, recipient, trust, mark, context.proof)),
         input_id=context.input_id,
         is_spoilt=context.is_spoilt and not context.proof,
     )
@@ -186,27 +182,36 @@ def _time_of(report: Report, raw: RawInput, reading: Reading) -> datetime:
     return told if is_known or came - told <= OLDEST else came
 
 
-def _refs(context: _Context, report: Report, recipient: str, trust: Trust) -> Iterator[Ref]:
-    """Give all that it is known by; of a claim one only, so that it makes no two bounces one."""
-    found = _all_refs(context, report, recipient)
+def _refs(
+    report: Report, recipient: str, trust: Trust, mark: bytes, proof: ReturnPath | None = None
+) -> Iterator[Ref]:
+    """
+    Give all that *report* is known by; of a claim one only, so that it makes no two bounces one.
+
+    Where it says nothing of the mail, it is known by *mark*.
+    """
+    found = _all_refs(report, recipient, mark, proof)
     return islice(found, 1) if trust is Trust.CLAIMED else found
 
 
-def _all_refs(context: _Context, report: Report, recipient: str) -> Iterator[Ref]:
+def _all_refs(
+    report: Report, recipient: str, mark: bytes, proof: ReturnPath | None
+) -> Iterator[Ref]:
     known = {
         "message_id": report.original_message_id,
         "queue_id": queue_of(report),
         "envelope_id": report.original_envelope_id,
     }
     # Without a campaign, all mails of a day to one recipient may have the same return path.
-    if context.proof and (context.proof.campaign or not known["message_id"]):
-        yield ref_of("return_path", context.proof.mark, context.proof.recipient)
+    if proof and (proof.campaign or not known["message_id"]):
+        yield ref_of("return_path", proof.mark, proof.recipient)
     elif not any(known.values()):
-        yield ref_of("mail", (report.mark or context.reading.fingerprint).hex(), recipient)
+        yield ref_of("mail", mark.hex(), recipient)
+    later = sorted(passed_on_to(report, recipient))
     for kind, identifier in known.items():
         if identifier and recipient:
             yield ref_of(kind, identifier, recipient)
-            for other in sorted(passed_on_to(report, recipient)):
+            for other in later:
                 yield from refs_of_final(kind, identifier, other)
 
 

@@ -22,13 +22,14 @@ def judge(history: Iterable[Event], policy: Policy, now: datetime) -> Standing:
     forgiven = {number for word in words for number in word.forgives}
     undone = {number for word in words for number in word.undoes}
     course = Course(policy, forgiven, undone)
-    lasting = Course(policy, forgiven, undone)  # without what a delivery clears
+    lasting = Course(policy, forgiven, undone)  # without what a delivery clears, where one came
+    delivered = any(event.kind is EventKind.DELIVERED for event in past)
     for event in sorted(past, key=_order) if len(past) > 1 else past:
         course.pass_time(event.at)
         lasting.pass_time(event.at)
         if event.kind is not EventKind.DELIVERED:
             course.take(event)
-            if not policy.is_cleared(event):
+            if delivered and not policy.is_cleared(event):
                 lasting.take(event)
         elif event.trust is Trust.PROVEN:
             course.become(lasting, event)
