@@ -25,6 +25,7 @@ from mtabounce.policy import Decision, PolicySettings, Standing, Suppression, ju
 from mtabounce.store import logs, outbox
 from mtabounce.store import policy as store
 from mtabounce.store.record import recipient_ids
+from mtabounce.store.rows import plain
 
 SUPPRESSED = Counter("mtabounce_suppressions_total", "Suppressions begun, by cause.", ["cause"])
 LIFTED = Counter("mtabounce_suppressions_lifted_total", "Suppressions that ended.")
@@ -166,7 +167,7 @@ def _decision_row(who: dict[str, Any], decision: Decision) -> dict[str, Any]:
         "why": decision.why,
         "settings": decision.settings,
         "scope": decision.scope,
-        "type": event.type if event else None,
+        "type": plain(event.type) if event else None,
         "reason": event.reason if event else "",
         "bounces": decision.bounces or ([event.id] if event and event.type else []),
         "until": None,
@@ -184,11 +185,11 @@ def decision_key(row: Mapping[str, Any]) -> bytes:
 
 def _suppression_row(who: dict[str, Any], one: Suppression) -> dict[str, Any]:
     return who | {
-        "type": one.type,
+        "type": plain(one.type),
         "reason": one.reason,
         "cause": one.cause,
         "scope": one.scope,
-        "action": one.action,
+        "action": plain(one.action),
         "since": one.since,
         "until": one.until,
         "bounce_id": one.bounce_id,

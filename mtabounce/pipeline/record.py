@@ -20,7 +20,9 @@ from mtabounce.correlate import Bounce, KnownRef, Observation, group, merge
 from mtabounce.errors import TryAgainLater
 from mtabounce.model import BounceType, Report, Trust
 from mtabounce.pipeline.return_paths import without_replays
+from mtabounce.store import outbox
 from mtabounce.store import record as store
+from mtabounce.store.rows import plain
 from mtabounce.store.text import clean_text
 
 BOUNCES = Metric(
@@ -30,6 +32,7 @@ OBSERVATIONS = Metric(
     "mtabounce_observations_total", "Observations written.", ["source", "outcome"]
 )
 DUPLICATES = Metric("mtabounce_duplicates_total", "Observations that were stored before.")
+CHANNEL = "mtabounce_bounce"
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _COUNTS = {BounceType.HARD: "hard", BounceType.SOFT: "soft", BounceType.COMPLAINT: "complaints"}
 _OWN_COLUMNS = {  # the fields of a report that observations have a column for
@@ -221,7 +224,7 @@ async def write_bounces(
     rows = [_bounce_row(bounce, ids, campaigns) for bounce in new]
     await store.put_bounces(conn, rows, [bounce.id for bounce in old])
     await store.count_recipients(conn, _counted(new, old, ids))
-    await store.tell_of_bounces(conn, [_note(change) for change in changes])
+    await outbox.notify(conn, [(CHANNEL, _note(change)) for change in changes])
 
 
 async def _ids_of_replaced(
@@ -268,7 +271,7 @@ def _bounce_row(bounce: Bounce, ids: dict[str, int], campaigns: dict[str, int]) 
     row = {name: getattr(bounce, name) for name in _BOUNCE_FIELDS}
     row["recipient_id"] = ids[bounce.recipient]
     row["campaign_id"] = campaigns.get(row.pop("campaign"))
-    return row
+    return row | {name: plain(row[name]) for name in ("type", "fault", "trust")}
 
 
 def observation_row(
@@ -285,18 +288,18 @@ def observation_row(
         "input_id": one.input_id,
         "source": one.source,
         "parser": one.parser,
-        "trust": one.trust,
-        "outcome": report.outcome,
-        "type": verdict.type,
+        "trust": plain(one.trust),
+        "outcome": plain(report.outcome),
+        "type": plain(verdict.type),
         "reason": verdict.reason,
-        "fault": verdict.fault,
+        "fault": plain(verdict.fault),
         "rule": verdict.rule,
         "matched": verdict.matched,
         "status": status and str(status),
         "reply_code": verdict.reply_code or report.reply_code,
         "final_recipient": report.final_recipient,
         "original_recipient": report.original_recipient,
-        "action": report.action,
+        "action": plain(report.action),
         "diagnostic_code": report.diagnostic_code,
         "remote_mta": report.remote_mta,
         "reporting_mta": report.reporting_mta,

@@ -1,6 +1,6 @@
 """What others are told; sql/outbox.sql."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,6 +13,10 @@ from mtabounce.store.rows import Row, as_json
 from mtabounce.store.statements import statements
 
 SQL = statements("outbox")
+_SUPPRESSIONS = "mtabounce_suppression"
+_INCIDENTS = "mtabounce_incident"
+_LONG = frozenset({"said", "still"})  # of a payload, these may be long; no note has them …
+_LONGEST = 320  # … and of others so many characters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +70,26 @@ async def add_events(conn: AsyncConnection[Any], rows: Sequence[Row]) -> None:
     """
     placed = as_json([{**row, "place": place} for place, row in enumerate(rows)])
     await conn.execute(SQL["add_events"], {"rows": placed})
-    await conn.execute(SQL["notify"], {"rows": placed})
+    channels = [_INCIDENTS if row["event"] == "incident" else _SUPPRESSIONS for row in rows]
+    await notify(conn, zip(channels, map(_note, rows), strict=True))
+
+
+async def notify(conn: AsyncConnection[Any], told: Iterable[tuple[str, str]]) -> None:
+    """Send notes (each below 8,000 bytes) on their channels after COMMIT; *told* are such pairs."""
+    channels, notes = zip(*told, strict=True)
+    args = {"channels": list(channels), "notes": list(notes)}
+    await conn.execute(SQL["notify"], args)
+
+
+def _note(row: Row) -> str:
+    """Return what listeners are told of an event."""
+    payload = {name: value for name, value in row["payload"].items() if name not in _LONG}
+    told = payload | {"event": row["event"], "recipient": row["recipient"]}
+    return as_json([{name: _cut(value) for name, value in told.items()}])[1:-1]
+
+
+def _cut(value: Any) -> Any:
+    return value[:_LONGEST] if isinstance(value, str) else value
 
 
 async def add_bounces(conn: AsyncConnection[Any], ids: Sequence[int]) -> None:

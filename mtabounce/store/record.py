@@ -138,9 +138,3 @@ async def add_observations(conn: Connection, rows: Sequence[Row]) -> None:
 async def count_recipients(conn: Connection, rows: Sequence[Row]) -> None:
     """Add the numbers in *rows* to the counts of the recipients."""
     await conn.execute(SQL["count_recipients"], {"rows": as_json(rows)})
-
-
-async def tell_of_bounces(conn: Connection, notes: Sequence[str]) -> None:
-    """Send *notes* (each below 8,000 bytes) on the channel mtabounce_bounce after COMMIT."""
-    rows = [{"note": note} for note in notes]
-    await conn.execute(SQL["tell_of_bounces"], {"rows": as_json(rows)})

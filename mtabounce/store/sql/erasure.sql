@@ -3,12 +3,12 @@
 -- name: erased_among
 -- Which of these addresses were erased; what they are called since then counts, too.
 SELECT asked.name
-  FROM unnest(%(names)s::text[]) AS asked (name)
+  FROM unnest(%(names)b::text[]) AS asked (name)
  WHERE asked.name LIKE '%%@erased.invalid'
 UNION ALL
 SELECT agreed.name
   FROM (SELECT asked.name, e.recipient
-          FROM unnest(%(names)s::text[]) AS asked (name)
+          FROM unnest(%(names)b::text[]) AS asked (name)
           JOIN mtabounce.erased AS e
             ON e.bucket = hashtextextended(asked.name, (SELECT seed FROM mtabounce.erasure_key)) & 4294967295
         OFFSET 0) AS agreed  -- so that only those that agree are hashed

@@ -6,7 +6,7 @@
 SELECT b.id AS bounce_id, b.recipient_id, b.recipient, b.type, b.fault, b.reason, b.rule, b.remote_mta,
        b.diagnostic_code, b.first_seen_at, coalesce(b.meta ->> 'from', '') AS mail_from
   FROM mtabounce.bounces AS b
- WHERE b.recipient_id = ANY (%(ids)s::bigint[])
+ WHERE b.recipient_id = ANY (%(ids)b::bigint[])
    AND (b.type = 'hard' OR b.fault = 'sender')
    AND b.trust = ANY (%(trusts)s::text[])
    AND (b.created_at = now() OR b.first_seen_at > %(since)s)

@@ -45,7 +45,7 @@ SELECT pg_try_advisory_lock(hashtextextended('mtabounce log ' || %(name)s, 0));
 SELECT host, instance, queue_id, final_recipient, original_recipient, reverse_path, original_message_id,
        status, diagnostic_code, command, remote_mta, attempts, first_deferred_at, occurred_at
   FROM mtabounce.pending_deliveries
- WHERE host = ANY (%(hosts)s::text[]) AND queue_id = ANY (%(queue_ids)s::text[]);
+ WHERE host = ANY (%(hosts)b::text[]) AND queue_id = ANY (%(queue_ids)b::text[]);
 
 -- name: put_waiting
 -- An import may tell of an attempt that is older than what is known.

@@ -31,14 +31,9 @@ SELECT k.name, r.event, r.recipient, r.payload
  ORDER BY r.place;
 
 -- name: notify
--- PostgreSQL hands the notes out when the transaction has committed. A note is below 8,000 bytes.
-SELECT pg_notify('mtabounce_' || CASE r.event WHEN 'incident' THEN 'incident' ELSE 'suppression' END,
-                 (SELECT jsonb_object_agg(n.key, CASE jsonb_typeof(n.value) WHEN 'string' THEN to_jsonb(left(n.value #>> '{}', 320))
-                                                                            ELSE n.value END)
-                    FROM jsonb_each(r.payload - 'said' - 'still'
-                                    || jsonb_build_object('event', r.event, 'recipient', r.recipient)) AS n)::text)
-  FROM json_to_recordset(%(rows)s::json) AS r (event text, recipient text, payload jsonb, place integer)
- ORDER BY r.place;
+-- PostgreSQL hands the notes out when the transaction has committed.
+SELECT pg_notify(r.channel, r.note)
+  FROM unnest(%(channels)b::text[], %(notes)b::text[]) AS r (channel, note);
 
 -- name: add_bounces
 -- The same for bounces that this transaction made, or has better evidence for.
@@ -47,7 +42,7 @@ SELECT k.name, 'bounce', b.recipient,
        jsonb_build_object('id', b.id, 'type', b.type, 'reason', b.reason, 'fault', b.fault, 'status', b.status,
                           'diagnostic_code', b.diagnostic_code, 'trust', b.trust, 'at', b.first_seen_at)
   FROM mtabounce.sinks AS k
-  JOIN mtabounce.bounces AS b ON b.recipient_id = ANY (%(ids)s::bigint[]) AND b.created_at = now()
+  JOIN mtabounce.bounces AS b ON b.recipient_id = ANY (%(ids)b::bigint[]) AND b.created_at = now()
  WHERE 'bounce' = ANY (k.events)
  ORDER BY b.id;
 

@@ -12,7 +12,7 @@ WITH delivered AS MATERIALIZED (
     SELECT o.recipient_id, named.kind, named.name, min(o.occurred_at) AS at
       FROM mtabounce.observations AS o
      CROSS JOIN LATERAL (VALUES ('message', o.original_message_id), ('queue', o.queue_id)) AS named (kind, name)
-     WHERE o.recipient_id = ANY (%(ids)s::bigint[])
+     WHERE o.recipient_id = ANY (%(ids)b::bigint[])
        AND o.outcome = 'delivered'
        AND o.trust = 'proven'
        AND named.name <> ''
@@ -34,37 +34,37 @@ SELECT b.recipient_id, b.recipient, b.id, b.type, b.reason, b.fault, b.trust, b.
   LEFT JOIN delivered AS q
     ON q.recipient_id = b.recipient_id AND q.kind = 'queue' AND q.name = b.queue_id
   LEFT JOIN mtabounce.campaigns AS c ON c.id = b.campaign_id
- WHERE b.recipient_id = ANY (%(ids)s::bigint[])
+ WHERE b.recipient_id = ANY (%(ids)b::bigint[])
    AND (%(trusts)s::text[] IS NULL OR b.trust = ANY (%(trusts)s) OR b.created_at = now());
 
 -- name: deliveries_of
 -- The last one says all of where they stand; those that something was decided by, why it was.
 SELECT id AS recipient_id, last_delivered_at AS delivered_at
   FROM mtabounce.recipients
- WHERE id = ANY (%(ids)s::bigint[])
+ WHERE id = ANY (%(ids)b::bigint[])
    AND last_delivered_at IS NOT NULL
 UNION
 SELECT recipient_id, decided_at
   FROM mtabounce.decisions
- WHERE recipient_id = ANY (%(ids)s::bigint[])
+ WHERE recipient_id = ANY (%(ids)b::bigint[])
    AND (action = 'clear' OR action = 'lift' AND why = %(proof)s);
 
 -- name: words_of_operators
 SELECT recipient_id, id, action, scope, type, reason, bounces, undoes, until, decided_at
   FROM mtabounce.decisions
- WHERE recipient_id = ANY (%(ids)s::bigint[])
+ WHERE recipient_id = ANY (%(ids)b::bigint[])
    AND action IN ('add', 'remove');
 
 -- name: kept_by_retention
 SELECT recipient_id, id, scope, type, reason, cause, consequence, bounces, until, decided_at
   FROM mtabounce.decisions
- WHERE recipient_id = ANY (%(ids)s::bigint[])
+ WHERE recipient_id = ANY (%(ids)b::bigint[])
    AND action = 'keep';
 
 -- name: suppressions_of
 -- Joined: with ANY, a plan that is kept compares each suppression with each of the recipients.
 SELECT s.recipient, s.type, s.reason, s.cause, s.scope, s.action, s.since, s.until, s.bounce_id
-  FROM unnest(%(recipients)s::text[]) AS r (recipient)
+  FROM unnest(%(recipients)b::text[]) AS r (recipient)
   JOIN mtabounce.suppressions AS s ON s.recipient = r.recipient;
 
 -- name: campaigns_seen
@@ -90,7 +90,7 @@ SELECT substr(scope, 6) FROM mtabounce.suppressions WHERE starts_with(scope, 'li
 -- name: decisions_written
 -- Which of these are there.
 SELECT d.recipient_id, d.key
-  FROM unnest(%(ids)s::bigint[], %(keys)s::bytea[]) AS r (recipient_id, key)
+  FROM unnest(%(ids)b::bigint[], %(keys)b::bytea[]) AS r (recipient_id, key)
   JOIN mtabounce.decisions AS d ON d.recipient_id = r.recipient_id AND d.key = r.key;
 
 -- name: add_decisions

@@ -13,7 +13,7 @@ ON CONFLICT (recipient) DO NOTHING;
 -- Who holds the rows of its recipients is alone with what is known of them.
 SELECT id, recipient
   FROM mtabounce.recipients
- WHERE recipient = ANY (%(recipients)s::text[])
+ WHERE recipient = ANY (%(recipients)b::text[])
  ORDER BY recipient
    FOR UPDATE;
 
@@ -91,7 +91,7 @@ SELECT r.input_id, unnest(CASE WHEN s.seen < 100 THEN ARRAY[s.first, s.last] ELS
 -- name: known_refs
 SELECT key, bounce_id, seen_at
   FROM mtabounce.bounce_refs
- WHERE key = ANY (%(keys)s::bytea[]);
+ WHERE key = ANY (%(keys)b::bytea[]);
 
 -- name: bounces_by_id
 SELECT b.id, b.recipient, b.type, b.reason, b.fault, b.rule, b.status, b.reply_code,
@@ -100,7 +100,7 @@ SELECT b.id, b.recipient, b.type, b.reason, b.fault, b.rule, b.status, b.reply_c
        b.decisive_at, b.meta, b.first_seen_at, b.last_seen_at, b.created_at
   FROM mtabounce.bounces AS b
   LEFT JOIN mtabounce.campaigns AS c ON c.id = b.campaign_id
- WHERE b.id = ANY (%(ids)s::bigint[])
+ WHERE b.id = ANY (%(ids)b::bigint[])
    FOR UPDATE OF b;
 
 -- name: new_bounce_ids
@@ -139,12 +139,12 @@ UPDATE mtabounce.observations
 
 -- name: delete_refs
 DELETE FROM mtabounce.bounce_refs
- WHERE key = ANY (%(keys)s::bytea[]);
+ WHERE key = ANY (%(keys)b::bytea[]);
 
 -- name: delete_lost_refs
 -- Looked at anew: where a bounce was merged, its refs lead to another by now.
 DELETE FROM mtabounce.bounce_refs AS r
- WHERE r.bounce_id = ANY (%(ids)s::bigint[])
+ WHERE r.bounce_id = ANY (%(ids)b::bigint[])
    AND NOT EXISTS (SELECT FROM mtabounce.bounces AS b WHERE b.id = r.bounce_id);
 
 -- name: add_refs
@@ -182,8 +182,3 @@ UPDATE mtabounce.recipients AS t
   FROM json_to_recordset(%(rows)s::json) AS r
        (recipient_id bigint, hard integer, soft integer, complaints integer, last_bounce_at timestamptz)
  WHERE t.id = r.recipient_id;
-
--- name: tell_of_bounces
--- PostgreSQL hands the notes out when the transaction has committed.
-SELECT pg_notify('mtabounce_bounce', r.note)
-  FROM json_to_recordset(%(rows)s::json) AS r (note text);

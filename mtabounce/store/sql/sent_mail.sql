@@ -16,6 +16,6 @@ SELECT count(*)::integer AS days, coalesce(sum(greatest(c.reltuples, 0)), 0)::bi
 -- Days that have no partition are not kept.
 INSERT INTO mtabounce.sent_mail (message_id, recipient, sent_at)
 SELECT r.message_id, r.recipient, r.sent_at
-  FROM unnest(%(message_ids)s::text[], %(recipients)s::text[], %(times)s::timestamptz[])
+  FROM unnest(%(message_ids)b::text[], %(recipients)b::text[], %(times)b::timestamptz[])
        AS r (message_id, recipient, sent_at)
  WHERE to_regclass('mtabounce.sent_mail_' || to_char(r.sent_at AT TIME ZONE 'UTC', '"y"YYYY"m"MM"d"DD')) IS NOT NULL;
