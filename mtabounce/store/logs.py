@@ -165,17 +165,19 @@ async def put_trouble(conn: Connection, name: str, trouble: str) -> None:
 
 async def count_deliveries(conn: Connection, counts: Mapping[tuple[Bucket, State], int]) -> None:
     """Add *counts* to the statistics."""
-    rows = [
-        {
-            "hour": bucket.hour,
-            "domain": bucket.domain[:_LONGEST],
-            "relay": bucket.relay[:_LONGEST],
-            "sender_domain": bucket.sender_domain[:_LONGEST],
-            "sent": 0,
-            "deferred": 0,
-            "bounced": 0,
-            state.value: count,
-        }
-        for (bucket, state), count in counts.items()
-    ]
-    await conn.execute(SQL["count_deliveries"], {"rows": as_json(rows)})
+    rows: dict[Bucket, dict[str, Any]] = {}
+    for (bucket, state), count in counts.items():
+        if bucket not in rows:
+            hour, *names = bucket
+            domain, relay, sender_domain = (name[:_LONGEST] for name in names)
+            rows[bucket] = {
+                "hour": hour,
+                "domain": domain,
+                "relay": relay,
+                "sender_domain": sender_domain,
+                "sent": 0,
+                "deferred": 0,
+                "bounced": 0,
+            }
+        rows[bucket][str(state)] = count
+    await conn.execute(SQL["count_deliveries"], {"rows": as_json(rows.values())})

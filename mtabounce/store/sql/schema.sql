@@ -437,7 +437,7 @@ CREATE TABLE mtabounce.recipients (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     last_delivered_at timestamp with time zone
 )
-WITH (fillfactor='85');
+WITH (fillfactor='50');
 
 CREATE TABLE mtabounce.suppressions (
     recipient text NOT NULL,
@@ -604,7 +604,8 @@ CREATE TABLE mtabounce.delivery_stats (
     sent bigint DEFAULT 0 NOT NULL,
     deferred bigint DEFAULT 0 NOT NULL,
     bounced bigint DEFAULT 0 NOT NULL
-);
+)
+WITH (fillfactor='50');
 
 CREATE TABLE mtabounce.erased (
     recipient text NOT NULL,
@@ -1118,8 +1119,6 @@ CREATE INDEX outbox_pending ON mtabounce.outbox USING btree (sink, recipient, id
 CREATE INDEX pending_deliveries_occurred_at ON mtabounce.pending_deliveries USING brin (occurred_at);
 
 CREATE INDEX recipients_domain ON mtabounce.recipients USING btree (domain);
-
-CREATE INDEX recipients_refused ON mtabounce.recipients USING btree (recipient) WHERE ((soft > 0) OR (hard > 0));
 
 CREATE INDEX recipients_stable_uuid ON mtabounce.recipients USING btree (mtabounce.stable_uuid(recipient));
 
