@@ -72,6 +72,14 @@ FAILED = Words(
     *("non recapita", "impossibile recapitare", "impossibile consegnare", "mancata consegna"),
     *("stato recapitato", "stato consegnato", "mancato recapito", "no ha sido entregado"),
     *("no entregado", "não entregue", "falha na entrega", "error de entrega", "zustellung an"),
+    *(
+        "fehlgeschlagen",
+        "échec de la remise",
+        "non riuscit",
+        "falhou",
+        "に失敗しました",
+        "未能传递",
+    ),
     *("zustellung ist fehl", "zustellung fehl", "mislukt", "misslyckades", "epäonnistui"),
     *("nie powiodło się", "nezdařilo", "başarısız", "не удалась", "не удалось отправить"),
     *("niet worden bezorgd", "niet bezorgd", "niet afgeleverd", "kunde inte levereras"),
@@ -100,7 +108,7 @@ FAILED = Words(
         "退信",
         "無法投遞",
     ),
-    *("無法傳送", "無法送達", "전송할 수 없", "전달되지", "배달할 수 없", "반송되"),
+    *("無法傳送", "無法送達", "전송할 수 없", "전달되지", "전송되지", "배달할 수 없", "반송되"),
 )
 DELAYED = Words(
     *("will be retried", "will retry", "will keep trying", "will continue to try"),

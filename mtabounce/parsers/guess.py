@@ -65,10 +65,12 @@ def _repeated(mail: Mail) -> set[str]:
 
 
 def _sent_to(mail: Mail) -> set[str]:
-    """Return the recipient of the returned mail, if this is a report and it has only one."""
-    if mail.type != "multipart/report":
+    """Return the recipient of the returned mail, if it has only one, and is attached here."""
+    if mail.type != "multipart/report" and mail.returned is None:
         return set()
-    return {address} if (address := parse(mail.sent_to)) else set()
+    address = parse(mail.sent_to)
+    is_its_own = address.lower() == parse(mail.headers.get(b"to")).lower()
+    return {address} if address and not is_its_own else set()
 
 
 PARSER = Parser(rank=95, read=_read)

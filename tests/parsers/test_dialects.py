@@ -415,6 +415,22 @@ mail server.
         [("gone@ezweb.ne.jp", "550 <gone@ezweb.ne.jp>: User unknown", "RCPT TO", "")],
     ),
     (
+        "amavis",
+        '"Content-filter at example.org" <postmaster@example.org>',
+        """A message from <news@example.net> to:
+-> gone@example.org
+-> full@example.org
+
+was considered unsolicited bulk e-mail (UBE).
+
+Delivery of the email was stopped!
+""",
+        [
+            ("gone@example.org", "was considered unsolicited bulk e-mail (UBE).", "", ""),
+            ("full@example.org", "was considered unsolicited bulk e-mail (UBE).", "", ""),
+        ],
+    ),
+    (
         "einsundeins",
         "Mail Delivery System <mailer-daemon@kundenserver.de>",
         """This message was created automatically by mail delivery software.
@@ -695,6 +711,19 @@ def test_warning_of_a_delay_is_no_bounce(sender, text):
 
     assert reading.outcome is Outcome.DELAYED
     assert [report.final_recipient for report in reading.reports] == ["full@example.org"]
+
+
+@pytest.mark.parametrize(("to", "people"), [("gone", ["gone@example.org"]), ("news", [])])
+def test_notice_that_names_nobody_is_about_whom_its_attached_mail_went_to(to, people):
+    text = "Gone on Mon, 23 Nov 2026\n    was not delivered: the recipient name is unknown\n"
+    notice = mail("postmaster@example.net", "").replace(
+        b"text/plain", b'multipart/mixed; boundary="b"'
+    )
+    parts = f"--b\n\n{text}\n--b\nContent-Type: message/rfc822\n\nTo: {to}@example.org\n\nHello\n"
+
+    reading = read(notice.replace(b"news@example.net", b"news@example.org") + parts.encode())
+
+    assert [report.final_recipient for report in reading.reports] == people
 
 
 def test_recipient_without_a_domain_gets_the_one_of_the_command():
