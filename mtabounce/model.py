@@ -74,8 +74,7 @@ class Trust(StrEnum):
     PROVEN = "proven"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class EnhancedStatus:
+class EnhancedStatus(NamedTuple):  # looked up for each reply: a tuple's hash is quick
     """An enhanced mail system status code (RFC 3463 §2; registry: RFC 5248)."""
 
     class_: int  # 2, 4 or 5

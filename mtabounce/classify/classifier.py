@@ -156,15 +156,15 @@ def _type(reason: Reason, seen: Evidence) -> BounceType | None:
 
     A delay is as soft as the failure would be that it may become; it counts nowhere.
     """
-    is_delay = seen.outcome is _DELAYED
-    if not (is_delay or seen.outcome.is_failure):
+    if seen.outcome not in _COUNTED:
         return None
-    if reason.type is _HARD and (is_delay or blame.is_passing(seen)):
-        return BounceType.SOFT
+    if reason.type is _HARD and (seen.outcome is _DELAYED or blame.is_passing(seen)):
+        return _SOFT
     return reason.type
 
 
 _NO_RULE = Rule(id="undetermined", reason="undetermined")
 _NOT_FOUND: Found = _NO_RULE, ""
 _DELAYED = Outcome.DELAYED  # looked up once: each look at a member of an enum takes 0.1 µs
-_HARD = BounceType.HARD
+_COUNTED = (Outcome.BOUNCE, Outcome.COMPLAINT, _DELAYED)
+_HARD, _SOFT = BounceType.HARD, BounceType.SOFT

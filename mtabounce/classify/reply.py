@@ -6,6 +6,7 @@ adjacent repeats; texts are cut to LONGEST first.
 """
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 
 from ahocorasick_rs import AhoCorasick
@@ -109,18 +110,22 @@ def joined(text: str) -> str:
 
 def codes(text: str) -> tuple[int | None, EnhancedStatus | None]:
     """Return the reply code and the enhanced status of a one-line reply, None where missing."""
-    if start := _CODE.match(text):
-        code, status = start.groups()
-        if status and (telling := _telling(status)):
-            return int(code), telling
-        if not status and text.find(code, 3) < 0:
-            return int(code), _loose_status(text)
-    return _codes_within(text)
+    start = _CODE.match(text)
+    if start is None:
+        return _codes_of([hit for hit in _CODE.findall(text) if hit[0] != _ASIDE], text)
+    code, status = start.groups()
+    if status and (telling := _telling(status)):
+        return int(code), telling
+    if not status and text.find(code, 3) < 0:
+        return int(code), _loose_status(text)
+    others = _CODE.findall(text, start.end())
+    return _codes_of([(code, status), *(hit for hit in others if hit[0] != _ASIDE)], text)
 
 
-def _codes_within(text: str) -> tuple[int | None, EnhancedStatus | None]:
-    """Return the first reply code in *text*, and the status that goes with it."""
-    found = [hit.groups() for hit in _CODE.finditer(text) if hit[1] != _ASIDE or not hit.start()]
+def _codes_of(
+    found: Sequence[tuple[str, str | None]], text: str
+) -> tuple[int | None, EnhancedStatus | None]:
+    """Return the first of the codes *found* in *text*, and the status that goes with it."""
     if not found:
         return None, _loose_status(text)
     first = found[0][0]
