@@ -25,10 +25,10 @@ from prometheus_client.metrics import MetricWrapperBase
 import mtabounce
 from mtabounce import cli
 from mtabounce.classify import load
-from mtabounce.classify.reasons import Reason
 from mtabounce.classify.rule import Rule
 from mtabounce.config.describe import purpose
 from mtabounce.config.shape import Key, keys
+from mtabounce.reasons import Reason
 from mtabounce.settings import Settings
 from mtabounce.store.connection import connect_sync
 from mtabounce.store.embedded import Embedded

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import uvloop
 
+from mtabounce import assembly
 from mtabounce.errors import StoreUnavailable, TryAgainLater
 from mtabounce.lookup import Lookup
 from mtabounce.pipeline import sent_mail
@@ -142,7 +143,7 @@ class _Daemon:
             settings.receiver.max_size,
         )
         polling = Polling(
-            settings.mailboxes(), self._connector("poller"), self._judging(), self._wake.set
+            assembly.mailboxes(settings), self._connector("poller"), self._judging(), self._wake.set
         )
         spool = Spool(spool_directory(settings.state), inbox.append)
         webhooks = Webhooks(settings.webhooks, inbox.append, spool)
@@ -247,11 +248,11 @@ class _Daemon:
     def _tailers(self) -> Iterator[Tailer | JournalTailer]:
         if not self._settings.log:
             return
-        classifier = self._settings.judging().judge().classifier
+        classifier = assembly.judging(self._settings).judge().classifier
         for settings in self._settings.log:
             recorder = LogRecorder(
                 classifier,
-                self._settings.recorder(),
+                assembly.recorder(self._settings),
                 str(settings.path),
                 settings.own_host,
                 keeps_sent=self._settings.sent_mail.days > 0,
@@ -287,7 +288,7 @@ class _Daemon:
         return Worker(
             self._connector("worker"),
             self._judging(),
-            self._settings.recorder(),
+            assembly.recorder(self._settings),
             self._wake,
             ring=self._settings.return_path.ring(),
             batch=self._settings.worker.batch,
@@ -298,7 +299,7 @@ class _Daemon:
         )
 
     def _judging(self) -> Judging:
-        return Judging.of(self._settings.judging(), self._settings.worker)
+        return Judging.of(assembly.judging(self._settings), self._settings.worker)
 
     def _connector(self, part: str) -> Connect:
         settings = self._settings.database.model_copy(

@@ -11,17 +11,15 @@ import socket
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from datetime import timedelta
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address
 from typing import Any
 
 from prometheus_client import Counter
 from psycopg import AsyncConnection, Error
-from pydantic import Field
 
-from mtabounce.config import Duration, ListenAddress, Section
 from mtabounce.errors import TryAgainLater
 from mtabounce.listen import address_of, open_sockets
+from mtabounce.lookup_settings import LookupSettings
 from mtabounce.network import Network
 from mtabounce.store.connection import Connect
 from mtabounce.store.suppressions import refusal
@@ -35,27 +33,6 @@ _IDLE = 1000.0  # seconds; Postfix closes what it has not used for 300
 _PAUSE = 1.0  # seconds after a failure in which PostgreSQL is not asked
 _CLIENTS = 1000  # at a time; each process of smtpd keeps one
 log = logging.getLogger(__name__)
-
-
-class LookupSettings(Section):
-    """Where Postfix asks whom to refuse; see contrib/postfix/README.md."""
-
-    listen: list[ListenAddress] = Field(
-        default=[],
-        description='Where to listen, such as "127.0.0.1:2527". Whoever can connect can ask who is'
-        " suppressed. Absent: nowhere.",
-    )
-    own_networks: list[Network] = Field(
-        default=[ip_network("127.0.0.0/8"), ip_network("::1/128")],
-        description="Whose mail is ours: a client in one of these, or one that has logged in, is"
-        " refused mail to whom is suppressed. Mail that others send in is never refused.",
-    )
-    timeout: Duration = Field(
-        default=timedelta(seconds=1),
-        ge=timedelta(seconds=1),
-        le=timedelta(minutes=1),
-        description="How long PostgreSQL may take to answer; after that nobody is refused.",
-    )
 
 
 class Refusals:

@@ -110,6 +110,14 @@ class RawInput:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HeaderNames:
+    """Names of the headers of a mail that say whose it was. Any case; the first found counts."""
+
+    campaign: tuple[str, ...] = ("X-Listmonk-Campaign", "X-Campaign-Id", "X-Campaign")
+    subscriber: tuple[str, ...] = ("X-Listmonk-Subscriber",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """What one input says about one recipient. Facts only, no judgement."""
 

@@ -9,6 +9,7 @@ from typing import Self
 
 from psycopg.errors import InsufficientPrivilege
 
+from mtabounce import assembly
 from mtabounce.classify import Classifier
 from mtabounce.errors import ConfigError, StoreUnavailable
 from mtabounce.pipeline.judge_process import JudgeSettings
@@ -35,7 +36,7 @@ class Fresh:
     def read(cls, config: Path | None) -> Self:
         """Read them. Raises ConfigError for what is wrong in either."""
         settings = load_settings(config)
-        judging = settings.judging()
+        judging = assembly.judging(settings)
         return cls(settings, judging, judging.judge().classifier)
 
 

@@ -7,31 +7,28 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from mtabounce.classify import load as load_rules
-from mtabounce.classify.reasons import known_reason
 from mtabounce.config import Loaded, Section, load
-from mtabounce.lookup import LookupSettings
-from mtabounce.parsers import HeaderNames
-from mtabounce.pipeline.decide import Recorder
-from mtabounce.pipeline.judge_process import JudgeSettings
-from mtabounce.pipeline.retention import RetentionSettings
-from mtabounce.pipeline.return_paths import ReturnPathSettings
-from mtabounce.pipeline.sent_mail import SentMailSettings
-from mtabounce.pipeline.settings import WorkerSettings
+from mtabounce.lookup_settings import LookupSettings
+from mtabounce.model import HeaderNames
+from mtabounce.pipeline.settings import (
+    RetentionSettings,
+    ReturnPathSettings,
+    SentMailSettings,
+    WorkerSettings,
+)
 from mtabounce.places import find
 from mtabounce.policy import PolicySettings
+from mtabounce.reasons import known_reason
 from mtabounce.sinks import SinkSettings
 from mtabounce.sources.log_settings import LogSettings
-from mtabounce.sources.mailboxes import MailboxSettings, Protocol, protocols
-from mtabounce.sources.mailboxes.imap import ImapSettings
-from mtabounce.sources.mailboxes.pop3 import Pop3Settings
+from mtabounce.sources.mailboxes import ImapSettings, Pop3Settings
 from mtabounce.sources.pipe_settings import PipeSettings
 from mtabounce.sources.receiver_settings import ReceiverSettings
 from mtabounce.store.connection import DatabaseSettings
 from mtabounce.store.state import StateSettings
 from mtabounce.web.http_settings import HttpSettings
 from mtabounce.web.listmonk_settings import ListmonkSettings
-from mtabounce.web.webhook_settings import WebhookSettings, check, providers_of
+from mtabounce.web.webhook_settings import WebhookSettings
 
 
 class HeaderSettings(Section):
@@ -64,11 +61,6 @@ class RuleSettings(Section):
         " failure.",
     )
 
-    def check(self) -> None:
-        """Raise ConfigError where one of the user's own rules is wrong."""
-        if self.folder is not None:
-            load_rules(self.folder)
-
 
 class Settings(Section):
     """The whole configuration."""
@@ -96,24 +88,6 @@ class Settings(Section):
     log: tuple[LogSettings, ...] = Field(
         default=(), description="Logs of mail servers to follow, each a table of its own."
     )
-
-    def mailboxes(self) -> list[tuple[Protocol, MailboxSettings]]:
-        """Return the mailboxes to poll, each with its protocol."""
-        return [
-            (protocol, mailbox)
-            for name, protocol in protocols().items()
-            for mailbox in getattr(self, name)
-        ]
-
-    def judging(self) -> JudgeSettings:
-        """Return what the parsers and the classifier need to know."""
-        check(self.webhooks)
-        whose = providers_of(self.webhooks)
-        return JudgeSettings(self.headers.names(), self.rules.folder, dict(self.rules.types), whose)
-
-    def recorder(self) -> Recorder:
-        """Return what records and decides by this policy, and by these rules."""
-        return Recorder(self.policy, self.rules.folder)
 
 
 def load_settings(path: Path | None, environ: Mapping[str, str] = os.environ) -> Settings:

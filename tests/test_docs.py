@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from docs.generate import DOCUMENTS, FOLDER, commands, schema_of
+from mtabounce import assembly
 from mtabounce.classify import load
 from mtabounce.settings import load_settings
 from mtabounce.store.cluster import installed_programs
@@ -106,7 +107,7 @@ def test_toml_in_documents_is_a_configuration_or_a_rule_file(tmp_path):
             for file in re.findall(r'"/etc/mtabounce/([^"]+)"', block.text):
                 (folder / file).write_text("a secret")
                 (folder / file).chmod(0o600)
-            load_settings(folder / "block.toml", {}).judging()
+            assembly.judging(load_settings(folder / "block.toml", {}))
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,8 @@ import pytest
 
 from mtabounce.config import ListenAddress
 from mtabounce.errors import StoreUnavailable
-from mtabounce.lookup import Lookup, LookupSettings
+from mtabounce.lookup import Lookup
+from mtabounce.lookup_settings import LookupSettings
 from mtabounce.store.connection import connect
 
 REFUSED = "action=550 5.7.1 recipient is suppressed by mtabounce: user_unknown since 2026-11-23"

@@ -10,10 +10,10 @@ from mtabounce.classify import evidence as evidence_of
 from mtabounce.classify.evidence import Evidence
 from mtabounce.classify.index import Found, Index
 from mtabounce.classify.operators import Operators
-from mtabounce.classify.reasons import Reason, load_reasons
 from mtabounce.classify.rule import Rule, RuleFile, rule_files
 from mtabounce.errors import ConfigError
 from mtabounce.model import BounceType, Fault, Outcome, Report, Verdict
+from mtabounce.reasons import Reason, load_reasons
 
 SHIPPED = Path(__file__).parent.parent / "rules"
 

@@ -9,9 +9,9 @@ from typing import Any
 from mtabounce.classify.evidence import Evidence
 from mtabounce.classify.operators import Operators
 from mtabounce.classify.pattern import Pattern, alternatives_of
-from mtabounce.classify.reasons import Reason, did_you_mean
 from mtabounce.errors import ConfigError
 from mtabounce.model import Outcome
+from mtabounce.reasons import Reason, did_you_mean
 
 NOT_RULES = frozenset({"reasons.toml", "operators.toml"})
 

@@ -19,7 +19,7 @@ def judge_for(config: Path | None, folder: Path | None = None) -> Judge:
         return Judge(load(folder))
     # The settings of all parts, and pydantic with them, take 250 ms to import.
     settings = import_module("mtabounce.settings").load_settings(config)
-    known = settings.judging()
+    known = import_module("mtabounce.assembly").judging(settings)
     rules = load(folder or settings.rules.folder, settings.rules.types)
     return Judge(rules, known.names, known.providers)
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import click
 
+from mtabounce.assembly import check_rules
 from mtabounce.config import Loaded
 from mtabounce.config.describe import commented
 from mtabounce.config.messages import label_of
@@ -19,7 +20,7 @@ from mtabounce.doctor.overrides import Unseen, unseen
 from mtabounce.errors import ConfigError, UsageError
 from mtabounce.settings import Settings, load_with_origins
 from mtabounce.store.policy import names_seen
-from mtabounce.web.webhook_settings import check as check_webhooks
+from mtabounce.web.webhook_providers import check as check_webhooks
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -91,7 +92,7 @@ def check(config: Path | None, path: Path | None, new: tuple[str, ...]) -> None:
       mtabounce config check --new autumn.example.org
     """
     loaded = load_with_origins(path or config)
-    loaded.settings.rules.check()
+    check_rules(loaded.settings.rules)
     check_webhooks(loaded.settings.webhooks)
     note = _check_overrides(loaded, new)
     said = [value for value in _effective(loaded) if value.origin != "default"]

@@ -9,6 +9,7 @@ import click
 import psycopg
 from rich.progress import Progress
 
+from mtabounce import assembly
 from mtabounce.cli._output import print_json
 from mtabounce.cli._progress import count_bar
 from mtabounce.config.values import printable
@@ -43,7 +44,7 @@ def command(
       mtabounce poll bounces@mail.example.org
     """
     settings = load_settings(ctx.obj)
-    known = {mailbox.title for _, mailbox in settings.mailboxes()}
+    known = {mailbox.title for _, mailbox in assembly.mailboxes(settings)}
     if strange := sorted(set(names) - known):
         raise UsageError(f"there is no mailbox {strange[0]}; there are: {', '.join(sorted(known))}")
     if not known:
@@ -60,13 +61,13 @@ def command(
 async def _poll(
     settings: Settings, url: str, names: set[str], *, dry_run: bool, again: bool
 ) -> dict[str, Tally | str]:
-    judging = Judging.of(settings.judging(), settings.worker)
+    judging = Judging.of(assembly.judging(settings), settings.worker)
     connecting = partial(
         connect, url, application_name="mtabounce poll", settings=settings.database
     )
     found: dict[str, Tally | str] = {}
     try:
-        for protocol, mailbox in settings.mailboxes():
+        for protocol, mailbox in assembly.mailboxes(settings):
             if mailbox.title in names:
                 with count_bar() as bar:
                     poller = Poller(

@@ -10,6 +10,7 @@ from functools import partial
 
 import click
 
+from mtabounce import assembly
 from mtabounce.cli._asking import agreed
 from mtabounce.cli._output import Since, print_json, print_table
 from mtabounce.cli._progress import count_bar
@@ -186,9 +187,9 @@ class _Again:
         connecting = partial(
             connect, self.url, application_name="mtabounce reprocess", settings=settings.database
         )
-        recorder = settings.recorder()
+        recorder = assembly.recorder(settings)
         if not only_logs:
-            judging = Judging.of(settings.judging(), settings.worker)
+            judging = Judging.of(assembly.judging(settings), settings.worker)
             ring = settings.return_path.ring()
             try:
                 async for step in judged_again(
@@ -198,7 +199,7 @@ class _Again:
             finally:
                 await judging.close()
         if selection.ids is None and selection.state is None:
-            classifier = settings.judging().judge().classifier
+            classifier = assembly.judging(settings).judge().classifier
             first = number if only_logs else 0  # of that recipient, some may be left
             async for step in logged_again(
                 connecting, classifier, selection, recorder, write=write, first=first

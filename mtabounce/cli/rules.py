@@ -14,11 +14,11 @@ from rich.table import Table
 
 from mtabounce.classify import Classifier
 from mtabounce.classify.lint import lint
-from mtabounce.classify.reasons import did_you_mean
 from mtabounce.classify.rule import Rule
 from mtabounce.cli._rules import classifier_for
 from mtabounce.errors import UsageError
 from mtabounce.model import EnhancedStatus, Outcome, Report
+from mtabounce.reasons import did_you_mean
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 

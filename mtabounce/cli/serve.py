@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from mtabounce import __version__, daemon
+from mtabounce.assembly import check_rules
 from mtabounce.settings import load_settings
 
 _NEWS = ("mtabounce.reload", "mtabounce.sources.poller")  # few, and somebody waits for them
@@ -33,7 +34,7 @@ def command(ctx: click.Context, verbose: bool) -> None:
     log_to_stderr(verbose=verbose)
     config: Path | None = ctx.obj
     settings = load_settings(config)
-    settings.rules.check()  # else each judging process would stumble, again and again
+    check_rules(settings.rules)  # else each judging process would stumble, again and again
     daemon.serve(settings, config, lambda where: _announce(where, config))
 
 

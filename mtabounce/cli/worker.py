@@ -3,6 +3,7 @@
 import click
 
 from mtabounce import daemon
+from mtabounce.assembly import check_rules
 from mtabounce.cli.serve import log_to_stderr
 from mtabounce.settings import load_settings
 from mtabounce.store.embedded import database
@@ -25,7 +26,7 @@ def command(ctx: click.Context, drain: bool, verbose: bool) -> None:
     """
     log_to_stderr(verbose=verbose)
     settings = load_settings(ctx.obj)
-    settings.rules.check()
+    check_rules(settings.rules)
     with database(settings.database, settings.state) as url:
         prepare(url)
         daemon.work(settings, url, until_idle=drain)

@@ -6,6 +6,7 @@ from functools import partial
 
 from psycopg import Connection
 
+from mtabounce import assembly
 from mtabounce.doctor._check import Check, Finding, Level, Patient
 from mtabounce.errors import ConfigError
 from mtabounce.sources.mailboxes import MailboxSettings, Protocol, secret_in
@@ -16,7 +17,7 @@ _LATE = 3  # intervals without a look: nobody polls it
 
 
 def _run(patient: Patient) -> Iterator[Finding]:
-    mailboxes = patient.given().mailboxes()
+    mailboxes = assembly.mailboxes(patient.given())
     if not mailboxes:
         yield Finding(_TITLE, Level.OK, "no mailbox is polled")
         return

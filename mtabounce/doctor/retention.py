@@ -7,7 +7,8 @@ from functools import partial
 
 from mtabounce.doctor._check import Check, Finding, Level, Patient
 from mtabounce.errors import MtabounceError
-from mtabounce.pipeline.retention import RetentionSettings, due
+from mtabounce.pipeline.retention import due
+from mtabounce.pipeline.settings import RetentionSettings
 from mtabounce.store.connection import connect
 from mtabounce.store.retention import has_partitions
 

@@ -6,7 +6,8 @@ from mtabounce.doctor._check import Check, Finding, Level, Patient
 from mtabounce.store import webhooks as store
 from mtabounce.store.state import spool_directory
 from mtabounce.web.spool import damaged
-from mtabounce.web.webhook_settings import WebhookSettings, check
+from mtabounce.web.webhook_providers import check
+from mtabounce.web.webhook_settings import WebhookSettings
 
 _TITLE = "webhooks"
 

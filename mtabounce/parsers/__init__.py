@@ -15,11 +15,10 @@ from mtabounce.mime import (
     fingerprint,
     fingerprint_of,
 )
-from mtabounce.model import Outcome, Reading, Report
+from mtabounce.model import HeaderNames, Outcome, Reading, Report
 from mtabounce.parsers._mail import (
     RECIPIENT_LIMIT,
     Findings,
-    HeaderNames,
     Mail,
     Parser,
     polish,

@@ -10,7 +10,7 @@ from typing import Any
 
 from mtabounce.address import parse
 from mtabounce.mime import STRUCTURE_LIMIT, TEXT_LIMIT, Headers, Message, Part
-from mtabounce.model import Action, Outcome, Report
+from mtabounce.model import Action, HeaderNames, Outcome, Report
 from mtabounce.parsers._dates import parse_date
 from mtabounce.parsers._prose import split_returned, without_margin
 
@@ -72,14 +72,6 @@ _OWN_RECEIVED = re.compile(
     rb"|from localhost \(localhost \[127\.0\.0\.1\]\)\s+\([^()\n]*rfc1894[^()\n]*\)\s+"
     rb"by \S+ with dsn\s)"  # Courier's own
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeaderNames:
-    """Names of the headers of a mail that say whose it was. Any case; the first found counts."""
-
-    campaign: tuple[str, ...] = ("X-Listmonk-Campaign", "X-Campaign-Id", "X-Campaign")
-    subscriber: tuple[str, ...] = ("X-Listmonk-Subscriber",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,12 +1,10 @@
 """What is kept of an input that was read, where not all of it is to be."""
 
-from typing import Literal
-
 from mtabounce.mime import Message, Part
 from mtabounce.model import API, WEBHOOK, Outcome
+from mtabounce.pipeline.settings import Raw
 from mtabounce.store.inputs import ClaimedInput, Finished, Trimmed
 
-Raw = Literal["full", "headers", "none"]
 _REPORTS = {
     "message/delivery-status",
     "message/global-delivery-status",

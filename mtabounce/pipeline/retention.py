@@ -17,16 +17,14 @@ import random
 from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from typing import Any, Self
+from typing import Any
 
 from prometheus_client import Counter as Metric
 from prometheus_client import Gauge
 from psycopg import AsyncConnection
 from psycopg.errors import LockNotAvailable
-from pydantic import Field, model_validator
 
-from mtabounce.config import Duration, Section
-from mtabounce.pipeline.raw import Raw
+from mtabounce.pipeline.settings import KEPT_BY, RetentionSettings
 from mtabounce.store import retention as store
 
 ROWS = Metric("mtabounce_retention_rows_total", "Rows that retention deleted.", ["table"])
@@ -43,73 +41,9 @@ TRIES = 20  # for the lock, before it is left to the next hour
 log = logging.getLogger(__name__)
 
 _DAY = timedelta(days=1)
-_SETTINGS = {  # the setting for each table, in the order in which their rows go
-    "bounces": "bounces",
-    "observations": "bounces",
-    "bounce_refs": "bounces",
-    "incident_bounces": "bounces",
-    "inputs": "inputs",
-    "webhook_signatures": "inputs",
-    "decisions": "decisions",
-    "delivery_stats": "delivery_stats",
-    "outbox": "outbox",
-    "webhook_refusals": "webhook_refusals",
-    "return_paths": "return_paths",
-    "pending_deliveries": "pending_deliveries",
-    "recipients": "decisions",
-}
 
 
-class RetentionSettings(Section):
-    """How long what is kept; "0s": for ever. Suppressions stay as long as they hold."""
-
-    inputs: Duration = Field(
-        default=30 * _DAY,
-        description="Mails and requests as they were received. What waits to be read stays.",
-    )
-    raw: Raw = Field(
-        default="full",
-        description="What is kept of an input once it was read: all of it, its headers and the"
-        " report in it, or nothing. What could not be read is kept whole. Only whole inputs can be"
-        " judged again by mtabounce reprocess.",
-    )
-    bounces: Duration = Field(
-        default=400 * _DAY,
-        description="Bounces and their observations; they go month by month.",
-    )
-    decisions: Duration = Field(
-        default=800 * _DAY,
-        description="What policy decided, and addresses of whom nothing else is left. What"
-        " operators said stays. At least as long as bounces.",
-    )
-    delivery_stats: Duration = Field(default=800 * _DAY, description="How deliveries went.")
-    outbox: Duration = Field(
-        default=30 * _DAY, description="What others were told, or did not take."
-    )
-    webhook_refusals: Duration = Field(
-        default=30 * _DAY, description="Requests to webhooks that were refused."
-    )
-    return_paths: Duration = Field(
-        default=400 * _DAY,
-        description="Whom return paths were made for. At least as long as return paths are good.",
-    )
-    pending_deliveries: Duration = Field(
-        default=30 * _DAY, description="Who waits in the queue of an MTA, where its log ends."
-    )
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if self.decisions and (not self.bounces or self.decisions < self.bounces):
-            raise ValueError("decisions must be kept at least as long as bounces")
-        return self
-
-    def before(self, table: str, now: datetime) -> datetime | None:
-        """Return the moment from before which rows of *table* go; None: none go."""
-        age: timedelta = getattr(self, _SETTINGS[table])
-        return now - age if age else None
-
-
-TABLES = tuple(_SETTINGS)
+TABLES = tuple(KEPT_BY)
 
 
 async def due(

@@ -1,24 +1,18 @@
 """The return paths that inputs came to: which of them prove something, and what."""
 
-import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
-from typing import Annotated, Any, Self
+from typing import Any
 
 from prometheus_client import Counter
 from psycopg import AsyncConnection
-from pydantic import AfterValidator, Field, model_validator
 
-from mtabounce.address import normalize, parsed_domain
-from mtabounce.config import Duration, SecretFile, Section
+from mtabounce.address import normalize
 from mtabounce.correlate import Observation, ReturnPath
 from mtabounce.model import Judged, RawInput, Trust
 from mtabounce.store import return_paths as store
 from mtabounce.verp import (
-    ALPHABET,
-    LONGEST_LIFE,
     Checked,
     Keyring,
     Result,
@@ -36,78 +30,6 @@ PATHS = Counter(
 _SHORTEST_SECRET = 16  # characters
 _MOST_KEYS = 8
 _DAY = 86_400
-
-
-def _key_id(text: str) -> str:
-    if len(text) != 1 or text not in ALPHABET:
-        raise ValueError(f'expected one letter a to z or digit 2 to 7, found "{text}"')
-    return text
-
-
-def _domain(text: str) -> str:
-    try:
-        domain = parsed_domain(f"b@{text}")
-    except ValueError:
-        domain = ""
-    if not re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)*", domain):
-        raise ValueError(f'expected a domain such as "bounces.example.org", found "{text}"')
-    return domain
-
-
-class KeySettings(Section):
-    """A key for signed return paths."""
-
-    id: Annotated[str, AfterValidator(_key_id)] = Field(
-        description="One letter a to z, or digit 2 to 7, that no other key has had lately."
-    )
-    secret_file: SecretFile = Field(
-        description="A file with the secret; mtabounce return-path keys new FILE makes one."
-    )
-
-
-class ReturnPathSettings(Section):
-    """Return paths (MAIL FROM) that are signed: a bounce to one proves itself."""
-
-    domain: Annotated[str, AfterValidator(_domain)] | None = Field(
-        default=None, description='The domain they are in, such as "bounces.example.org".'
-    )
-    require_signed: bool = Field(
-        default=False, description="Whether the receiver refuses mail to all other addresses."
-    )
-    lifetime: Duration = Field(
-        default=timedelta(days=40),
-        ge=timedelta(days=1),
-        le=timedelta(days=LONGEST_LIFE),
-        description="For how long one proves something, in whole days. Mail is tried for five.",
-    )
-    keys: list[KeySettings] = Field(
-        default=[],
-        max_length=_MOST_KEYS,
-        description="The first one signs, all are believed. Put a new one first, and take an old"
-        " one away when its return paths have expired.",
-    )
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        ids = [key.id for key in self.keys]
-        for key in self.keys:
-            if len(key.secret_file.get_secret_value()) < _SHORTEST_SECRET:
-                raise ValueError(
-                    f"the secret in {key.secret_file} has fewer than {_SHORTEST_SECRET}"
-                    " characters: make one with: mtabounce return-path keys new FILE"
-                )
-        if len(set(ids)) < len(ids):
-            raise ValueError("two keys have the same id")
-        if self.keys and self.domain is None:
-            raise ValueError("domain is missing: signed return paths are in a domain")
-        if self.require_signed and not self.keys:
-            raise ValueError("require_signed needs keys")
-        return self
-
-    def ring(self) -> Keyring:
-        """Return the keys as they are used; none where no key is set."""
-        keys = {key.id: key.secret_file.get_secret_value().encode() for key in self.keys}
-        return Keyring(self.domain or "", keys, self.lifetime.days)
 
 
 def signed_with(ring: Keyring) -> Callable[[str], bool]:

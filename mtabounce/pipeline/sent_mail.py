@@ -15,11 +15,10 @@ from typing import Any
 
 from psycopg import AsyncConnection
 from psycopg.errors import LockNotAvailable
-from pydantic import Field
 
 from mtabounce.address import normalize
-from mtabounce.config import Section
 from mtabounce.logs import Joined
+from mtabounce.pipeline.settings import SentMailSettings
 from mtabounce.store import sent_mail as store
 from mtabounce.store.erasure import erased_among
 from mtabounce.store.text import clean_text
@@ -29,23 +28,6 @@ _PATIENCE = timedelta(milliseconds=200)  # so long may others wait for us to get
 _TRIES = 20  # for the lock, before it is left to the next hour
 _LONGEST = 998  # octets of a Message-ID: a line (RFC 5322 §2.1.1)
 log = logging.getLogger(__name__)
-
-
-class SentMailSettings(Section):
-    """
-    Whom mails went to, as logs tell, so that complaints that hide who complained can be told of.
-
-    Only where a mail went to one recipient alone. That says who it was, and proves nothing: whether
-    such a complaint counts is asked of its return path and of [policy] min_trust, as of any other.
-    """
-
-    days: int = Field(
-        default=0,
-        ge=0,
-        le=400,
-        description="Days for which the Message-ID and the recipient of each delivery in a log are"
-        " kept, a row each; 0: they are not. Turned off, what was kept goes within the hour.",
-    )
 
 
 async def keep_up(conn: AsyncConnection[Any], settings: SentMailSettings, now: datetime) -> int:

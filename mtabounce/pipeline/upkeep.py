@@ -18,8 +18,8 @@ from psycopg import AsyncConnection
 from mtabounce.errors import TryAgainLater
 from mtabounce.pipeline import sent_mail
 from mtabounce.pipeline.decide import decide
-from mtabounce.pipeline.retention import RetentionSettings, retain
-from mtabounce.pipeline.sent_mail import SentMailSettings
+from mtabounce.pipeline.retention import retain
+from mtabounce.pipeline.settings import RetentionSettings, SentMailSettings
 from mtabounce.policy import BreakerSettings, PolicySettings
 from mtabounce.store import incidents
 from mtabounce.store import policy as store

@@ -23,8 +23,9 @@ from mtabounce.pipeline import once, owners, return_paths
 from mtabounce.pipeline.decide import Recorder
 from mtabounce.pipeline.judge_process import JudgeSettings
 from mtabounce.pipeline.judging import Judging
-from mtabounce.pipeline.raw import Raw, trimmed
+from mtabounce.pipeline.raw import trimmed
 from mtabounce.pipeline.record import AnotherWasFirst
+from mtabounce.pipeline.settings import Raw
 from mtabounce.store import inputs
 from mtabounce.store.connection import Connect
 from mtabounce.store.inputs import ClaimedInput, Finished

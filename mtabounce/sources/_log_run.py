@@ -5,8 +5,9 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Protocol
+from zoneinfo import ZoneInfo
 
 import psycopg
 from prometheus_client import Counter
@@ -14,7 +15,7 @@ from psycopg import AsyncConnection
 from psycopg.errors import CheckViolation, DeadlockDetected, SerializationFailure
 
 from mtabounce.errors import StoreUnavailable, TryAgainLater
-from mtabounce.logs import Joined, Scanned
+from mtabounce.logs import Joined, LogReader, Scanned
 from mtabounce.pipeline.log_record import LogRecorder, Step
 from mtabounce.pipeline.record import AnotherWasFirst
 from mtabounce.sources._understood import Understood
@@ -100,7 +101,7 @@ class LogRun:
 
     def reset(self) -> None:
         """Forget all that was read."""
-        self._reader = self._settings.reader(tells_sent=self._recorder.keeps_sent)
+        self._reader = reader_of(self._settings, tells_sent=self._recorder.keeps_sent)
         self._batch = 0  # bytes that were read and not committed
         self._since_kept = 0  # bytes
         self._state_size = 0
@@ -290,3 +291,14 @@ class LogRun:
             LINES.labels(self._label).inc(step.new.lines - step.old.lines)
             RECOGNIZED.labels(self._label).inc(step.new.recognized - step.old.recognized)
             SKIPPED.labels(self._label).inc(step.new.skipped - step.old.skipped)
+
+
+def reader_of(settings: LogSettings, *, tells_sent: bool = False) -> LogReader:
+    """Return a reader for that log, as it is written to now; *tells_sent* as it knows it."""
+    return LogReader(
+        () if settings.format == "auto" else (settings.format,),
+        latest=datetime.now(UTC),
+        zone=ZoneInfo(settings.timezone) if settings.timezone else None,
+        host=settings.own_host,
+        tells_sent=tells_sent,
+    )

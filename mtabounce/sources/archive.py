@@ -11,7 +11,7 @@ from typing import Any
 from psycopg import AsyncConnection
 
 from mtabounce.pipeline.log_record import AnotherReader, LogRecorder
-from mtabounce.sources._log_run import LogRun, is_temporary
+from mtabounce.sources._log_run import LogRun, is_temporary, reader_of
 from mtabounce.sources._reading import OpenLog, begin
 from mtabounce.sources.log_settings import LogSettings
 from mtabounce.sources.logfile import open_log, read_on
@@ -88,7 +88,7 @@ class Archive:
                 head, _ = read_on(file, _HEAD)
         except OSError:
             return latest  # to read it says why
-        reader = self._settings.reader()
+        reader = reader_of(self._settings)
         reader.join.clock.move(latest)
         return reader.first_at(head) or latest
 

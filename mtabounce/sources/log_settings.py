@@ -1,7 +1,6 @@
 """How a log is set up."""
 
 import socket
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo
@@ -9,7 +8,6 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, field_validator
 
 from mtabounce.config import Section
-from mtabounce.logs import LogReader
 
 _JOURNAL = "journal"
 
@@ -48,16 +46,6 @@ class LogSettings(Section):
             except (OSError, ValueError) as error:
                 raise ValueError(f'there is no time zone "{value}"') from error
         return value
-
-    def reader(self, *, tells_sent: bool = False) -> LogReader:
-        """Return a reader for this log, as it is written to now; *tells_sent* as it knows it."""
-        return LogReader(
-            () if self.format == "auto" else (self.format,),
-            latest=datetime.now(UTC),
-            zone=ZoneInfo(self.timezone) if self.timezone else None,
-            host=self.own_host,
-            tells_sent=tells_sent,
-        )
 
     @property
     def own_host(self) -> str:

@@ -14,7 +14,8 @@ from mtabounce.web import signatures
 from mtabounce.web.refusals import Hidden
 from mtabounce.web.request import Posted, Refused
 from mtabounce.web.sns import Certificates, Fetch, Sns, is_envelope
-from mtabounce.web.webhook_settings import WebhookSettings, provider_of
+from mtabounce.web.webhook_providers import provider_of
+from mtabounce.web.webhook_settings import WebhookSettings
 
 _REMEMBERED = 100_000  # signatures that are good for one body
 

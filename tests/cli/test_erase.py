@@ -18,7 +18,8 @@ from mtabounce.model import RawInput
 from mtabounce.pipeline.decide import Recorder
 from mtabounce.pipeline.judge_process import JudgeSettings
 from mtabounce.pipeline.log_record import LogRecorder
-from mtabounce.pipeline.sent_mail import SentMailSettings, keep_up
+from mtabounce.pipeline.sent_mail import keep_up
+from mtabounce.pipeline.settings import SentMailSettings
 from mtabounce.pipeline.traces import Traces
 from mtabounce.policy import PolicySettings
 from mtabounce.store import inputs

@@ -9,6 +9,7 @@ from functools import partial
 import pytest
 from click.testing import CliRunner
 
+from mtabounce import assembly
 from mtabounce.cli import mtabounce
 from mtabounce.config import ListenAddress
 from mtabounce.pipeline.decide import Recorder
@@ -110,7 +111,7 @@ async def _serve(settings, ready, done):
     inbox = Inbox(connecting, wake.set)
     webhooks = Webhooks(settings.webhooks, inbox.append, Spool(settings.state.directory, None))
     server = HttpServer(settings.http, webhooks.before(_app()))
-    judging = Judging(settings.judging(), deadline=10, memory=2**28)
+    judging = Judging(assembly.judging(settings), deadline=10, memory=2**28)
     worker = Worker(connecting, judging, Recorder(PolicySettings()), wake)
     tasks = [
         asyncio.create_task(one)

@@ -12,7 +12,8 @@ from mtabounce.model import RawInput
 from mtabounce.pipeline.decide import Recorder
 from mtabounce.pipeline.log_record import LogRecorder
 from mtabounce.pipeline.rewrite import judged_again
-from mtabounce.pipeline.sent_mail import SentMailSettings, keep_up
+from mtabounce.pipeline.sent_mail import keep_up
+from mtabounce.pipeline.settings import SentMailSettings
 from mtabounce.policy import PolicySettings
 from mtabounce.providers.request import pack
 from mtabounce.store import inputs

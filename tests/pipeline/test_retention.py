@@ -11,7 +11,8 @@ from mtabounce.pipeline import retention
 from mtabounce.pipeline.decide import Recorder, decide
 from mtabounce.pipeline.judge_process import JudgeSettings
 from mtabounce.pipeline.judging import Judging
-from mtabounce.pipeline.retention import RetentionSettings, retain
+from mtabounce.pipeline.retention import retain
+from mtabounce.pipeline.settings import RetentionSettings
 from mtabounce.pipeline.words import Word, say
 from mtabounce.pipeline.worker import Worker
 from mtabounce.policy import PolicySettings

@@ -18,7 +18,8 @@ from mtabounce.web import webhook as one_webhook
 from mtabounce.web.request import Posted, Refused
 from mtabounce.web.signatures import checker
 from mtabounce.web.webhook import Webhook
-from mtabounce.web.webhook_settings import WebhookSettings, check
+from mtabounce.web.webhook_providers import check
+from mtabounce.web.webhook_settings import WebhookSettings
 from tests.web.envelopes import CERTIFICATE, NOW, RSA, TOPIC, certificate, message
 
 BODY = b'{"event": "bounce", "auth": "x"}'

@@ -14,6 +14,7 @@ from rich.progress import (
     TaskID,
 )
 
+from mtabounce import assembly
 from mtabounce.cli.import_._parts import bar, paths_argument
 from mtabounce.logs import formats
 from mtabounce.pipeline import sent_mail
@@ -79,10 +80,10 @@ def _files(paths: Iterable[Path]) -> Iterator[Path]:
 
 async def _logs(settings: Settings, url: str, log: LogSettings, paths: list[Path]) -> bool:
     """Import *paths*; return whether all could be read, and some of it was of a log."""
-    classifier = settings.judging().judge().classifier
+    classifier = assembly.judging(settings).judge().classifier
     recorder = LogRecorder(
         classifier,
-        settings.recorder(),
+        assembly.recorder(settings),
         "import",
         log.own_host,
         keeps_sent=settings.sent_mail.days > 0,

@@ -9,7 +9,8 @@ from mtabounce.model import RawInput
 from mtabounce.providers import discover
 from mtabounce.settings import Settings, load_settings
 from mtabounce.web.http_settings import HttpSettings
-from mtabounce.web.webhook_settings import WebhookSettings, check
+from mtabounce.web.webhook_providers import check
+from mtabounce.web.webhook_settings import WebhookSettings
 from mtabounce.web.webhooks import PATH
 
 _ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (to connect, not to listen)

@@ -18,7 +18,8 @@ from mtabounce.mask import harmless
 from mtabounce.providers import Provider, discover, provider
 from mtabounce.settings import Settings
 from mtabounce.store import webhooks as store
-from mtabounce.web.webhook_settings import WebhookSettings, provider_of
+from mtabounce.web.webhook_providers import provider_of
+from mtabounce.web.webhook_settings import WebhookSettings
 from mtabounce.web.webhooks import PATH
 
 _SHOWN = 3  # refused requests; more with --all

@@ -21,7 +21,8 @@ from mtabounce.store import bounces
 from mtabounce.web.refusals import Hidden, without_secrets
 from mtabounce.web.signing import PRIVATE, Made, PrivateKey, Proofs, sample, signed
 from mtabounce.web.webhook import Webhook
-from mtabounce.web.webhook_settings import WebhookSettings, provider_of
+from mtabounce.web.webhook_providers import provider_of
+from mtabounce.web.webhook_settings import WebhookSettings
 
 _PATIENCE = 30.0  # seconds for the answer, and then for the row
 _STRANGER = {

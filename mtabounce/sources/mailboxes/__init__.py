@@ -11,20 +11,26 @@ from mtabounce.sources.mailboxes._mailbox import (
     Gone,
     MailboxError,
     MailboxRefused,
-    MailboxSettings,
     MailTooLarge,
     Protocol,
     Session,
+)
+from mtabounce.sources.mailboxes._settings import (
+    ImapSettings,
+    MailboxSettings,
+    Pop3Settings,
     secret_in,
 )
 
 __all__ = [
     "Entry",
     "Gone",
+    "ImapSettings",
     "MailTooLarge",
     "MailboxError",
     "MailboxRefused",
     "MailboxSettings",
+    "Pop3Settings",
     "Protocol",
     "Session",
     "protocols",

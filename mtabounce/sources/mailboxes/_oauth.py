@@ -15,10 +15,8 @@ from mtabounce.mask import harmless
 from mtabounce.sources.mailboxes._mailbox import (
     MailboxError,
     MailboxRefused,
-    MailboxSettings,
-    OAuthSettings,
-    secret_in,
 )
+from mtabounce.sources.mailboxes._settings import MailboxSettings, OAuthSettings, secret_in
 
 log = logging.getLogger(__name__)
 

@@ -9,11 +9,10 @@ import asyncio
 import imaplib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
 from imapclient import DELETED, IMAPClient, SocketTimeout
 from imapclient.exceptions import IMAPClientError, LoginError
-from pydantic import AfterValidator, Field
 
 from mtabounce.sources.mailboxes._line import explained
 from mtabounce.sources.mailboxes._mailbox import (
@@ -21,25 +20,15 @@ from mtabounce.sources.mailboxes._mailbox import (
     Gone,
     MailboxError,
     MailboxRefused,
-    MailboxSettings,
     MailTooLarge,
     Protocol,
-    one_line,
-    secret_in,
 )
 from mtabounce.sources.mailboxes._oauth import token_for
+from mtabounce.sources.mailboxes._settings import ImapSettings, secret_in
 
 T = TypeVar("T")
 _PASSING = ("[INUSE]", "[UNAVAILABLE]", "[LIMIT]", "[SERVERBUG]")  # RFC 5530: not the password
 _MARGIN = 10.0  # seconds beyond those that the socket itself waits
-
-
-class ImapSettings(MailboxSettings):
-    """An IMAP folder that bounces are fetched from."""
-
-    folder: Annotated[str, AfterValidator(one_line)] = Field(
-        default="INBOX", description="The folder to look into."
-    )
 
 
 class _Imap:

@@ -12,8 +12,6 @@ import hashlib
 import re
 from contextlib import suppress
 
-from pydantic import Field
-
 from mtabounce.mask import harmless
 from mtabounce.sources.mailboxes._line import Line
 from mtabounce.sources.mailboxes._mailbox import (
@@ -21,12 +19,11 @@ from mtabounce.sources.mailboxes._mailbox import (
     Gone,
     MailboxError,
     MailboxRefused,
-    MailboxSettings,
     MailTooLarge,
     Protocol,
-    secret_in,
 )
 from mtabounce.sources.mailboxes._oauth import token_for, xoauth2
+from mtabounce.sources.mailboxes._settings import MailboxSettings, Pop3Settings, secret_in
 
 _YES = re.compile(r"\+OK(?: |$)")
 _UID = re.compile(r"[\x21-\x7e]{1,70}")  # RFC 1939 §7
@@ -35,14 +32,6 @@ _PASSING = ("[IN-USE]", "[LOGIN-DELAY]", "[SYS/TEMP]")  # it is not the password
 _SLOWEST = 10_000  # octets/s that a server must do
 _MOST = 2**20  # lines of a list
 _SLACK = 2**16  # octets that a mail may be larger than was said
-
-
-class Pop3Settings(MailboxSettings):
-    """A POP3 mailbox that bounces are fetched from."""
-
-    apop: bool = Field(
-        default=False, description="Whether to log in by APOP, which hides the password."
-    )
 
 
 class _Pop3:

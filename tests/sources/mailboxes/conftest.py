@@ -8,7 +8,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from mtabounce.sources.mailboxes.pop3 import PROTOCOL, Pop3Settings
+from mtabounce.sources.mailboxes import Pop3Settings
+from mtabounce.sources.mailboxes.pop3 import PROTOCOL
 from mtabounce.sources.poller import Poller
 from tests.sources.mailboxes.pop3_server import Server
 from tests.working import judging

@@ -9,7 +9,7 @@ from pathlib import Path
 from mtabounce.errors import ConfigError
 from mtabounce.model import BounceType, Fault
 
-SHIPPED = Path(__file__).parent.parent / "rules" / "reasons.toml"
+SHIPPED = Path(__file__).parent / "rules" / "reasons.toml"
 NO_TYPE = "none"  # as the type of a reason: delays, auto-replies, successes
 
 
