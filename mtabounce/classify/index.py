@@ -165,7 +165,7 @@ class _WordIndex:
 
     def __init__(self, tries: _Placed) -> None:
         needs = {place: needs for place, each in tries.items() if (needs := _needs_of(each))}
-        frequency = _frequency(needs, tries)
+        frequency = _frequency([sets for sets in needs.values() if len(sets) > _MARKS], tries)
         # For each word, the places that need it or one like it, and behind them the second places
         # of those that need it besides.
         needing: dict[str, _Places] = {}
@@ -186,22 +186,29 @@ class _WordIndex:
     def _add(
         self,
         place: int,
-        needs: Iterable[Words],
+        needs: Sequence[Words],
         frequency: Mapping[str, int],
         needing: dict[str, _Places],
     ) -> None:
         """File a pattern in *needing* under those of its words that will be met least often."""
-        rarest = sorted(
-            needs, key=lambda words: (sum(frequency[word] for word in words), len(words))
-        )
-        for mark, words in enumerate(rarest[:_MARKS]):
+        for mark, words in enumerate(_rarest(needs, frequency)):
+            bit = 1 << place + mark
             for word in _core(words):
-                needing[word] = needing.get(word, 0) | 1 << place + mark
+                needing[word] = needing.get(word, 0) | bit
 
 
-def _frequency(needs: Mapping[int, Iterable[Words]], tries: _Placed) -> Mapping[str, int]:
+def _rarest(needs: Sequence[Words], frequency: Mapping[str, int]) -> Sequence[Words]:
+    """Return those of *needs* that will be met least often."""
+    if len(needs) <= _MARKS:
+        return needs
+    return sorted(needs, key=lambda words: (sum(frequency[word] for word in words), len(words)))[
+        :_MARKS
+    ]
+
+
+def _frequency(needs: Iterable[Sequence[Words]], tries: _Placed) -> Mapping[str, int]:
     """Count how often the words of *needs* stand in the examples of rules."""
-    words = list({word for sets in needs.values() for words in sets for word in words})
+    words = list({word for sets in needs for words in sets for word in words})
     search = BytesAhoCorasick([word.encode() for word in words])
     examples = {rule.id: rule.match for rule, _ in tries.values()}
     replies = (each for each in chain.from_iterable(examples.values()) if isinstance(each, str))
@@ -235,12 +242,17 @@ def _core(words: Words) -> Iterator[str]:
 
     Without the spaces around them, many words of many patterns are one.
     """
-    bare = {word.strip() if len(word.strip().encode()) >= SHORTEST else word for word in words}
+    bare = {_bare(word) for word in words}
     kept: list[str] = []
     for word in sorted(bare, key=len):
         if not any(each in word for each in kept):
             kept.append(word)
     return iter(kept)
+
+
+def _bare(word: str) -> str:
+    bare = word.strip()
+    return bare if len(bare) >= SHORTEST or len(bare.encode()) >= SHORTEST else word
 
 
 def _decides_last(rule: Rule) -> bool:

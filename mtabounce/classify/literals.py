@@ -7,24 +7,31 @@ so few patterns are tried in vain. Many patterns are nothing but such phrases.
 """
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import takewhile
+from typing import NamedTuple
 
 SHORTEST = 3  # octets that a word needs to be worth looking for; a Chinese letter has as many
 _MOST = 32  # texts that a piece is spread out into
 _PLAIN = re.compile(r"[^\\^$.|?*+()\[{]+(?![?*+{])")  # letters, the last not repeated
+_PLAIN_GROUP = re.compile(r"\((?:\?:)?([^\\^$.?*+()\[{]*)\)")  # alternatives of letters only
+
+_REPEATS = frozenset("?+*{")
 
 Words = tuple[str, ...]  # one of them stands in the text
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):  # made for each part of each pattern, at each start
     """What is known of the texts that a piece of a pattern matches; all in lower case."""
 
     texts: Words = ()  # all of them, in the order in which they are tried; (): not known
-    needs: tuple[Words, ...] = ()  # one of each is in whatever matches
+    needs_of_unknown: tuple[Words, ...] = ()  # the needs, where texts are not known
     whole: bool = False  # whether each of texts matches wherever it stands
+
+    @property
+    def needs(self) -> tuple[Words, ...]:
+        """Sets of words, in their order: one of each is in whatever matches."""
+        return _worth(self.texts) if self.texts else self.needs_of_unknown
 
 
 _ANYTHING = Piece()
@@ -33,6 +40,8 @@ _BORDER = Piece(texts=("",))  # of a word, or of the text: it must be looked at 
 
 def read(source: str) -> Piece:
     """Return what is known of the pattern *source*. No needs at all: every text must be tried."""
+    if _PLAIN.fullmatch(source):
+        return _one_of((source,))
     return _Reader(source).alternatives()
 
 
@@ -60,6 +69,9 @@ class _Reader:
         if plain := _PLAIN.match(self.rest):  # most of all, at once: this is done at each start
             self.rest = self.rest[plain.end() :]
             return _one_of((plain[0],))
+        if group := _PLAIN_GROUP.match(self.rest):
+            self.rest = self.rest[group.end() :]
+            return _one_of(group[1].split("|"))
         first, self.rest = self.rest[0], self.rest[1:]
         if first == "(":
             return self._group()
@@ -94,23 +106,27 @@ class _Reader:
 
     def _times(self, piece: Piece) -> Piece:
         """Return *piece* as often as the sign behind it says."""
-        sign, self.rest = self.rest[:1], self.rest[1:]
+        sign = self.rest[:1]
+        if sign not in _REPEATS:
+            return piece
+        self.rest = self.rest[1:]
         if sign == "?":
             texts = ("", *piece.texts) if self._skip("?") else (*piece.texts, "")
-            return replace(piece, texts=texts, needs=()) if piece.texts else _ANYTHING
-        if sign == "+":
-            self._skip("?")
-            return replace(piece, texts=(), whole=False)
-        if sign == "*":
-            self._skip("?")
-            return _ANYTHING
-        if sign == "{" and "}" in self.rest:
-            bounds, _, self.rest = self.rest.partition("}")
-            self._skip("?")
-            least = int("".join(takewhile(str.isdigit, bounds)) or 0)
-            return replace(piece, texts=(), whole=False) if least else _ANYTHING
-        self.rest = sign + self.rest
-        return piece
+            return Piece(_each_once(texts), whole=piece.whole) if piece.texts else _ANYTHING
+        if sign == "{":
+            return self._counted(piece)
+        self._skip("?")
+        return Piece(needs_of_unknown=piece.needs) if sign == "+" else _ANYTHING
+
+    def _counted(self, piece: Piece) -> Piece:
+        bounds, end, rest = self.rest.partition("}")
+        if not end:
+            self.rest = "{" + self.rest
+            return piece
+        self.rest = rest
+        self._skip("?")
+        least = int("".join(takewhile(str.isdigit, bounds)) or 0)
+        return Piece(needs_of_unknown=piece.needs) if least else _ANYTHING
 
     def _skip(self, sign: str) -> bool:
         if not self.rest.startswith(sign):
@@ -119,14 +135,20 @@ class _Reader:
         return True
 
 
-def _one_of(letters: Sequence[str]) -> Piece:
-    texts = tuple(dict.fromkeys(letter.lower() for letter in letters))
-    return Piece(texts, _worth(texts), whole=True)
+def _one_of(texts: Sequence[str]) -> Piece:
+    return Piece(_each_once([text.lower() for text in texts]), whole=True)
 
 
 def _worth(*needs: Words) -> tuple[Words, ...]:
     """Return those of *needs* that are worth looking for."""
-    return tuple(words for words in needs if min(len(word.encode()) for word in words) >= SHORTEST)
+    return tuple(words for words in needs if _is_long(words))
+
+
+def _is_long(words: Words) -> bool:
+    """Whether each of *words* has the octets; letters are counted first: they are no more."""
+    if min(map(len, words)) >= SHORTEST:
+        return True
+    return all(len(word.encode()) >= SHORTEST for word in words)
 
 
 def _sequence(items: Iterator[Piece]) -> Piece:
@@ -137,22 +159,34 @@ def _sequence(items: Iterator[Piece]) -> Piece:
     for item in items:
         whole = whole and item.whole
         if item.texts and len(phrases) * len(item.texts) <= _MOST:
-            phrases = tuple(dict.fromkeys(a + b for a in phrases for b in item.texts))
+            phrases = _joined(phrases, item.texts)
             continue
         known = False
         needs += [phrases] if item.texts else [phrases, *item.needs]
         phrases = item.texts or ("",)
-    needs.append(phrases)
-    return Piece(phrases if known else (), _worth(*needs), whole=whole and known)
+    if known:
+        return Piece(phrases, whole=whole)
+    return Piece(needs_of_unknown=_worth(*needs, phrases))
+
+
+def _joined(phrases: Words, texts: Words) -> Words:
+    if len(phrases) == 1:
+        return tuple([phrases[0] + text for text in texts])
+    return _each_once([phrase + text for phrase in phrases for text in texts])
+
+
+def _each_once(texts: Iterable[str]) -> Words:
+    return tuple(dict.fromkeys(texts))
 
 
 def _either(found: Sequence[Piece]) -> Piece:
     """Return what is true of each of *found*."""
     if all(piece.texts for piece in found):
-        texts = tuple(dict.fromkeys(text for piece in found for text in piece.texts))
-        return Piece(texts, _worth(texts), whole=all(piece.whole for piece in found))
-    if all(piece.needs for piece in found):
-        return Piece(needs=(tuple(word for piece in found for word in _rarest(piece.needs)),))
+        texts = _each_once(text for piece in found for text in piece.texts)
+        return Piece(texts, whole=all(piece.whole for piece in found))
+    needs = [piece.needs for piece in found]
+    if all(needs):
+        return Piece(needs_of_unknown=(tuple(word for each in needs for word in _rarest(each)),))
     return _ANYTHING
 
 

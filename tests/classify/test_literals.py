@@ -84,10 +84,11 @@ def test_phrase_is_found_where_the_pattern_would_find_it(source, text):
     assert Pattern(source).search(text) == span_by_re2(source, text)
 
 
-def test_reading_letters_in_runs_tells_what_reading_one_by_one_does(monkeypatch):
+@pytest.mark.parametrize("short_way", ["_PLAIN", "_PLAIN_GROUP"])
+def test_reading_letters_in_runs_tells_what_reading_one_by_one_does(monkeypatch, short_way):
     sources = [pattern.source for rule in RULES for pattern in rule.text]
     in_runs = [read(source) for source in sources]
 
-    monkeypatch.setattr(literals, "_PLAIN", re.compile(r"(?!)"))
+    monkeypatch.setattr(literals, short_way, re.compile(r"(?!)"))
 
     assert [read(source) for source in sources] == in_runs
