@@ -78,6 +78,12 @@ def test_every_part_has_a_layer():
     assert parts <= set(RANKS)
 
 
+def test_every_part_is_told_to_who_is_new():
+    guide = (PACKAGE.parent / "CONTRIBUTING.md").read_text()
+
+    assert [part for part in RANKS if f"`{part}`" not in guide and f"`{part}/`" not in guide] == []
+
+
 def test_no_module_imports_itself_through_others():
     known = {name_of(path) for path in MODULES}
     graph = {
