@@ -34,13 +34,13 @@ _LEAD = re.compile(
     r"\] ?(?::\d{1,5} )?said: |refused to talk to me: |[Ss]erver returned|"
     r"(?:SMTP|LMTP) error from remote |LMTP error after |[Hh]ost said: |did not like our |"
     r"responded with|responded as follows: |[45]\.\d\.\d{1,3} - [A-Z]|[Rr]esponse was: |"
-    r"[Tt]echnical report: |Diagnostic-Code: "
+    r"[Tt]echnical report: |Diagnostic-Code: |SMTP Protocol Returned an? \w{1,20} Error "
 )
 # One of these stands in every lead: cheaper to look for than the leads.
 _LEAD_MARKS = AhoCorasick(
     [
         *(" said: ", "refused to talk", "erver returned", "TP error ", "did not like"),
-        *("responded", " - ", "esponse was", "report: ", "-Code: "),
+        *("responded", " - ", "esponse was", "report: ", "-Code: ", "Protocol Returned"),
     ]
 )
 _LEAD_REACH = 300  # characters from the lead to the reply

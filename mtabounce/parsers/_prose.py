@@ -87,7 +87,8 @@ _BEFORE_DIGITS = frozenset(" \t<>#:;'\"(-")
 _HEAD = re.compile(r"-+ ?Transcript of session follows ?-+ ?|\.\.\. while talking to \S+ ")
 _TAIL = re.compile(
     r"(?: \(in reply to (?:the )?[A-Za-z ]{3,30} command\)| Giving up on [\w.:-]+"
-    r"| ?-+SMTP command [A-Z ]+| \[(?:RCPT_TO|MAIL_FROM|DATA|CONNECT|HELO)\])+\s*$"
+    r"| ?-+SMTP command [A-Z ]+| \[(?:RCPT_TO|MAIL_FROM|DATA|CONNECT|HELO)\]"
+    r"| 554 5\.0\.0 (?:\S+\.\.\. )?Service unavailable)+\s*$"  # sendmail's own, behind theirs
 )
 # IronPort puts a status and its words in front, and the reply in quotes after a hyphen.
 _WRAPPED = re.compile(r"[245]\.\d{1,3}\.\d{1,3} ?- [A-Za-z][A-Za-z /-]{0,60} ([245]\d\d)-'(.*)'")
