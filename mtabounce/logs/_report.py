@@ -21,6 +21,6 @@ def report_of(delivery: Delivery) -> Report:
         queue_id=delivery.queue_id,
         original_message_id=delivery.original_message_id,
         original_from=delivery.reverse_path or "",
-        native_code=delivery.state,
+        native_code=str(delivery.state),
         occurred_at=delivery.occurred_at,
     )

@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -60,13 +60,15 @@ class Breaker:
         counted = [one for one in found if _kind(one)]
         if not counted:
             return
-        rows = [row for one in counted for row in self._rows(one)]
+        grouped = [
+            [(one, group(one)) for one in counted] for group in (self._of_operator, self._of_sender)
+        ]
+        rows = [row for bounces in grouped for row in _rows(bounces)]
         await store.look(conn)
-        await store.add_counts(conn, rows)
-        await store.hold_new(conn, rows, self._settings.window)
+        await store.count(conn, rows, self._settings.window)
         sent: _Sent = {}
-        for group in (self._of_operator, self._of_sender):
-            await self._judge(conn, list(self._spans(counted, group)), sent)
+        for bounces in grouped:
+            await self._judge(conn, list(self._spans(bounces)), sent)
 
     async def _judge(
         self, conn: AsyncConnection[Any], spans: Sequence[tuple[Span, Counted]], sent: _Sent
@@ -99,14 +101,12 @@ class Breaker:
             }
             await _tell(conn, about)
 
-    def _spans(
-        self, counted: Iterable[Counted], group: Callable[[Counted], _Group]
-    ) -> Iterable[tuple[Span, Counted]]:
+    def _spans(self, grouped: Iterable[tuple[Counted, _Group]]) -> Iterable[tuple[Span, Counted]]:
         """Give the window up to the last bounce of each group, step by step."""
         last: dict[tuple[_Group, float], Counted] = {}
-        for one in counted:
+        for one, group in grouped:
             step = one.first_seen_at.timestamp() // _STEP.total_seconds()
-            last[group(one), step] = one
+            last[group, step] = one
         for (of, _), one in last.items():
             since = one.first_seen_at - self._settings.window
             if of.operator or of.sender:
@@ -159,14 +159,15 @@ class Breaker:
         return _Group(self.operator_of(one), "", one.reason)
 
     def _of_sender(self, one: Counted) -> _Group:
-        return _Group("", sender_domain(one.mail_from), _kind(one) or IncidentKind.JUMP)
+        return _Group("", sender_domain(one.mail_from), str(_kind(one) or IncidentKind.JUMP))
 
-    def _rows(self, one: Counted) -> Iterable[dict[str, Any]]:
-        names = ("bounce_id", "recipient_id", "recipient")
-        row = {name: getattr(one, name) for name in names} | {"occurred_at": one.first_seen_at}
-        for group in (self._of_operator(one), self._of_sender(one)):
-            if group.operator or group.sender:
-                yield row | group._asdict()
+
+def _rows(grouped: Iterable[tuple[Counted, _Group]]) -> Iterable[dict[str, Any]]:
+    names = ("bounce_id", "recipient_id", "recipient")
+    for one, group in grouped:
+        if group.operator or group.sender:
+            row = {name: getattr(one, name) for name in names} | {"occurred_at": one.first_seen_at}
+            yield row | group._asdict()
 
 
 async def close(

@@ -39,7 +39,7 @@ SKIPPED = Counter("mtabounce_log_skipped_lines_total", "Lines that were too long
 
 BLOCK = 64 * 1024  # bytes that are read and parsed at a time: what fits the processor's cache
 READ = 4 * BLOCK  # bytes that are parsed before one asks who waits in the messages they tell of
-BATCH = 16 << 20  # bytes that one transaction may hold …
+BATCH = 16 << 20  # bytes that one transaction may hold: so much is read again after a stop …
 FAILURES = 1500  # … and deliveries that failed: about a second of work, and who stops us waits
 _STATE = 64 * 1024  # bytes that are read before the state is kept again …
 _SHARE = 8  # … and at least so many times its size
@@ -86,11 +86,10 @@ class Readable(Protocol):
 class LogRun:
     """One reader of one log, and what it did not commit yet."""
 
-    def __init__(self, settings: LogSettings, recorder: LogRecorder, *, batch: int = BATCH) -> None:
+    def __init__(self, settings: LogSettings, recorder: LogRecorder) -> None:
         self._settings = settings
         self._recorder = recorder
         self._label = str(settings.path)
-        self._most = batch
         self._stopping = False
         self._understood = Understood(self._label)
         # One of the next lines may be more than this program, or the database, can take.
@@ -119,7 +118,7 @@ class LogRun:
     @property
     def is_full(self) -> bool:
         """Whether nothing more may be read before the next commit."""
-        most = 1 if self._suspicious else BLOCK if self._careful else self._most
+        most = 1 if self._suspicious else BLOCK if self._careful else BATCH
         return self._stopping or self._batch >= most or self._reader.join.failures >= FAILURES
 
     def restore(self, rows: Iterable[LogFile], opened: Iterable[Readable]) -> None:

@@ -19,7 +19,6 @@ from mtabounce.sources.rotation import find, is_in_the_making, known_as
 from mtabounce.sources.written import written_at
 from mtabounce.store import logs as store
 
-BATCH = 8 << 20  # bytes of one transaction: so much is read again after a stop
 SETTLED = 60.0  # seconds without a line after which a file counts as over
 _HEAD = 16 * 1024  # bytes in which the first line that says when a message was is looked for
 CARE = 3  # times that a file is begun again after a mistake of ours
@@ -58,7 +57,7 @@ class Archive:
     ) -> None:
         self._settings = settings
         self._recorder = recorder
-        self._run = LogRun(settings, recorder, batch=BATCH)
+        self._run = LogRun(settings, recorder)
         self._tell = tell
         self._skip = skip
         self._fault = fault

@@ -98,14 +98,15 @@ async def look(conn: AsyncConnection[Any]) -> None:
     await conn.execute(SQL["look"])
 
 
-async def add_counts(conn: AsyncConnection[Any], rows: Sequence[Row]) -> None:
-    """Note bounces for the breaker; one that is noted already stays as it is."""
-    await conn.execute(SQL["add_counts"], {"rows": as_json(rows)})
+async def count(conn: AsyncConnection[Any], rows: Sequence[Row], window: timedelta) -> None:
+    """
+    Count the bounces of *rows*, each in its groups.
 
-
-async def hold_new(conn: AsyncConnection[Any], rows: Sequence[Row], window: timedelta) -> None:
-    """Put bounces that were just counted into the open incidents of their groups."""
-    await conn.execute(SQL["hold_new"], {"rows": as_json(rows), "window": window})
+    Those of groups with an open incident belong to it; what is within *window* before it does, too.
+    """
+    given = as_json(rows)
+    await conn.execute(SQL["add_counts"], {"rows": given})
+    await conn.execute(SQL["hold_new"], {"rows": given, "window": window})
 
 
 async def crowds(conn: AsyncConnection[Any], spans: Sequence[Span]) -> dict[int, int]:
