@@ -2,10 +2,9 @@
 
 import logging
 from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from prometheus_client import Counter
 from psycopg import AsyncConnection
@@ -14,7 +13,7 @@ from mtabounce.sources._aside import REASONS, Aside, Inode
 from mtabounce.sources._holding import Found, Waiting, held, inode_of
 from mtabounce.sources._reading import OpenLog, begin
 from mtabounce.sources.log_settings import LogSettings
-from mtabounce.sources.rotation import find, known_as, missed, read_at, siblings, unopened
+from mtabounce.sources.rotation import as_row, find, known_in, missed, read_at, siblings, unopened
 from mtabounce.store import logs as store
 from mtabounce.store.logs import LogFile
 
@@ -208,9 +207,10 @@ class Files:
         self, conn: Connection, rows: Sequence[LogFile], found: Iterable[Found]
     ) -> tuple[list[Found], bool]:
         inodes = self._inodes() | _inodes_of(found)
+        known = [*map(as_row, found), *rows]  # what is held may have been compressed meanwhile
         while True:
             try:
-                return missed(self._path, rows, inodes, self._known_until(), self._waiting.most)
+                return missed(self._path, known, inodes, self._known_until(), self._waiting.most)
             except OSError as error:
                 if error.errno not in REASONS or not error.filename:
                     raise
@@ -239,49 +239,36 @@ class Files:
     async def _begin(
         self, conn: Connection, new: Found, rows: Iterable[LogFile], *, at_end: bool
     ) -> None:
-        one = fresh = begin(self._settings.name, new.path, "tail", new.file)
-        try:
-            async with conn.transaction():
-                await store.lock_log_files(conn)
-                one = await self._known_before(conn, new.path, fresh, rows) or fresh
-                if at_end and not one.reached.position:
-                    one.skip_to_end()
-                if not one.known.id:
-                    one.return_to(await store.add_log_file(conn, one.reached))
-        except BaseException:
-            if one is not fresh:
-                one.close()
-            raise
-        if one is not fresh:
-            fresh.close()
+        fresh = begin(self._settings.name, new.path, "tail", new.file).known
+        async with conn.transaction():
+            await store.lock_log_files(conn)
+            known = await self._known_before(conn, new.file, fresh, rows)
+            one = OpenLog(known or fresh, new.file)
+            if at_end and not one.reached.position:
+                one.skip_to_end()
+            if not one.known.id:
+                one.return_to(await store.add_log_file(conn, one.reached))
         self.open.append(one)
 
     async def _known_before(
-        self, conn: Connection, place: Path, fresh: OpenLog, rows: Iterable[LogFile]
-    ) -> OpenLog | None:
+        self, conn: Connection, file: BinaryIO, fresh: LogFile, rows: Iterable[LogFile]
+    ) -> LogFile | None:
         """
-        Go on where the file *fresh*, which is at *place*, was read up to; None: it never was.
+        Return up to where *file* was read, which would be *fresh*; None: it never was.
 
         Either we were done with it, and it was moved back to its place, or an import had it, which
         is to read no further there.
         """
-        own = known_as(place, (row for row in rows if row.finished))
-        known = own or known_as(place, await store.log_files(conn, reader="import"))
-        found = find(known, [place]) if known is not None else None
-        if known is None or found is None:
+        own = known_in(file, (row for row in rows if row.finished))
+        if own is not None:
+            begun = replace(own, finished=False)
+            await store.move(conn, own, begun)
+            return begun
+        known = known_in(file, await store.log_files(conn, reader="import"))
+        if known is None:
             return None
-        with ExitStack() as unless_taken:
-            unless_taken.enter_context(found[1])
-            if inode_of(found[1]) != fresh.inode:
-                return None
-            if own is not None:
-                begun = replace(own, finished=False)
-                await store.move(conn, own, begun)
-            else:
-                begun = _taken_over(known, fresh.known)
-                await store.forget_log_file(conn, known)
-            unless_taken.pop_all()
-        return OpenLog(begun, found[1])
+        await store.forget_log_file(conn, known)
+        return _taken_over(known, fresh)
 
     def _places(self) -> list[Path]:
         return [self._path, *siblings(self._path)]

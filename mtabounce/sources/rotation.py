@@ -197,24 +197,52 @@ def _has_inode(place: Path, known: LogFile) -> bool:
 
 def known_as(place: Path, rows: Iterable[LogFile]) -> LogFile | None:
     """Return which of *rows* the file *place* is, read in part or whole; None: it is unknown."""
+    try:
+        with open_log(place) as file:
+            return known_in(file, rows)
+    except OSError:
+        return None
+
+
+def known_in(file: BinaryIO, rows: Iterable[LogFile]) -> LogFile | None:
+    """Return which of *rows* the open *file* is, whatever its name is now; None: it is unknown."""
     by_length: defaultdict[int, list[LogFile]] = defaultdict(list)
     for row in rows:
         if row.head_length:
             by_length[row.head_length].append(row)
-    for row in _alike(place, by_length):
-        if found := find(row, [place]):
-            found[1].close()
-            return row
+    try:
+        file.seek(0)
+        head, _ = read_on(file, HEAD)
+        for row in _alike(head, by_length):
+            file.seek(0)
+            if is_same(file, row):
+                return row
+    except (OSError, *DAMAGED):
+        pass
     return None
 
 
-def _alike(place: Path, by_length: Mapping[int, Iterable[LogFile]]) -> list[LogFile]:
-    """Return those that begin as *place* does."""
-    try:
-        with open_log(place) as file:
-            head, _ = read_on(file, HEAD)
-    except (OSError, *DAMAGED):
-        return []
+def as_row(held: Found) -> LogFile:
+    """Return what a file that was only *held* would be known by, had it been read to its end."""
+    number = held.file.fileno()
+    size = os.fstat(number).st_size if is_plain(held.file) else 0
+    head = os.pread(number, min(HEAD, size), 0)
+    device, inode = inode_of(held.file)
+    return LogFile(
+        name="",
+        path=str(held.path),
+        reader="",
+        device=device,
+        inode=inode,
+        head=head_of(head),
+        head_length=len(head),
+        position=size,
+        before=os.pread(number, min(BEFORE, size), max(0, size - BEFORE)),
+    )
+
+
+def _alike(head: bytes, by_length: Mapping[int, Iterable[LogFile]]) -> list[LogFile]:
+    """Return those that begin with *head*, as far as they were read."""
     return [
         row
         for length, rows in by_length.items()

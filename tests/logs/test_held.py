@@ -1,10 +1,13 @@
 """Many rotated files that wait for the database: all are held, and each costs the same."""
 
 import asyncio
+import gzip
 
 import psycopg
+from click.testing import CliRunner
 
 from mtabounce import classify
+from mtabounce.cli import mtabounce
 from mtabounce.errors import StoreUnavailable
 from mtabounce.pipeline.decide import Recorder
 from mtabounce.pipeline.log_record import LogRecorder
@@ -98,6 +101,35 @@ async def test_files_that_come_while_the_database_does_not_answer_are_held(
     await rows(query, "observations", 6)
     one.stop()
     await task
+
+
+async def test_what_is_compressed_or_imported_while_it_waits_counts_once(
+    path, query, database_url, config
+):
+    away = Away(database_url)
+    one = tailer_of(path, away)
+    path.write_text(bounced(0))
+    task = asyncio.create_task(one.run())
+    await rows(query, "observations", 1)
+    away.cut()
+    for number in range(1, 4):
+        path.rename(f"{path}.{number}")
+        path.write_text(bounced(number))
+        await until(lambda held=number: len(one._files._waiting._files) == held)
+    compressed, imported = path.with_name("mail.log.2"), path.with_name("mail.log.3")
+    with gzip.open(f"{compressed}.gz", "wb") as file:
+        file.write(compressed.read_bytes())
+    compressed.unlink()
+    await asyncio.to_thread(
+        CliRunner().invoke, mtabounce, ["--config", str(config), "import", "logs", str(imported)]
+    )
+
+    away.is_cut = False
+
+    await rows(query, "log_files WHERE position > 0", 4)
+    one.stop()
+    await task
+    assert query("SELECT sum(bounced) FROM mtabounce.delivery_stats") == [(4,)]
 
 
 async def test_each_file_that_waited_costs_the_same(path, query, database_url, monkeypatch):
