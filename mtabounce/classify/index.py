@@ -178,9 +178,9 @@ class _WordIndex:
 
     def places_in(self, text: bytes) -> _Places:
         """Return the places of patterns of which two needed words stand in *text*, and others."""
-        found = 0
+        found, needing = 0, self._needing
         for word, _, _ in self._search.find_matches_as_indexes(text, overlapping=True):
-            found |= self._needing[word]
+            found |= needing[word]
         return found & (found >> 1 | self._content)
 
     def _add(
@@ -245,7 +245,7 @@ def _core(words: Words) -> Iterator[str]:
     bare = {_bare(word) for word in words}
     kept: list[str] = []
     for word in sorted(bare, key=len):
-        if not any(each in word for each in kept):
+        if not any(map(word.__contains__, kept)):
             kept.append(word)
     return iter(kept)
 

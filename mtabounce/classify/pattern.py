@@ -7,7 +7,6 @@ words is tried by RE2 where they are there. Patterns match in any case of letter
 
 import re
 from collections.abc import Iterable, Sequence
-from functools import cached_property
 from typing import Any
 
 # Not re2.compile: what it wraps around each search costs more than many of the searches.
@@ -32,33 +31,42 @@ Span = tuple[int, int]  # where a match starts, and where it ends
 class Pattern:
     """One search pattern, compiled when a text first needs it."""
 
+    # Some are looked at for each reply, others for the next: the less memory, the more is at hand.
+    __slots__ = ("_match", "_texts", "needs", "source")
+
     def __init__(self, source: str) -> None:
         self.source = source
         known = literals.read(source)
         self.needs = known.needs
         self._texts = _encoded(known.texts) if known.whole and len(known.texts) <= _FEW else ()
+        self._match: Any = None  # until it is compiled
 
     def search(self, text: bytes) -> Span | None:
         """Return where the pattern is in *text* (lower case, UTF-8), None where it is not."""
         if self._texts:
             return _first(text, self._texts)
-        ((start, end),) = self._compiled.Match(_UNANCHORED, text, 0, len(text))
+        match = self._match or self._compile().Match
+        ((start, end),) = match(_UNANCHORED, text, 0, len(text))
         return None if start < 0 else (start, end)
 
     def check(self) -> None:
         """Compile the pattern now. Raises ValueError where it is none that we take."""
         if foreign := _FOREIGN.search(self.source):
             raise ValueError(f"'{foreign[0]}' is not supported in patterns")
-        if not self._compiled.ok():
-            raise ValueError(self._compiled.error().decode(errors="replace"))
+        compiled = self._compile()
+        if not compiled.ok():
+            raise ValueError(compiled.error().decode(errors="replace"))
 
-    @cached_property
-    def _compiled(self) -> Any:
-        return _re2.RE2(self.source.encode(), _OPTIONS)
+    def _compile(self) -> Any:
+        compiled = _re2.RE2(self.source.encode(), _OPTIONS)
+        self._match = compiled.Match
+        return compiled
 
 
 def alternatives_of(source: str) -> list[str]:
     """Return what stands between the outermost "|" of *source*: small patterns are fast ones."""
+    if "|" not in source:
+        return [source]
     parts, depth, start = [], 0, 0
     for found in _OUTLINE.finditer(source):
         depth += {"(": 1, ")": -1}.get(found[0], 0)
