@@ -282,6 +282,21 @@ async def test_end_of_what_rests_on_nothing_any_more_is_a_decision(conn):
     assert told[1]["why"] == "what it rested on does not count any more"
 
 
+@pytest.mark.parametrize("order", [1, -1])
+async def test_bounce_suppresses_whom_the_mail_was_for_however_late_that_is_told(conn, order):
+    logged = observed(HARD, name="ann@new.example", source="log:mx")
+    told = observed(HARD, name="ann@new.example", original_recipient="ann@example.org")
+    for one in [logged, told][::order]:
+        await recorded(conn, *one)
+
+    lifted = await rows(conn, "SELECT recipient, why FROM decisions WHERE action = 'lift'")
+    why = "what it rested on does not count any more"
+    assert await rows(conn, "SELECT recipient FROM suppressions") == [
+        {"recipient": "ann@example.org"}
+    ]
+    assert lifted == [{"recipient": "ann@new.example", "why": why}] * (order == 1)
+
+
 async def test_claims_by_the_hundred_are_read_and_decided_on_once(conn):
     for start in (0, 200):
         claims = [observed(HARD, f"{start + number}@x", proven=False) for number in range(200)]
