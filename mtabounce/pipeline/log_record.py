@@ -156,11 +156,12 @@ async def _arrived(
     """
     if not joined.arrived:
         return {}
-    told = [*joined.arrived.items(), *joined.arrived_before]
-    names = _keys(b"\n".join(name for name, _ in told).decode("utf-8", "replace"))
+    told = [*joined.arrived, *(name for name, _ in joined.arrived_before)]
+    stamps = [*joined.arrived.values(), *(stamp for _, stamp in joined.arrived_before)]
+    names = _keys(b"\n".join(told).decode("utf-8", "replace"))
     known = await store.known_among(conn, names) | {one.recipient for one in observations}
     times: dict[str, datetime] = {}
-    for name, (_, stamp) in zip(names.split("\n"), told, strict=True):
+    for name, stamp in zip(names.split("\n"), stamps, strict=True):
         if name in known:
             at = joined.clock(stamp)
             times[name] = max(at, times.get(name, at))

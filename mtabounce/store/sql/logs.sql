@@ -27,7 +27,7 @@ UPDATE mtabounce.log_files
 
 -- name: keep_state
 UPDATE mtabounce.log_files
-   SET state = %(state)s, state_position = %(state_position)s
+   SET state = %(state)b, state_position = %(state_position)s
  WHERE id = %(id)s;
 
 -- name: lock_log_files
