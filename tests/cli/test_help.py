@@ -1,4 +1,4 @@
-"""What ``--help`` lists of a group: each command in its own words, without importing any."""
+"""What ``--help`` lists of a group: each command in its own words; and what is imported when."""
 
 import subprocess
 import sys
@@ -48,3 +48,17 @@ def test_help_imports_no_command():
     assert not {f"mtabounce.cli.{name}" for name in ("serve", "bounces", "webhook")} & set(
         run.stderr.split()
     )
+
+
+def test_settings_are_read_without_the_parts_that_they_are_for():
+    program = (
+        "import sys; from mtabounce.settings import load_settings\n"
+        "load_settings(None, {}); print(*sys.modules)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120
+    )
+
+    parts = {f"mtabounce.{name}" for name in ("classify", "parsers", "providers", "logs", "lookup")}
+    heavy = {"re2", "ahocorasick_rs", "cryptography", "starlette", "imapclient", "jmespath"}
+    assert not (parts | heavy | {"prometheus_client"}) & set(run.stdout.split())
