@@ -13,7 +13,17 @@ from mtabounce.sources._aside import REASONS, Aside, Inode
 from mtabounce.sources._holding import Found, Waiting, held, inode_of
 from mtabounce.sources._reading import OpenLog, begin
 from mtabounce.sources.log_settings import LogSettings
-from mtabounce.sources.rotation import as_row, find, known_in, missed, read_at, siblings, unopened
+from mtabounce.sources.rotation import (
+    TRIES,
+    as_row,
+    find,
+    inode_at,
+    known_in,
+    missed,
+    read_at,
+    siblings,
+    unopened,
+)
 from mtabounce.store import logs as store
 from mtabounce.store.logs import LogFile
 
@@ -107,7 +117,7 @@ class Files:
             self._aside.add(row, *refused)
 
     def _located(self, row: LogFile, places: Iterable[Path]) -> OpenLog | None:
-        found = find(row, places)
+        found = find(row, places) or self._searched(row)
         if found is None:
             return None
         place, file = found
@@ -115,6 +125,17 @@ class Files:
         device, inode = one.inode
         one.reached = replace(row, path=str(place), device=device, inode=inode)
         return one
+
+    def _searched(self, row: LogFile) -> tuple[Path, BinaryIO] | None:
+        """Look for the file of *row* again, unless nothing was renamed: it would be given up."""
+        seen: dict[Path, Inode | None] = {}
+        for _ in range(TRIES):
+            before, seen = seen, {place: inode_at(place) for place in self._places()}
+            if seen == before:
+                return None
+            if found := find(row, seen):
+                return found
+        return None
 
     async def come_back(self, conn: Connection) -> None:
         """Open what could not be opened before, and can be now."""

@@ -13,7 +13,7 @@ from mtabounce.sources.logfile import CHUNK, COMPRESSED, DAMAGED, is_plain, open
 from mtabounce.store.logs import LogFile
 
 HEAD = 1024  # bytes at the start of a file that tell it from others
-_TRIES = 20  # looks at what is rotated, while it is rotated further
+TRIES = 20  # looks at what is rotated, while it is rotated further
 _SKEW = 60.0  # seconds between the clock of the database and that of the files
 BEFORE = 256  # bytes in front of the position that must still be there
 
@@ -109,7 +109,7 @@ def missed(
     Raises OSError, with its name, where one cannot be opened.
     """
     since = _written_at(path, rows[-1]) if newest is None else newest
-    for _ in range(_TRIES):
+    for _ in range(TRIES):
         found: list[Found] = []
         try:
             for one in _unknown(path, rows, inodes, since):
@@ -187,12 +187,17 @@ def read_at(row: LogFile) -> int:
     return int((moved_at - _SKEW) * 1e9)
 
 
-def _has_inode(place: Path, known: LogFile) -> bool:
+def inode_at(place: Path) -> tuple[int, int] | None:
+    """Return device and inode of what is at *place* now; None: nothing that can be seen."""
     try:
         seen = place.stat()
     except OSError:
-        return False
-    return (seen.st_dev, seen.st_ino) == (known.device, known.inode)
+        return None
+    return seen.st_dev, seen.st_ino
+
+
+def _has_inode(place: Path, known: LogFile) -> bool:
+    return inode_at(place) == (known.device, known.inode)
 
 
 def known_as(place: Path, rows: Iterable[LogFile]) -> LogFile | None:

@@ -20,7 +20,7 @@ from mtabounce.policy import PolicySettings
 from mtabounce.sources import _files as files_module
 from mtabounce.sources.log_settings import LogSettings
 from mtabounce.sources.logfile import open_log
-from mtabounce.sources.rotation import missed
+from mtabounce.sources.rotation import find, missed
 from mtabounce.sources.tailer import Tailer
 from mtabounce.store.connection import connect
 
@@ -209,6 +209,23 @@ async def test_log_that_is_rotated_while_one_looks_for_rotated_ones(
         log.rotate("mail.log.4")
         log.write(3)
         await settled(rows, log)
+
+
+async def test_log_that_is_rotated_while_one_looks_where_it_went(catch_up, rows, log, monkeypatch):
+    def _find(*args):
+        if log.path.with_name("mail.log.1").exists():
+            log.path.with_name("mail.log.1").rename(log.path.with_name("mail.log.2"))
+        return find(*args)
+
+    log.write(3)
+    await catch_up()
+    log.write(3)
+    log.rotate("mail.log.1")
+    monkeypatch.setattr(files_module, "find", _find)
+
+    await catch_up()
+
+    await settled(rows, log)
 
 
 @pytest.mark.parametrize(
