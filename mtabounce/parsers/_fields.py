@@ -93,6 +93,9 @@ def _cut(fields: Iterator[tuple[str, str]]) -> Iterator[Fields]:
         yield current
 
 
+_SCHEME = re.compile(r"^(?:mailto|smtp):", re.IGNORECASE)  # the latter is old Exchange's
+
+
 def without_type(value: str) -> str:
     """Return *value* without its leading "rfc822;", "dns;", "smtp;", whatever it is."""
     found = _TYPE.match(value)
@@ -106,7 +109,7 @@ def without_comments(value: str) -> str:
 
 def recipient_of(value: str) -> str:
     """Return the address in a recipient field; "" for none. It may lack a domain."""
-    address = without_type(value).removeprefix("mailto:")
+    address = _SCHEME.sub("", without_type(value))
     if "\\x{" in address:  # RFC 6533 §3
         address = _UNICODE.sub(_character, address)
     if found := parse(address) or parse(without_comments(address)):

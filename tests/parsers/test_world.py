@@ -116,7 +116,9 @@ Diagnostic-Code: {said}
 """
 
 
-@pytest.mark.parametrize("recipient", ["ann@example.org.", "mailto:ann@example.org"])
+@pytest.mark.parametrize(
+    "recipient", ["ann@example.org.", "mailto:ann@example.org", "SMTP:ann@example.org"]
+)
 def test_what_is_no_part_of_the_address_is_left_out_of(recipient):
     judged = JUDGE.judge(STATUS.format(recipient=recipient, said="smtp; 550 no").encode())
 
