@@ -162,12 +162,12 @@ class Mail(Message):
             or headers.raw(b"return-path").strip() == b"<>"
             or b"x-failed-recipients" in headers
             or _DAEMON.search(self.sender) is not None
-            or (_NEWS_OF_FAILURE.search(self.subject) is not None and not self._is_a_talk)
+            or (_NEWS_OF_FAILURE.search(self.subject) is not None and not self.is_talk)
             or not self.sender.strip(" <>")
         )
 
     @cached_property
-    def _is_a_talk(self) -> bool:
+    def is_talk(self) -> bool:
         """Whether a person wrote it, or a list passed it on: mail systems write as nobody."""
         path = parse(self.headers.get(b"return-path"))
         is_of_list = any(name in self.headers for name in _OF_LISTS)

@@ -66,7 +66,7 @@ def _repeated(mail: Mail) -> set[str]:
 
 def _sent_to(mail: Mail) -> set[str]:
     """Return the recipient of the returned mail, if it has only one, and is attached here."""
-    if mail.type != "multipart/report" and mail.returned is None:
+    if mail.type != "multipart/report" and (mail.returned is None or mail.is_talk):
         return set()
     address = parse(mail.sent_to)
     is_its_own = address.lower() == parse(mail.headers.get(b"to")).lower()
