@@ -23,9 +23,17 @@ def _from_seconds(found: re.Match[bytes]) -> bytes:
     return datetime.fromtimestamp(float(found[1]), tz=UTC).isoformat().encode() + b" "
 
 
+def _from_words(found: re.Match[bytes]) -> bytes:
+    try:
+        day = datetime.strptime(found[1].decode(), "%b %d %Y")  # noqa: DTZ007 (it has no zone)
+    except ValueError:
+        return found[0]
+    return f"{day:%Y-%m-%d}T".encode()
+
+
 _MOMENT = rb"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d{1,9})?"
 # Docker's json-file; "docker logs -t", and what Kubernetes keeps; the syslogd of Busybox, which
-# names facility and level; short-full and short-unix of journalctl.
+# names facility and level; short-full and short-unix of journalctl; RFC 3164 with a year.
 _WRAPPERS: tuple[tuple[bytes, _Change], ...] = (
     (rb'\{"log":[^\n]*\}$', _from_container),
     (
@@ -41,6 +49,7 @@ _WRAPPERS: tuple[tuple[bytes, _Change], ...] = (
         lambda found: found[1] + (b" " if found[2] is None else b"Z "),
     ),
     (rb"(\d{9,10}\.\d{6}) (?=" + HOST + rb" )", _from_seconds),
+    (rb"([A-Z][a-z]{2} [ \d]?\d \d{4}) (?=\d\d:\d\d:\d\d " + HOST + rb" )", _from_words),
 )
 _CHANGES = [(re.compile(rb"^" + one, re.MULTILINE), change) for one, change in _WRAPPERS]
 # With the "\n" in front each line costs a look, and not each byte.

@@ -138,6 +138,10 @@ def busybox(line):
     )
 
 
+def with_year(line):
+    return line[:6] + b" 2026" + line[6:]
+
+
 def journal_short_full(line):
     return b"Mon 2026-11-23 " + line[7:15] + b" UTC" + line[15:]
 
@@ -158,6 +162,7 @@ def journal_short_unix(line):
         journal_short_full,
         journal_short_unix,
         with_priority,
+        with_year,
         crlf,
         two_blanks,
         docker,
