@@ -114,6 +114,8 @@ def recipient_of(value: str) -> str:
         address = _UNICODE.sub(_character, address)
     if found := parse(address) or parse(without_comments(address)):
         return found
+    if found := parse(address.partition(" ")[0]):  # words that belong elsewhere come after it
+        return found
     if value.lstrip()[:4].lower() == "x400":  # RFC 3464 §2.1.2: no mailbox of ours
         return ""
     bare = without_comments(address).strip("<>' ")

@@ -117,7 +117,13 @@ Diagnostic-Code: {said}
 
 
 @pytest.mark.parametrize(
-    "recipient", ["ann@example.org.", "mailto:ann@example.org", "SMTP:ann@example.org"]
+    "recipient",
+    [
+        "ann@example.org.",
+        "mailto:ann@example.org",
+        "SMTP:ann@example.org",
+        "ann@example.org\n Action: failed",
+    ],
 )
 def test_what_is_no_part_of_the_address_is_left_out_of(recipient):
     judged = JUDGE.judge(STATUS.format(recipient=recipient, said="smtp; 550 no").encode())
