@@ -14,6 +14,7 @@ _FIELD = re.compile(
     rf"^([A-Za-z][A-Za-z0-9-]{{1,60}})[ \t]*:(?!//)(.*(?:\n(?!{_NAME}).*)*)", re.MULTILINE
 )
 _BLANK = re.compile(r"\n[ \t]*(?:\n[ \t]*)+")
+_SCHEME = re.compile(r"^(?:mailto|smtp):", re.IGNORECASE)  # the latter is old Exchange's
 _TYPE = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9_/-]{0,39})\s*;\s*")
 _COMMENT = re.compile(r"\([^()]*\)")
 _UNICODE = re.compile(r"\\x\{([0-9A-Fa-f]{2,6})\}")
@@ -91,9 +92,6 @@ def _cut(fields: Iterator[tuple[str, str]]) -> Iterator[Fields]:
         current.setdefault(name, value)
     if current:
         yield current
-
-
-_SCHEME = re.compile(r"^(?:mailto|smtp):", re.IGNORECASE)  # the latter is old Exchange's
 
 
 def without_type(value: str) -> str:

@@ -171,10 +171,9 @@ def _diagnostic(fields: Fields, action: Action, said: str, transcript: str) -> s
     is_bad_news = action in (Action.FAILED, Action.DELAYED)
     if is_bad_news and len(diagnostic) < _TERSE and not has_reply(diagnostic):
         reason = reason_in(said) or reply_in(transcript)
+        # X-Unix: the status with which a program ended; its words are in the session.
         if diagnostic.isdigit() and (session := _SESSION.search(transcript)):
-            reason = (
-                f"{reason} {joined(session[1])}"  # X-Unix: a program's exit, and here its words
-            )
+            reason = f"{reason} {joined(session[1])}"
         diagnostic = f"{diagnostic} {reason}".strip() if reason not in diagnostic else diagnostic
     return unwrapped(diagnostic)
 
