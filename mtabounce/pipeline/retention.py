@@ -40,9 +40,6 @@ PATIENCE = timedelta(milliseconds=200)  # so long may others wait for us to get 
 TRIES = 20  # for the lock, before it is left to the next hour
 log = logging.getLogger(__name__)
 
-_DAY = timedelta(days=1)
-
-
 TABLES = tuple(KEPT_BY)
 
 

@@ -27,8 +27,6 @@ PATHS = Counter(
     " to a genuine one that name somebody else; replayed: to one that had its bounce before.",
     ["result"],
 )
-_SHORTEST_SECRET = 16  # characters
-_MOST_KEYS = 8
 _DAY = 86_400
 
 

@@ -1,4 +1,4 @@
-"""What every protocol gives the poller, and what the settings of every mailbox are."""
+"""What every protocol gives the poller."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -7,8 +7,6 @@ from typing import Protocol as Interface
 
 from mtabounce.errors import TryAgainLater
 from mtabounce.sources.mailboxes._settings import MailboxSettings
-
-_LONG = 8  # characters of a secret that no sentence holds by chance
 
 
 class MailboxError(TryAgainLater):
