@@ -89,7 +89,7 @@ class Archive:
             return latest  # to read it says why
         reader = reader_of(self._settings)
         reader.join.clock.move(latest)
-        return reader.first_at(head) or latest
+        return reader.first_at(head[: head.rfind(b"\n") + 1]) or latest
 
     async def _read(self, conn: Connection, path: Path) -> None:
         if is_in_the_making(path):
