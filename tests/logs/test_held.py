@@ -120,7 +120,7 @@ async def test_what_is_compressed_or_imported_while_it_waits_counts_once(
     with gzip.open(f"{compressed}.gz", "wb") as file:
         file.write(compressed.read_bytes())
     compressed.unlink()
-    await asyncio.to_thread(
+    done = await asyncio.to_thread(
         CliRunner().invoke, mtabounce, ["--config", str(config), "import", "logs", str(imported)]
     )
 
@@ -129,6 +129,7 @@ async def test_what_is_compressed_or_imported_while_it_waits_counts_once(
     await rows(query, "log_files WHERE position > 0", 4)
     one.stop()
     await task
+    assert done.exit_code == 0, done.output
     assert query("SELECT sum(bounced) FROM mtabounce.delivery_stats") == [(4,)]
 
 
