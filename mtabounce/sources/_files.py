@@ -127,7 +127,7 @@ class Files:
         return one
 
     def _searched(self, row: LogFile) -> tuple[Path, BinaryIO] | None:
-        """Look for the file of *row* again, unless nothing was renamed: it would be given up."""
+        """Look for the file of *row* as long as others are renamed: else it would be given up."""
         seen: dict[Path, Inode | None] = {}
         for _ in range(TRIES):
             before, seen = seen, {place: inode_at(place) for place in self._places()}

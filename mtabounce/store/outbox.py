@@ -75,7 +75,7 @@ async def add_events(conn: AsyncConnection[Any], rows: Sequence[Row]) -> None:
 
 
 async def notify(conn: AsyncConnection[Any], told: Iterable[tuple[str, str]]) -> None:
-    """Send notes (each below 8,000 bytes) on their channels after COMMIT; *told* are such pairs."""
+    """Send notes (each below 8,000 bytes) after COMMIT; *told*: channel and note, at least once."""
     channels, notes = zip(*told, strict=True)
     args = {"channels": list(channels), "notes": list(notes)}
     await conn.execute(SQL["notify"], args)
