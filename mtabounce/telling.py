@@ -96,10 +96,10 @@ async def _try(kind: Kind, sink: SinkSettings, message: Message) -> str | None:
     try:
         await kind.send(sink, message)
     except NotTaken as error:
-        return str(error)[:500]
+        return sink.shown(str(error))[:500]
     except Exception as error:
         log.exception("outbox: %s", sink.title)
-        return f"{type(error).__name__}: {error}"[:500]
+        return sink.shown(f"{type(error).__name__}: {error}")[:500]
     return None
 
 

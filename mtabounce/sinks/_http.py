@@ -1,7 +1,6 @@
 """Requests to others: no redirects, an answer of bounded size, a deadline."""
 
 import asyncio
-import base64
 import json
 from collections.abc import Mapping
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
@@ -31,9 +30,7 @@ async def request(
 
 def credentials(sink: SinkSettings) -> dict[str, str]:
     """Return the header that says who we are (RFC 7617)."""
-    secret = sink.password_file.get_secret_value() if sink.password_file else ""
-    told = base64.b64encode(f"{sink.username}:{secret}".encode()).decode()
-    return {"Authorization": f"Basic {told}"}
+    return {"Authorization": f"Basic {sink.login}"}
 
 
 def as_body(value: object) -> bytes:

@@ -1,10 +1,12 @@
 """``[[sink]]``: whom to tell, and of what; and what a way of telling declares."""
 
+import base64
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -96,3 +98,17 @@ class SinkSettings(Section):
     def title(self) -> str:
         """What it is called in the outbox."""
         return self.name or self.kind
+
+    @property
+    def login(self) -> str:
+        """Name and password as HTTP has them (RFC 7617)."""
+        secret = self.password_file.get_secret_value() if self.password_file else ""
+        return base64.b64encode(f"{self.username}:{secret}".encode()).decode()
+
+    def shown(self, text: str) -> str:
+        """Return *text* of the other side without our secrets: it may repeat what it was told."""
+        url, files = urlsplit(self.url), (self.secret_file, self.password_file)
+        secrets = (file.get_secret_value() for file in files if file)
+        for secret in filter(None, (url.query, url.password, self.login, *secrets)):
+            text = text.replace(secret, "***")
+        return text
