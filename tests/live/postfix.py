@@ -2,7 +2,7 @@
 
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Self
 
@@ -74,7 +74,8 @@ class Postfix:
 
     *main* and *master* are appended to its main.cf and master.cf; *transport* is its
     ``mtabounce_transport``; *files* are others, by their names. In all of them, ``/etc/postfix``
-    stands for its own folder. What cannot be delivered within *lifetime* bounces.
+    stands for its own folder. What cannot be delivered within *lifetime* bounces. Of the *files*
+    named in *tables* it has tables when it starts: a process that finds none never looks again.
     """
 
     def __init__(
@@ -86,11 +87,13 @@ class Postfix:
         transport: str,
         lifetime: str = "4s",
         files: Mapping[str, str] | None = None,
+        tables: Iterable[str] = (),
     ) -> None:
         find("postfix")
         self.port = free_port()
         self._folder = folder
         self._config = folder / "etc"
+        self._tables = tables
         self._files = {
             "main.cf": _MAIN.format(folder=folder, lifetime=lifetime) + main,
             "master.cf": _MASTER.format(port=self.port) + master,
@@ -104,6 +107,8 @@ class Postfix:
         shutil.chown(self._folder / "data", "postfix")
         for name, text in self._files.items():
             (self._config / name).write_text(text.replace("/etc/postfix", str(self._config)))
+        for name in self._tables:
+            self.postmap(name)
         run("postfix", "-c", self._config, "start")
         try:
             wait_until(lambda: is_listening(self.port), "Postfix listens", details=self.log)

@@ -7,7 +7,7 @@ mails a domain of its own, and leaves mtabounce running.
 
 import smtplib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -63,7 +63,9 @@ def world():
         yield World(folder, service, mx, asked)
 
 
-def postfix(world: World, name: str, asks: str, transports: str = "") -> Postfix:
+def postfix(
+    world: World, name: str, asks: str, transports: str = "", tables: Iterable[str] = ()
+) -> Postfix:
     names = ("mtabounce_suppressed_access.cf", "mtabounce_suppressed_transport.cf")
     host = f"hosts = unix:{socket_folder(world.service)}"
     files = {
@@ -88,6 +90,7 @@ transport_maps = texthash:/etc/postfix/mtabounce_transport {transports}
             "suppressed_access": "",
             "suppressed_transport": "",
         },
+        tables=tables,
     )
 
 
@@ -339,10 +342,7 @@ def inputs(world: World) -> tuple[int, int]:
 
 def test_postfix_with_exported_tables_needs_no_database(world):
     tables = {"suppressed_access": "postfix", "suppressed_transport": "postfix-transport"}
-    made = postfix(world, "postfix-hash", *HASH)
-    with made as server:
-        for name in tables:
-            server.postmap(name)
+    with postfix(world, "postfix-hash", *HASH, tables) as server:
         story = story_of(world, server)
         for name, form in tables.items():
             path = str(world.folder / "postfix-hash" / "etc" / name)
