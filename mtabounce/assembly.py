@@ -4,7 +4,7 @@ What the settings make: the judge, the recorder, the mailboxes.
 Apart from the settings, so that commands that only read those start without all of this.
 """
 
-from mtabounce.classify import load
+from mtabounce.classify import Classifier, load
 from mtabounce.pipeline.decide import Recorder
 from mtabounce.pipeline.judge_process import JudgeSettings
 from mtabounce.settings import RuleSettings, Settings
@@ -22,6 +22,11 @@ def judging(settings: Settings) -> JudgeSettings:
     whose = providers_of(settings.webhooks)
     rules = settings.rules
     return JudgeSettings(settings.headers.names(), rules.folder, dict(rules.types), whose)
+
+
+def classifier(settings: Settings) -> Classifier:
+    """Return what judges the deliveries of logs, which no parser reads; raises as `judging`."""
+    return judging(settings).judge().classifier
 
 
 def recorder(settings: Settings) -> Recorder:

@@ -148,10 +148,6 @@ class _Daemon:
         spool = Spool(spool_directory(settings.state), inbox.append)
         webhooks = Webhooks(settings.webhooks, inbox.append, spool)
         lookup = Lookup(settings.lookup, self._connector("lookup"))
-        telling = Telling(settings.sink, self._connector("outbox"))
-        upkeep = Upkeep(
-            self._connector("upkeep"), settings.policy, settings.retention, settings.sent_mail
-        )
         async with (
             self._http(webhooks) as http,
             self._working(inbox) as workers,
@@ -159,16 +155,10 @@ class _Daemon:
             asyncio.TaskGroup() as tasks,
         ):
             writing = tasks.create_task(inbox.run())
-            beside = [
-                tasks.create_task(running)
-                for running in (
-                    spool.run(),
-                    upkeep.run(),
-                    polling.run(),
-                    telling.run(),
-                    webhooks.refusals.run(self._connector("webhooks")),
-                )
-            ]
+            parts = (spool, polling, *self._beside())
+            beside = [tasks.create_task(part.run()) for part in parts]
+            refusals = webhooks.refusals.run(self._connector("webhooks"))
+            beside.append(tasks.create_task(refusals))
             try:
                 for part in (receiver, pipe, http, lookup):
                     await part.start()
@@ -186,6 +176,14 @@ class _Daemon:
                 await lookup.close()
                 inbox.close()
                 await self._end([writing])
+
+    def _beside(self) -> tuple[Upkeep, Telling]:
+        """Return what runs beside all else, and that nothing else speaks to."""
+        settings = self._settings
+        upkeep = Upkeep(
+            self._connector("upkeep"), settings.policy, settings.retention, settings.sent_mail
+        )
+        return upkeep, Telling(settings.sink, self._connector("outbox"))
 
     @asynccontextmanager
     async def _http(self, webhooks: Webhooks) -> AsyncIterator[HttpServer]:
@@ -248,7 +246,7 @@ class _Daemon:
     def _tailers(self) -> Iterator[Tailer | JournalTailer]:
         if not self._settings.log:
             return
-        classifier = assembly.judging(self._settings).judge().classifier
+        classifier = assembly.classifier(self._settings)
         for settings in self._settings.log:
             recorder = LogRecorder(
                 classifier,

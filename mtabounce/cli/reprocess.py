@@ -199,7 +199,7 @@ class _Again:
             finally:
                 await judging.close()
         if selection.ids is None and selection.state is None:
-            classifier = assembly.judging(settings).judge().classifier
+            classifier = assembly.classifier(settings)
             first = number if only_logs else 0  # of that recipient, some may be left
             async for step in logged_again(
                 connecting, classifier, selection, recorder, write=write, first=first

@@ -8,13 +8,14 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections import Counter
 
 import psycopg
 import pytest
+
+from .processes import command
 
 CRASHES = int(os.environ.get("MTABOUNCE_CRASHES", "6"))
 KEPT = 60  # rotated files; older ones are deleted
@@ -100,23 +101,14 @@ class Writer(threading.Thread):
         }
 
 
-@pytest.fixture
-def command(tmp_path, database_url):
-    config = tmp_path / "mtabounce.toml"
-    config.write_text(
-        f'[database]\nurl = "{database_url}"\n[[log]]\npath = "{tmp_path}/mail.log"\n'
-        'host = "mail"\ntimezone = "UTC"\n'
-    )
-    return [sys.executable, "-m", "mtabounce", "--config", str(config), "tail"]
-
-
 @pytest.mark.timeout(240 + 20 * CRASHES)
-def test_rows_are_exactly_the_truth_however_often_it_is_killed(command, tmp_path, database_url):
+def test_rows_are_exactly_the_truth_however_often_it_is_killed(tmp_path, database_url):
     writer = Writer(tmp_path / "mail.log")
+    follow = command(tmp_path, database_url, writer)
     writer.start()
     rng = random.Random(2)  # noqa: S311 (no secret)
     for _ in range(CRASHES):
-        process = subprocess.Popen(command, stderr=subprocess.PIPE)
+        process = subprocess.Popen(follow, stderr=subprocess.PIPE)
         wait_until_reading(database_url, process)
         writer.known.set()
         time.sleep(rng.uniform(0, 0.6))
@@ -129,7 +121,7 @@ def test_rows_are_exactly_the_truth_however_often_it_is_killed(command, tmp_path
         process.communicate()
     writer.over.set()
     writer.join()
-    done = subprocess.run([*command, "--until-idle"], capture_output=True, timeout=240)
+    done = subprocess.run([*follow, "--until-idle"], capture_output=True, timeout=240)
 
     assert done.returncode == 0, done.stderr
     found = failures(database_url)
@@ -143,10 +135,11 @@ def test_rows_are_exactly_the_truth_however_often_it_is_killed(command, tmp_path
     assert writer.rotations > CRASHES / 4
 
 
-def test_process_that_is_asked_to_end_does_so_at_once(command, tmp_path, database_url):
+def test_process_that_is_asked_to_end_does_so_at_once(tmp_path, database_url):
     writer = Writer(tmp_path / "mail.log")
+    follow = command(tmp_path, database_url, writer)
     writer.start()
-    process = subprocess.Popen(command, stderr=subprocess.PIPE)
+    process = subprocess.Popen(follow, stderr=subprocess.PIPE)
     wait_until_reading(database_url, process)
     process.send_signal(signal.SIGTERM)
     begun = time.monotonic()

@@ -80,7 +80,7 @@ def _files(paths: Iterable[Path]) -> Iterator[Path]:
 
 async def _logs(settings: Settings, url: str, log: LogSettings, paths: list[Path]) -> bool:
     """Import *paths*; return whether all could be read, and some of it was of a log."""
-    classifier = assembly.judging(settings).judge().classifier
+    classifier = assembly.classifier(settings)
     recorder = LogRecorder(
         classifier,
         assembly.recorder(settings),
