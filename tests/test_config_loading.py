@@ -231,7 +231,8 @@ def test_home_and_credentials_directory_are_known_in_paths(read, tmp_path):
             'not valid TOML: there is no value, or it is text without "quotes"',
         ),
         ("[door]\na=1\na=2", 3, "not valid TOML: this key stands twice"),
-        ("[door]\n[door]", 2, "not valid TOML: [door] stands twice"),
+        ("[door]\n[door]", 2, "not valid TOML: [door] stands twice: move its keys to line 1"),
+        ("['door']\n[door]", 2, "not valid TOML: [door] stands twice"),
         ('"a\\nb" = 1', 1, 'the key "a\\u000Ab" stands outside of any section'),
     ],
 )

@@ -146,8 +146,14 @@ def _syntax(error: ValueError, text: str) -> str:
     line = found[2] or text.rstrip("\n").count("\n") + 1
     what = _MENDS.get(found[1]) or found[1][:1].lower() + found[1][1:]
     if twice := _TWICE.fullmatch(found[1]):
-        what = f"[{'.'.join(literal_eval(twice[1]))}] stands twice"
+        what = _stands_twice(f"[{'.'.join(literal_eval(twice[1]))}]", text, int(line))
     return f"{line}: not valid TOML: {what}"
+
+
+def _stands_twice(section: str, text: str, again: int) -> str:
+    lines = [re.sub(r"\s|#.*", "", line) for line in text.splitlines()[: again - 1]]
+    mend = f": move its keys to line {lines.index(section) + 1}" if section in lines else ""
+    return f"{section} stands twice{mend}"
 
 
 def _resolved(value: Any, annotation: Any, folder: Path, environ: Mapping[str, str]) -> Any:
