@@ -13,6 +13,7 @@ import signal
 import struct
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -55,7 +56,8 @@ def main() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # never outlive the parent
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # sent to all of us; the parent closes the pipe
-    os.nice(_NICE)
+    with suppress(OSError):  # a sandbox may forbid it, and judging matters more
+        os.nice(_NICE)
     source, sink = sys.stdin.buffer, sys.stdout.buffer
     settings, memory = _receive(source)
     judge = settings.judge()

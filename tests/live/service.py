@@ -44,7 +44,7 @@ class Service:
         self.lmtp = folder / "lmtp"
         self.http_port = free_port()
         self.folder = folder
-        self._command = [sys.executable, "-m", "mtabounce", "--config", str(folder / "config.toml")]
+        self.command = [sys.executable, "-m", "mtabounce", "--config", str(folder / "config.toml")]
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: psycopg.Connection[Any] | None = None
 
@@ -76,7 +76,7 @@ class Service:
         """Start it, and wait until it is ready."""
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [*self._command, "serve"], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                [*self.command, "serve"], stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
         try:
             wait_until(self._is_ready, "mtabounce is ready", timeout=60, details=self.log)
@@ -138,7 +138,7 @@ class Service:
 
     def run(self, *arguments: str) -> str:
         """Run a command of mtabounce, and return what it printed."""
-        return run(*self._command, *arguments)
+        return run(*self.command, *arguments)
 
     def query(self, sql: LiteralString) -> Sequence[Any]:
         """Return the rows of *sql*, each a named tuple."""
