@@ -56,12 +56,13 @@ def activated_sockets(name: str) -> list[socket.socket]:
     if os.environ.get("LISTEN_PID") != str(os.getpid()):
         return []
     names = os.environ.get("LISTEN_FDNAMES", "").split(":")
-    # Copies, so that closing them leaves systemd's own for a second start.
-    return [
-        socket.socket(fileno=os.dup(_FIRST_FD + number))
-        for number, given in enumerate(names[: int(os.environ.get("LISTEN_FDS", "0"))])
-        if given == name
-    ]
+    found = []
+    for number, given in enumerate(names[: int(os.environ.get("LISTEN_FDS", "0"))]):
+        os.set_inheritable(_FIRST_FD + number, False)  # no business of the processes we start
+        if given == name:
+            # A copy, so that closing it leaves systemd's own for a second start.
+            found.append(socket.socket(fileno=os.dup(_FIRST_FD + number)))
+    return found
 
 
 def address_of(sock: socket.socket) -> ListenAddress:

@@ -41,6 +41,7 @@ class Pipe:
             ).model_copy(update={"socket_mode": settings.socket_mode}),
             accept_as_pipe,
             lambda _: True,
+            is_private=True,
         )
 
     async def start(self) -> None:

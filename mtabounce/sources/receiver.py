@@ -62,12 +62,23 @@ class _Gate(asyncio.Protocol):
 
 
 class Receiver:
-    """Listens, and looks after the sessions: their number, their pace, their end."""
+    """
+    Listens, and looks after the sessions: their number, their pace, their end.
+
+    Sockets that systemd passes as "smtp" or "lmtp" take the place of settings, unless it
+    *is_private*.
+    """
 
     def __init__(
-        self, settings: ReceiverSettings, accept: Accept, is_ours: IsOurs | None = None
+        self,
+        settings: ReceiverSettings,
+        accept: Accept,
+        is_ours: IsOurs | None = None,
+        *,
+        is_private: bool = False,
     ) -> None:
         self.settings = settings
+        self._is_private = is_private
         self.addresses: list[str] = []  # bound ones: port 0 is resolved
         self._service = Service(
             accept=accept,
@@ -85,7 +96,7 @@ class Receiver:
 
     async def start(self) -> None:
         """
-        Listen. Sockets that systemd passes as "smtp" or "lmtp" take the place of settings.
+        Listen.
 
         Raises ConfigError where an address or the certificate cannot be used.
         """
@@ -141,7 +152,7 @@ class Receiver:
     async def _listen(
         self, name: str, key: str, addresses: list[ListenAddress], kind: type[SmtpSession]
     ) -> None:
-        sockets = activated_sockets(name)
+        sockets = [] if self._is_private else activated_sockets(name)
         if sockets:
             self._refuse_strangers(name, [address_of(sock) for sock in sockets])
         else:

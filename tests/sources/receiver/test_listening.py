@@ -8,6 +8,7 @@ import ssl
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,10 @@ from mtabounce.sources.receiver_settings import ReceiverSettings
 
 OURS = "bounces@b.example.org"
 SERVE = """
-import asyncio, signal, sys
+import asyncio, os, signal, sys
+from pathlib import Path
+from mtabounce.sources.pipe import Pipe
+from mtabounce.sources.pipe_settings import PipeSettings
 from mtabounce.sources.receiver_settings import ReceiverSettings
 from mtabounce.sources.receiver import Receiver
 
@@ -27,12 +31,15 @@ async def main():
     async def accept(raw):
         await asyncio.sleep(DELAY)
     receiver = Receiver(ReceiverSettings(**SETTINGS), accept)
+    pipe = Pipe(PipeSettings(), Path(os.environ["STATE_DIRECTORY"]), accept, 2**20)
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     await receiver.start()
+    await pipe.start()
     print(*receiver.addresses, flush=True)
     await stop.wait()
     await receiver.close()
+    await pipe.close(0)
 
 asyncio.run(main())
 """
@@ -320,8 +327,13 @@ async def test_closing_twice_or_before_the_start_does_no_harm():
     await receiver.close()
 
 
-def run(settings, sockets=(), names="", delay=0.0):
-    """Start a receiver in a process of its own, as systemd would."""
+@pytest.fixture
+def run(tmp_path):
+    """A function that starts a receiver, and what `mtabounce pipe` needs, as systemd would."""
+    return partial(start_as_systemd, tmp_path)
+
+
+def start_as_systemd(state, settings, sockets=(), names="", delay=0.0):
     code = SERVE.replace("SETTINGS", repr(settings)).replace("DELAY", repr(delay))
 
     def activate():
@@ -336,7 +348,8 @@ def run(settings, sockets=(), names="", delay=0.0):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])},
+        env=os.environ
+        | {"PYTHONPATH": str(Path(__file__).parents[3]), "STATE_DIRECTORY": str(state)},
         preexec_fn=activate if sockets else None,
         close_fds=False,
     )
@@ -368,7 +381,7 @@ def dialogue(where, *lines):
         return b"".join(iter(lambda: sock.recv(4096), b"")).decode()
 
 
-def test_sockets_of_systemd_take_the_place_of_settings(bind, tmp_path):
+def test_sockets_of_systemd_take_the_place_of_settings(run, bind, tmp_path):
     other, smtp = bind(), bind()
     lmtp = bind(socket.AF_UNIX, str(tmp_path / "lmtp.sock"))
     process = run({"listen": ["127.0.0.1:1"]}, [other, smtp, lmtp], "http:smtp:lmtp")
@@ -376,6 +389,7 @@ def test_sockets_of_systemd_take_the_place_of_settings(bind, tmp_path):
         said = process.stdout.readline().split()
         by_smtp = dialogue(smtp.getsockname(), "EHLO x", "QUIT")
         by_lmtp = dialogue(lmtp.getsockname(), "LHLO x", "QUIT")
+        by_pipe = dialogue(str(tmp_path / "pipe.sock"), "LHLO x", "QUIT")
     finally:
         process.send_signal(signal.SIGTERM)
         _, errors = process.communicate(timeout=20)
@@ -383,11 +397,12 @@ def test_sockets_of_systemd_take_the_place_of_settings(bind, tmp_path):
     assert said == [f"127.0.0.1:{smtp.getsockname()[1]}", str(tmp_path / "lmtp.sock")]
     assert "ESMTP" in by_smtp
     assert "LMTP" in by_lmtp
+    assert "LMTP" in by_pipe  # its own, whatever systemd has
     assert (process.returncode, errors) == (0, "")
     assert (tmp_path / "lmtp.sock").exists()  # systemd's, not ours to remove
 
 
-def test_socket_of_systemd_that_the_network_reaches_needs_return_paths(bind):
+def test_socket_of_systemd_that_the_network_reaches_needs_return_paths(run, bind):
     smtp = bind(where=("0.0.0.0", 0))  # noqa: S104
     process = run({}, [smtp], "smtp")
 
@@ -396,7 +411,7 @@ def test_socket_of_systemd_that_the_network_reaches_needs_return_paths(bind):
     assert "[receiver] systemd socket smtp: return_paths is empty" in errors
 
 
-def test_termination_under_load_loses_no_mail_that_got_250():
+def test_termination_under_load_loses_no_mail_that_got_250(run):
     process = run({"listen": ["127.0.0.1:0"]}, delay=0.3)
     host, port = process.stdout.readline().strip().split(":")
     mail = ["EHLO x", "MAIL FROM:<>", f"RCPT TO:<{OURS}>", "DATA", "x", "."]
