@@ -15,6 +15,7 @@ NOBODY = "nobody@pipe.invalid"  # stands for an address that is not known, or is
 LARGEST = 64 * 2**20  # bytes that are read; what is larger can be no bounce
 _ODD = -1  # no exit status
 PATIENCE = 45.0  # seconds for each step; the daemon itself gives up sooner
+SYSTEM_DIRECTORY = "/var/lib/mtabounce"
 _PLACES = ("mtabounce.toml", "/etc/mtabounce/mtabounce.toml")
 _FORBIDDEN = frozenset("<>\x7f").union(map(chr, range(33)))  # in a path within an LMTP command
 
@@ -180,11 +181,18 @@ def default_directory() -> str:
     """Return the state directory where nothing says another: as store/state.py does."""
     if given := os.environ.get("STATE_DIRECTORY"):
         return given.split(":")[0]
-    if os.geteuid() == 0:
-        return "/var/lib/mtabounce"
+    if os.geteuid() == 0 or _is_own(SYSTEM_DIRECTORY):
+        return SYSTEM_DIRECTORY
     named = os.environ.get("XDG_STATE_HOME", "")
     home = named if named.startswith("/") else os.path.expanduser("~/.local/state")  # noqa: PTH111
     return f"{home}/mtabounce"
+
+
+def _is_own(directory: str) -> bool:
+    try:
+        return os.stat(directory).st_uid == os.geteuid()  # noqa: PTH116
+    except OSError:
+        return False
 
 
 def _configuration(path: str) -> tuple[dict[str, dict[str, str]], str]:

@@ -8,6 +8,8 @@ from pydantic import Field
 from mtabounce.config import Section
 from mtabounce.errors import ConfigError
 
+SYSTEM_DIRECTORY = Path("/var/lib/mtabounce")
+
 
 class StateSettings(Section):
     """Where the program keeps files of its own: the embedded database, the spool."""
@@ -15,7 +17,8 @@ class StateSettings(Section):
     directory: Path | None = Field(
         default=None,
         description="The state directory. Absent: $STATE_DIRECTORY (systemd sets it),"
-        " else /var/lib/mtabounce for root, else ~/.local/state/mtabounce.",
+        " else /var/lib/mtabounce for root and the user that owns it,"
+        " else ~/.local/state/mtabounce.",
     )
 
 
@@ -57,8 +60,16 @@ def sync_folder(folder: Path) -> None:
 def _default_directory() -> Path:
     if given := os.environ.get("STATE_DIRECTORY"):
         return Path(given.split(":")[0])  # systemd.exec(5): several are separated by colons
-    if os.geteuid() == 0:
-        return Path("/var/lib/mtabounce")
+    if os.geteuid() == 0 or _is_own(SYSTEM_DIRECTORY):
+        return SYSTEM_DIRECTORY
     named = os.environ.get("XDG_STATE_HOME", "")
     home = Path(named) if named.startswith("/") else Path("~/.local/state")
     return home / "mtabounce"
+
+
+def _is_own(directory: Path) -> bool:
+    """Tell whether *directory* is there, and that of the service whose user runs this."""
+    try:
+        return directory.stat().st_uid == os.geteuid()
+    except OSError:
+        return False

@@ -1,6 +1,7 @@
 """mtabounce pipe: 0 only once the mail is committed; any doubt, whatever it is, means 75."""
 
 import asyncio
+import os
 import sys
 import textwrap
 from pathlib import Path
@@ -11,7 +12,7 @@ from mtabounce.errors import StoreUnavailable
 from mtabounce.settings import load_settings
 from mtabounce.sources import handover
 from mtabounce.store.connection import connect_sync
-from mtabounce.store.state import state_directory
+from mtabounce.store.state import StateSettings, state_directory
 from tests.sources.pipe.conftest import MAIL, ended, pipe
 
 TO = "b+ann=example.net@bounces.example.org"
@@ -279,6 +280,21 @@ def test_it_looks_for_the_socket_where_the_daemon_puts_it(tmp_path, monkeypatch,
     expected = settings.pipe.socket or state_directory(settings.state) / handover.NAME
 
     assert handover.find_socket(task) == str(expected)
+
+
+def test_user_of_the_service_finds_its_state_without_being_told(tmp_path, monkeypatch):
+    for place, kind in (("mtabounce.store.state", Path), ("mtabounce.sources.handover", str)):
+        monkeypatch.setattr(f"{place}.SYSTEM_DIRECTORY", kind(tmp_path))
+    owner, stranger = tmp_path.stat().st_uid or 4711, 4712
+    os.chown(tmp_path, owner, -1)
+
+    found = {}
+    for user in (owner, stranger):
+        monkeypatch.setattr("os.geteuid", lambda user=user: user)
+        found[user] = (str(state_directory(StateSettings())), handover.default_directory())
+
+    assert found[owner] == (str(tmp_path), str(tmp_path))
+    assert found[stranger][0] == found[stranger][1] != str(tmp_path)
 
 
 async def test_socket_that_was_asked_for_and_cannot_be_had_stops_the_start(daemon, tmp_path):
