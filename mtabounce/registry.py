@@ -1,6 +1,7 @@
 """A folder is a registry: a plug-in is one new module in it, and nothing else changes."""
 
 from importlib import import_module
+from importlib.util import find_spec
 from pkgutil import iter_modules
 from typing import TypeVar
 
@@ -9,11 +10,15 @@ T = TypeVar("T")
 
 def names(package: str) -> list[str]:
     """
-    Return the names of the modules of *package* that are plug-ins, sorted, without importing them.
+    Return the names of the plug-ins of *package*, which are modules, sorted; none is imported.
 
-    A module whose name starts with an underscore is a helper that plug-ins share.
+    A module whose name starts with an underscore is a helper that plug-ins share. Raises ValueError
+    where there is no such package.
     """
-    modules = iter_modules(import_module(package).__path__)
+    spec = find_spec(package)
+    if spec is None:
+        raise ValueError(f"there is no package {package}")
+    modules = iter_modules(spec.submodule_search_locations)
     return sorted(module.name for module in modules if not module.name.startswith("_"))
 
 

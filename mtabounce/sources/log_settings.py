@@ -2,14 +2,26 @@
 
 import socket
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
 from mtabounce.config import Section
+from mtabounce.config.messages import did_you_mean
+from mtabounce.config.values import Words, quoted
+from mtabounce.registry import names
 
 _JOURNAL = "journal"
+_FORMATS = ["auto", *names("mtabounce.logs")]
+_ONE_OF_THEM = f"{', '.join(map(quoted, _FORMATS[:-1]))} or {quoted(_FORMATS[-1])}"
+
+
+def _known_format(text: str) -> str:
+    if text not in _FORMATS:
+        hint = did_you_mean(text, _FORMATS, quote='"')
+        raise ValueError(f"expected {_ONE_OF_THEM}, found {quoted(text)}{hint}")
+    return text
 
 
 class LogSettings(Section):
@@ -18,14 +30,14 @@ class LogSettings(Section):
     path: Path = Field(
         description='The file, beside which rotated ones are found; "journal" for journald.'
     )
-    format: Literal["auto", "postfix", "exim"] = Field(
-        default="auto", description="Whose log it is: auto, postfix or exim."
+    format: Annotated[str, AfterValidator(_known_format), Words(_ONE_OF_THEM)] = Field(
+        default="auto", description='Which program writes it; "auto": what its lines look like.'
     )
     host: str = Field(
-        default="", description="Host of lines that name none, as Exim's; empty: this host."
+        default="", description="Host of lines that name none, such as Exim's; empty: this host."
     )
     timezone: str | None = Field(
-        default=None, description='Zone of times without one, such as "Europe/Berlin".'
+        default=None, description='Time zone of times without one, such as "Europe/Berlin".'
     )
     start: Literal["beginning", "end"] = Field(
         default="beginning", description="Where to begin in a file that is new: beginning or end."
