@@ -19,8 +19,8 @@ class LookupSettings(Section):
     )
     own_networks: list[Network] = Field(
         default=[ip_network("127.0.0.0/8"), ip_network("::1/128")],
-        description="Whose mail is ours: a client in one of these, or one that has logged in, is"
-        " refused mail to whom is suppressed. Mail that others send in is never refused.",
+        description="Whose mail is ours: a client in one of these, or one that has logged in, may"
+        " not mail suppressed addresses. Mail that others send in is never refused.",
     )
     timeout: Duration = Field(
         default=timedelta(seconds=1),

@@ -32,7 +32,7 @@ from mtabounce.web.webhook_settings import WebhookSettings
 
 
 class HeaderSettings(Section):
-    """Headers of your mails that say whose a bounce is. Any case; the first found counts."""
+    """Headers of your mails that tell campaign and subscriber. Any case; the first found counts."""
 
     campaign: tuple[str, ...] = Field(
         default=HeaderNames().campaign, description="Headers that name the campaign."
@@ -50,7 +50,7 @@ _Type = Literal["hard", "soft", "complaint", "none"]
 
 
 class RuleSettings(Section):
-    """The rules that say what a reply means, beside those that come with the program."""
+    """Your own rules for what a reply means, beside those that come with the program."""
 
     folder: Path | None = Field(
         default=None, description="A folder of your own rule files (*.toml), which are tried first."

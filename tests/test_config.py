@@ -256,7 +256,7 @@ def test_what_show_prints_is_a_configuration_itself(run, tmp_path):
 
 def test_open_secrets_are_refused_whoever_wrote_them(tmp_path):
     """The rule of SecretFile holds for each key of that kind, of whatever section."""
-    secrets = [key for key in KEYS if key.kind.startswith("path of a file that holds the secret")]
+    secrets = [key for key in KEYS if key.kind.endswith("secret file")]
     path = tmp_path / "secret"
     path.write_text("swordfish")
     path.chmod(stat.S_IRUSR | stat.S_IROTH)

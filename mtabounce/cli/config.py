@@ -74,16 +74,16 @@ def init(path: Path, force: bool) -> None:
     "--new",
     multiple=True,
     metavar="NAME",
-    help="A list or campaign of an override of which nothing was seen yet; may be repeated.",
+    help="A list or campaign that an override names and that was never seen yet; can be repeated.",
 )
 @click.pass_obj
 def check(config: Path | None, path: Path | None, new: tuple[str, ...]) -> None:
     """
     Say what is wrong with the configuration, or what it sets.
 
-    Reads PATH, or the file that every command would read, and the environment. Where the
-    database answers, an override for a list or campaign of which nothing was ever seen there is
-    a fault, too, unless --new names it; a service starts with it all the same.
+    Reads PATH, or the file that every command would read, and the environment. If the database
+    answers, an override for a list or campaign that was never seen there is a fault, too, unless
+    --new names it; a service would start with it all the same.
     Exits 78 if anything is wrong, after a line for each fault.
 
     \b
@@ -108,9 +108,10 @@ def check(config: Path | None, path: Path | None, new: tuple[str, ...]) -> None:
 @click.pass_obj
 def show(config: Path | None, as_json: bool) -> None:
     """
-    Show every value in effect and where it comes from: a line of the file, a variable, a default.
+    Show every value in effect, and where it comes from.
 
-    Secrets are not shown, nor passwords in URLs.
+    That is a line of the file, a variable, or the default. Secrets are not shown, nor passwords in
+    URLs.
 
     \b
     Example:

@@ -60,8 +60,8 @@ def migrate(config: Path | None) -> None:
     """
     Bring the schema up to this program.
 
-    Each migration is applied whole or not at all: where one was interrupted, run it again. Stop
-    what runs of an older mtabounce first.
+    Each migration is applied whole or not at all: if one was interrupted, run this again. Stop
+    every process of an older mtabounce first.
 
     \b
     Example:
@@ -107,7 +107,7 @@ def status(config: Path | None, as_json: bool) -> None:
 @click.pass_obj
 def upkeep(config: Path | None, dry_run: bool, as_json: bool) -> None:
     """
-    Let go what is older than [retention] and [sent_mail] say, and make the partitions to come.
+    Delete what is too old by [retention] and [sent_mail], and make the partitions to come.
 
     mtabounce serve does this each hour. Suppressions stay when the bounces behind them go.
 

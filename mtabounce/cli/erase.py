@@ -30,7 +30,7 @@ _OUT_OF_REACH = (
 @click.option(
     "--forget",
     is_flag=True,
-    help="Keep no hash, either: it is no longer suppressed, and can be reported about anew.",
+    help="Keep no hash either: it is no longer suppressed, and later reports about it are kept.",
 )
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -39,9 +39,9 @@ def command(config: Path | None, address: str, forget: bool, yes: bool, as_json:
     """
     Erase an address from all tables, raw mails and files, and suppress it by a keyed hash.
 
-    What is reported of it later is not kept. Mails that named it go whole; rows about others keep
-    what they say, but for the address. Sinks are not told of it; what they were not told yet about
-    the address, they never are. `mtabounce suppressions remove` lets it be mailed again.
+    What is later reported about it is not kept. Mails that name it are deleted whole; rows about
+    others stay, without the address. Sinks are not told, neither of the erasure nor of what still
+    waits to be told about the address. `mtabounce suppressions remove` lets it be mailed again.
 
     \b
     Example:

@@ -25,8 +25,8 @@ def command(config: Path | None, file: Path, as_json: bool) -> None:
     """
     Show what the rules see of a mail, and which of them fit, in order.
 
-    The texts of rules are looked for in what stands there as text. FILE is a mail, an mbox or a
-    Maildir; without it, one is read from standard input. Uses neither database nor network.
+    Rules look for their words in what is shown as text. FILE is a mail, an mbox or a Maildir;
+    without it, one is read from standard input. Uses neither database nor network.
     Exits 66 where it cannot be read.
 
     \b

@@ -29,7 +29,7 @@ from mtabounce.store.inputs import get_content
 @click.pass_obj
 def command(config: Path | None, address: str, raw: Path | None, as_json: bool) -> None:
     """
-    Print everything that is held about an address, as JSON: for who asks what you know of them.
+    Print everything that is held about an address, as JSON: for a person who asks what you know.
 
     Rows of each table, the inputs that name it, and who was told of it. Mails may tell of others,
     too: look at them before you hand them out.

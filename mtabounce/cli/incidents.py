@@ -24,9 +24,9 @@ _STATES = ("open", "confirmed", "reverted")
 @click.group()
 def command() -> None:
     """
-    Bounces of one operator, or one sender, that jumped: they suppress nobody until you say so.
+    Look at jumps in the bounces of one operator or sender: they suppress nobody until you say so.
 
-    A jump is more likely a fault of the operator, or of ours, than of so many addresses at once.
+    A jump is more likely the operator's fault, or ours, than that of so many addresses at once.
 
     \b
     Example:
@@ -72,7 +72,13 @@ def list_(config: Path | None, state: str | None, as_json: bool) -> None:
 
 @command.command()
 @click.argument("number", type=int, metavar="ID")
-@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Bounces.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1),
+    default=20,
+    show_default=True,
+    help="How many bounces at most.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_obj
 def show(config: Path | None, number: int, limit: int, as_json: bool) -> None:
@@ -107,9 +113,9 @@ def confirm(config: Path | None, number: int, why: str, yes: bool) -> None:
     """
     Say that the bounces are true, and let them count.
 
-    What follows from them is done: addresses are suppressed. For a day no new incident of that
-    operator and reason begins. An incident that says that you are blocked suppresses nobody: this
-    only notes that somebody sees to it.
+    What follows from them is done now: addresses are suppressed. For a day no new incident of that
+    operator and reason begins. Where the incident says that you are blocked, nobody is suppressed:
+    this only notes that somebody sees to it.
 
     \b
     Example:

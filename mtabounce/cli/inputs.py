@@ -116,9 +116,9 @@ def cluster(ctx: click.Context, since: datetime | None, limit: int, as_json: boo
     """
     Group what could not be judged by its words, the biggest group first.
 
-    Shows what the next rule should be for: replies that stayed undetermined, with a bounce that has
-    such a one (mtabounce bounces show), and mails that no parser recognized. Addresses, hosts and
-    numbers are masked.
+    Shows what the next rule should be for: replies that stayed undetermined, each with a bounce as
+    an example (see mtabounce bounces show), and mails that no parser recognized. Addresses, hosts
+    and numbers are masked.
 
     \b
     Example:

@@ -50,8 +50,8 @@ def parse(config: Path | None, files: tuple[Path, ...], form: str, as_json: bool
 
     FILE may be compressed; - is standard input. Several are read in the order given, as one log:
     name the oldest first. Message ids, senders and recipients that expired come from other lines
-    of the same message. A delivery that was put off has a reason, but no type: it is no bounce,
-    and neither is one of a message that is a bounce itself.
+    of the same message. A delivery that was put off has a reason, but no type: it is no bounce.
+    Neither is one of a message that is a bounce itself.
 
     Uses neither database nor network. Exits 66 where a file could not be read, or not whole; 65
     where no line, or no delivery, was understood.

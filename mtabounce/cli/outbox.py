@@ -27,7 +27,9 @@ def command() -> None:
 @command.command("list")
 @click.option("--state", type=click.Choice(["pending", "sent", "dead"]), help="Only these.")
 @click.option("--sink", help="Only those for this sink.")
-@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="How many.")
+@click.option(
+    "--limit", type=click.IntRange(1), default=50, show_default=True, help="How many at most."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 @click.pass_obj
 def list_(
@@ -61,10 +63,10 @@ def list_(
 @click.pass_obj
 def retry(config: Path | None, numbers: Sequence[int]) -> None:
     """
-    Try dead messages again: those of the numbers, or all.
+    Try dead messages again: those with the numbers ID, or all.
 
-    A message is dead when the other side did not take it for a day. One stays so where that was
-    told something later of the same address.
+    A message is dead once the other side has not taken it for a day. It stays dead where the sink
+    has since been told something newer about the same address.
 
     \b
     Example:
@@ -86,7 +88,7 @@ def forget(config: Path | None, sink: str) -> None:
     """
     Drop what waits for a sink that no configuration has any more.
 
-    Take it out of the configuration first: a daemon that has it tells of it every hour.
+    Take it out of the configuration first: a daemon that still has it brings it back.
 
     \b
     Example:

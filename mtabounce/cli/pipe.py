@@ -27,8 +27,8 @@ def command(
     """
     Take one bounce on standard input, for the pipe transports of Postfix and Exim.
 
-    RECIPIENT is the address the bounce came to; it may come from $RECIPIENT, too. The sender
-    MAILER-DAEMON is the null sender. An mbox "From " line may come first.
+    RECIPIENT is the address the bounce came to; it can also be given in $RECIPIENT. The sender
+    MAILER-DAEMON stands for the null sender. An mbox "From " line may come first.
 
     Exits 0 only once the bounce is committed, by the daemon, or directly where that is away. It
     exits 65 for a mail that is too large, and 75, try again later, whatever else happens.

@@ -91,15 +91,17 @@ def show(config: Path | None, as_json: bool) -> None:
         return
     click.echo(f"Preset {settings.preset}.")
     _tell(settings.policy_for("").rules)
-    click.echo("  bounces are counted together over all lists and campaigns, but those of one")
-    click.echo("  list to unsubscribe from it; those whose action is none count for nothing else")
+    click.echo(
+        "  Bounces of all lists and campaigns are counted together, but for unsubscribing from"
+    )
+    click.echo("  a list only its own. Bounces whose action is none count for nothing else.")
     for one in settings.override:
         click.echo(f"\nFor {one}:")
         _tell(settings.rules_of(one))
 
 
 @command.command()
-@click.option("--since", type=Since(), help="Addresses of whom something was said since: 90d.")
+@click.option("--since", type=Since(), help="Only addresses reported about since: 90d.")
 @click.option(
     "--set",
     "changes",

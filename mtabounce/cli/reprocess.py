@@ -82,19 +82,19 @@ class _Tally:
 
 @click.command()
 @click.argument("numbers", type=int, nargs=-1, metavar="[ID]...")
-@click.option("--failed", is_flag=True, help="Inputs that failed.")
+@click.option("--failed", is_flag=True, help="Only inputs that failed.")
 @click.option("--since", type=Since(), help="Received, or logged, since: 7d, 12h, 2026-11-23.")
 @click.option(
     "--outcome",
     type=click.Choice([one.value for one in Outcome]),
-    help="What turned out to be this.",
+    help="Only what turned out to be this.",
 )
 @click.option(
     "--after",
     type=_Place(),
     default="0",
     metavar="PLACE",
-    help="Go on behind this place, which an interrupted run named.",
+    help="Go on after this place, which an interrupted run named.",
 )
 @click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
@@ -114,8 +114,8 @@ def command(
     """
     Judge kept inputs, and what logs said, again, by the parsers and rules of today.
 
-    Shows what would change, and asks before it changes it. Bounces keep their numbers. By numbers
-    or with --failed it takes inputs only. It may be interrupted: it says where to go on.
+    Shows what would change, and asks before it changes it. Bounces keep their numbers. With ID, or
+    with --failed, it takes inputs only. It can be interrupted: it then says where to go on.
 
     \b
     Example:

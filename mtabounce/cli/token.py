@@ -35,7 +35,7 @@ def command() -> None:
 @click.pass_obj
 def create(config: Path | None, username: str, scopes: tuple[str, ...]) -> None:
     """
-    Make a token for USERNAME and print it. It is shown this once, and stored nowhere.
+    Make a token for USERNAME and print it. It is shown only this once: a hash of it is stored.
 
     \b
     Example:

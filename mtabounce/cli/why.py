@@ -23,7 +23,11 @@ from mtabounce.store.erasure import is_erased
 @click.command()
 @click.argument("subject", metavar="BOUNCE_ID|ADDRESS")
 @click.option(
-    "--limit", type=click.IntRange(1), default=20, show_default=True, help="Events of an address."
+    "--limit",
+    type=click.IntRange(1),
+    default=20,
+    show_default=True,
+    help="How many events of an address at most.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_context

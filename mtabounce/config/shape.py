@@ -31,7 +31,7 @@ _KINDS: dict[Any, str] = {
     float: "number",
     Path: "path",
     ListenAddress: "address",
-    SecretFile: "path of a file that holds the secret",
+    SecretFile: "secret file",
     SecretStr: "secret text",
 }
 

@@ -213,7 +213,7 @@ class SecretFile:
             return value
         if isinstance(value, str):
             return cls.read(Path(value), info.context or os.environ)
-        raise ValueError(f"expected the path of a file that holds the secret, found {found(value)}")
+        raise ValueError(f"expected the path of a secret file, found {found(value)}")
 
 
 def _refuse_others(path: Path, status: os.stat_result, environ: Mapping[str, str]) -> None:

@@ -129,7 +129,7 @@ class ReturnPathSettings(Section):
 
 
 class RetentionSettings(Section):
-    """How long what is kept; "0s": for ever. Suppressions stay as long as they hold."""
+    """How long things are kept; "0s": for ever. Suppressions stay as long as they hold."""
 
     inputs: Duration = Field(
         default=30 * _DAY,
@@ -147,7 +147,7 @@ class RetentionSettings(Section):
     )
     decisions: Duration = Field(
         default=800 * _DAY,
-        description="What policy decided, and addresses of whom nothing else is left. What"
+        description="What policy decided, and addresses of which nothing else is left. What"
         " operators said stays. At least as long as bounces.",
     )
     delivery_stats: Duration = Field(default=800 * _DAY, description="How deliveries went.")
@@ -179,10 +179,10 @@ class RetentionSettings(Section):
 
 class SentMailSettings(Section):
     """
-    Whom mails went to, as logs tell, so that complaints that hide who complained can be told of.
+    Whom mails went to, as logs tell, so that complaints can be assigned that hide who complained.
 
-    Only where a mail went to one recipient alone. That says who it was, and proves nothing: whether
-    such a complaint counts is asked of its return path and of [policy] min_trust, as of any other.
+    Only a mail that went to one recipient alone tells who it was, and that proves nothing: whether
+    such a complaint counts depends on its return path and [policy] min_trust, as for any other.
     """
 
     days: int = Field(
@@ -190,5 +190,5 @@ class SentMailSettings(Section):
         ge=0,
         le=400,
         description="Days for which the Message-ID and the recipient of each delivery in a log are"
-        " kept, a row each; 0: they are not. Turned off, what was kept goes within the hour.",
+        " kept, a row each; 0: they are not, and what was kept is deleted within the hour.",
     )

@@ -26,7 +26,7 @@ class IncidentKind(StrEnum):
 
 
 class BreakerSettings(Section):
-    """When bounces of one operator and reason are more than can be true of so many addresses."""
+    """When bounces of one operator and reason are too many to be true of so many addresses."""
 
     enabled: bool = Field(default=True, description="Whether hard bounces that jump are held.")
     at_least: int = Field(
@@ -39,19 +39,19 @@ class BreakerSettings(Section):
         " held: a list gone bad bounces everywhere.",
     )
     window: Duration = Field(
-        default=timedelta(hours=1), description="Within which time they are counted."
+        default=timedelta(hours=1), description="The time within which they are counted."
     )
     factor: float = Field(
-        default=5.0, gt=1, description="How many times as many as usual they must be."
+        default=5.0, gt=1, description="How many times as many as usual there must be."
     )
     share: float = Field(
         default=0.1,
         ge=0,
         le=1,
-        description="Which share of all attempts they must be, where logs tell of the others.",
+        description="What share of all attempts they must be, where logs tell of the others.",
     )
     history: Duration = Field(
-        default=timedelta(days=14), description="Which time says what is usual."
+        default=timedelta(days=14), description="How far back to look for what is usual."
     )
 
 

@@ -43,7 +43,7 @@ PRESETS = {
 
 
 class ThresholdSettings(Section):
-    """When bounces of one type have a consequence. What is not said is as in the preset."""
+    """When bounces of one type have a consequence. What is not set is as in the preset."""
 
     count: int | None = Field(
         default=None, ge=1, le=1000, description="How many different messages must have bounced."
@@ -68,7 +68,7 @@ class ThresholdSettings(Section):
     )
     lasts: Duration | None = Field(
         default=None,
-        description="How long the suppression lasts the first time; then twice as long.",
+        description="How long the suppression lasts the first time; then twice as long each time.",
     )
     longest: Duration | None = Field(
         default=None, description="How long it lasts at most, however often it happens."

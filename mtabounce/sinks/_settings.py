@@ -49,9 +49,9 @@ class SinkSettings(Section):
     """Somebody to be told what happened to addresses."""
 
     kind: Annotated[str, AfterValidator(_known)] = Field(
-        description=f"How, one of: {', '.join(_KINDS)}."
+        description=f"How it is told, one of: {', '.join(_KINDS)}."
     )
-    name: str = Field(default="", description="What it is called here.  Absent: its kind.")
+    name: str = Field(default="", description="What it is called here. Absent: its kind.")
     url: str = Field(default="", pattern=r"^(https?://.+)?$", description="Where it is, by HTTP.")
     secret_file: SecretFile | None = Field(
         default=None, description="A file with the secret that signs a webhook: whsec_ and base64."
@@ -67,8 +67,8 @@ class SinkSettings(Section):
     events: list[Literal["suppressed", "lifted", "bounce", "incident"]] = Field(
         default_factory=list,
         description="What it is told: suppressed, lifted, bounce, incident (one begins: you are"
-        " blocked, or hard bounces jump; or somebody confirmed or reverted it).  Absent: all that"
-        " its kind can do something with.",
+        " blocked, or hard bounces jump; or somebody confirmed or reverted it). Absent: all that"
+        " its kind can use.",
     )
     timeout: Duration = Field(
         default=timedelta(seconds=15), description="How long one attempt may take."

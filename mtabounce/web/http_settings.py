@@ -29,7 +29,7 @@ class HttpSettings(Section):
         default=[ip_network("127.0.0.1"), ip_network("::1")],
         description=(
             "Proxies whose X-Forwarded-For is believed, so that limits count the clients behind "
-            "them. So is what comes over a Unix socket. Of nobody else it is looked at."
+            "them. It is also believed over a Unix socket, and from nobody else."
         ),
     )
     max_connections: int = Field(default=1000, gt=0, description="Connections at a time.")

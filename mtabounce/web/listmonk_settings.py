@@ -31,12 +31,12 @@ _Domains = Annotated[tuple[str, ...], AfterValidator(_domains)]
 
 
 class ListmonkSettings(Section):
-    """Settings that listmonk has, too, for who posts to /webhooks/bounce as it would there."""
+    """Settings that listmonk has, too, for what is posted to /webhooks/bounce."""
 
     enabled: bool = Field(
         default=True,
         description=(
-            "Whether POST /webhooks/bounce takes bounces; listmonk's bounce.enabled. Where not, it"
+            "Whether POST /webhooks/bounce takes bounces; listmonk's bounce.enabled. If not, it"
             " answers 503."
         ),
     )
@@ -50,7 +50,7 @@ class ListmonkSettings(Section):
     domain_blocklist: _Domains = Field(
         default=(),
         description=(
-            "Bounces of addresses in these domains are refused likewise. Of no effect beside"
+            "Bounces of addresses in these domains are refused likewise. It has no effect beside"
             " domain_allowlist, as in listmonk."
         ),
     )

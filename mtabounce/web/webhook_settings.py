@@ -13,7 +13,7 @@ class WebhookSettings(Section):
 
     provider: str | None = Field(
         default=None,
-        description="Whose events come: the name of a provider. Absent: the section's own name.",
+        description="The provider whose events come here. Absent: the section's own name.",
     )
     secret_files: tuple[SecretFile, ...] = Field(
         default=(),
@@ -24,7 +24,7 @@ class WebhookSettings(Section):
         default=None, description="A file with the password of HTTP basic authentication."
     )
     old_password_file: SecretFile | None = Field(
-        default=None, description="The password before it, which is good, too, while you change it."
+        default=None, description="The previous password, which stays good while you change it."
     )
     token_files: tuple[SecretFile, ...] = Field(
         default=(),
@@ -43,7 +43,8 @@ class WebhookSettings(Section):
     max_size: Size = Field(default=10 * 2**20, description="The largest body that is taken.")
     table: Annotated[dict[str, Any], Words("table")] = Field(
         default={},
-        description="How you read its events, in the keys of a provider's table: instead of ours.",
+        description="How its events are to be read, in the keys of a provider's table; see"
+        " docs/webhooks.md. What is left out is as in ours.",
     )
 
     def is_on(self) -> bool:

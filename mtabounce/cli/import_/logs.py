@@ -9,10 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import click
-from rich.progress import (
-    Progress,
-    TaskID,
-)
+from rich.progress import Progress, TaskID
 
 from mtabounce import assembly
 from mtabounce.cli.import_._parts import bar, paths_argument
@@ -50,8 +47,8 @@ def command(
     Read the logs PATH, or all files of a folder: rotated ones, and compressed ones.
 
     Stop it with Ctrl-C and start it again: it goes on where it was. Files that serve or tail have
-    read, or follow now, are left out, also under another name. Name logs of one server together:
-    a message may begin in one and fail in the next.
+    read, or follow now, are left out, even under another name. Name all logs of one server
+    together: a message may begin in one and fail in the next.
 
     Exits 65 where a file was damaged, or no line of any was understood; all that can be read is.
 

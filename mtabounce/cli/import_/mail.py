@@ -36,14 +36,14 @@ _ENVELOPE_LINE = re.compile(rb"From [^\n]*\n")  # in front of a mail in an mbox
 
 @click.command()
 @paths_argument
-@click.option("--drain", is_flag=True, help="Read them at once, not when serve or worker runs.")
+@click.option("--drain", is_flag=True, help="Read them now, and leave none to serve or worker.")
 @click.pass_context
 def command(ctx: click.Context, paths: tuple[Path, ...], drain: bool) -> None:
     """
     Put the mails PATH into the inbox: files, mboxes, Maildirs, folders of them, compressed or not.
 
     Stop it with Ctrl-C and start it again: a mail that an import put there before is left out, so
-    none is counted twice. What cannot be read is told of, and the exit status is 65 then.
+    none is counted twice. What cannot be read is named, and the exit status is then 65.
 
     \b
     Example:

@@ -23,13 +23,21 @@ def options(folder: str) -> Callable[[Command], Command]:
     """Give a command the options of all mail servers; *folder* is where its configuration is."""
     return with_options(
         click.option("--domain", help="Domain of the return paths.  [default: as configured]"),
-        click.option("--way", type=_WAYS, default="smtp", show_default=True, help="How."),
-        click.option("--user", default="mtabounce", show_default=True, help="Of the command."),
         click.option(
-            "--config-dir", type=_FOLDER, default=folder, show_default=True, help="Where it is."
+            "--way", type=_WAYS, default="smtp", show_default=True, help="How it hands over."
         ),
         click.option(
-            "--suppressed", is_flag=True, help="Let it refuse whom mtabounce suppresses, too."
+            "--user", default="mtabounce", show_default=True, help="Who runs the command of a pipe."
+        ),
+        click.option(
+            "--config-dir",
+            type=_FOLDER,
+            default=folder,
+            show_default=True,
+            help="The folder of its configuration.",
+        ),
+        click.option(
+            "--suppressed", is_flag=True, help="Let it also refuse whom mtabounce suppresses."
         ),
         click.option("--apply", "does_apply", is_flag=True, help="Make the changes."),
         click.option("--undo", "does_undo", is_flag=True, help="Take them back."),

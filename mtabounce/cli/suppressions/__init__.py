@@ -8,7 +8,7 @@ from mtabounce.cli._modules import Modules
 @click.group(cls=Modules, package=__name__)
 def command() -> None:
     """
-    Whom not to mail: list, add, take back, bring in, hand out.
+    Whom not to mail: list, check, add, remove, undo, import, export.
 
     What is done here is written down in mtabounce.decisions, with your name.
 

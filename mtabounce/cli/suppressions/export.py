@@ -31,7 +31,7 @@ from mtabounce.store import suppressions as store
 @click.pass_obj
 def command(config: Path | None, form: str, scope: str | None, output: Path | None) -> None:
     """
-    Hand out the suppressions that hold now.
+    Write out the suppressions that hold now, for others to read.
 
     A file is replaced as a whole, so that nobody reads half of it.
 

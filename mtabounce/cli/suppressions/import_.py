@@ -25,8 +25,8 @@ def command(config: Path | None, file: BinaryIO, strict: bool, why: str) -> None
     Suppress the addresses of FILE: one a line, or CSV whose first line names the columns.
 
     Columns are recipient (or email, address), reason, scope (all, list:ID, campaign:NAME) and
-    until; others are left out. Broken lines are named, and the rest is taken. What was imported or
-    added before stays as it is; so an address that its bounces suppress is taken, too, and stays
+    until; others are ignored. Broken lines are named, and the rest is taken. What was imported or
+    added before stays as it is. An address that its bounces suppress is taken, too, and stays
     suppressed when these are forgiven.
 
     \b

@@ -14,7 +14,7 @@ from mtabounce.store import suppressions as store
 @click.command()
 @of_recipients("user_unknown")
 @click.option("--cause", type=click.Choice(store.CAUSES), help="Only those of this cause.")
-@click.option("--scope", type=Scope(), help="Only those of this: all, list:ID or campaign:NAME.")
+@click.option("--scope", type=Scope(), help="Only those of this scope.")
 @listed("Only those begun since")
 @click.pass_context
 def command(

@@ -42,7 +42,7 @@ def command(
     yes: bool,
 ) -> None:
     """
-    Take back the suppressions that fit all that is said, and forgive the bounces behind them.
+    Take back the suppressions that meet all conditions, and forgive the bounces behind them.
 
     Other evidence still counts: where there is some, an address stays suppressed by it. Complaints,
     and what was added by hand, are only undone where an address, the cause or the rule is named.

@@ -29,9 +29,9 @@ def command(
     """
     Take the refused requests ID of the webhook NAME after all; without ID, all that are kept.
 
-    Each is checked once more by the secrets of today, at the time it came. Passwords and tokens
-    are not kept, so that what proves itself by one needs --trust: look at it with `webhook doctor`
-    first. What is taken is no longer kept as refused, and events that were known before count once.
+    Each is checked once more, with the secrets of today, as of the time it came. Passwords and
+    tokens are not kept, so that what proves itself by one needs --trust: look at it with `webhook
+    doctor` first. What is taken is no longer kept as refused; events known before count once.
 
     \b
     Example:

@@ -99,7 +99,7 @@ class MailboxSettings(Section):
     interval: Duration = Field(
         default=timedelta(minutes=5),
         ge=timedelta(seconds=10),
-        description="How long to wait after one look into it.",
+        description="How long to wait from one look into it to the next.",
     )
     keep: Literal["delete", "leave"] = Field(
         default="delete",
