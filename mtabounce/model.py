@@ -74,6 +74,10 @@ class Trust(StrEnum):
     PROVEN = "proven"
 
 
+TRUST_RANK = {trust: rank for rank, trust in enumerate(Trust)}
+GRAVITY = {BounceType.SOFT: 0, BounceType.HARD: 1, BounceType.COMPLAINT: 2}  # how grave each is
+
+
 class EnhancedStatus(NamedTuple):  # looked up for each reply: a tuple's hash is quick
     """An enhanced mail system status code (RFC 3463 §2; registry: RFC 5248)."""
 

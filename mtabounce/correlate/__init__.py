@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 
-from mtabounce.correlate._bounce import META, TYPES, Bounce, merge
+from mtabounce.correlate._bounce import META, Bounce, merge
 from mtabounce.correlate._groups import Groups
 from mtabounce.correlate._observation import Observation, counted
 from mtabounce.correlate._refs import (
@@ -32,6 +32,7 @@ from mtabounce.correlate._whom import (
 )
 from mtabounce.model import (
     API,
+    GRAVITY,
     BounceType,
     Judged,
     RawInput,
@@ -70,11 +71,11 @@ def observe(
     paths: Sequence[ReturnPath] = (),
 ) -> list[Observation]:
     """
-    Return what *raw* says, one observation for each recipient that it names, and each event.
+    Return what *raw* says: one observation for each recipient that it names, and each event.
 
-    Of two reports on one recipient, in one event, the graver counts. A report that names nobody
-    is on whom *paths*, the return paths that *raw* came to, name; where they name nobody, it is
-    left out.
+    *input_id* is the number of the input; None: it has none. Of two reports on one recipient in one
+    event, the graver counts. A report that names nobody is about whom *paths* name, the return
+    paths that *raw* came to; where they name nobody either, it is left out.
     """
     found: dict[tuple[str, bytes], Observation] = {}
     for report, judgement in zip(judged.reading.reports, judged.verdicts, strict=True):
@@ -107,9 +108,8 @@ def observe_delivery(
     """
     Return what the log of our own MTA says of one delivery.
 
-    *report* says when it was; *trust* is less where the log holds a part of the story only. The
-    same line, read again from any copy of the log, gives the same
-    observation.
+    *report* says when it was; *trust* is less where the log tells only a part of the story. The
+    same line, read again from any copy of the log, gives the same observation.
     """
     recipient = recipient_of(report)
     at = report.occurred_at or _EPOCH
@@ -134,7 +134,7 @@ def _graver(one: Verdict, other: Verdict) -> bool:
 
 
 def _gravity(kind: BounceType | None) -> int:
-    return -1 if kind is None else TYPES[kind]
+    return -1 if kind is None else GRAVITY[kind]
 
 
 def _observation(
@@ -230,8 +230,8 @@ def group(
     """
     Put *observations* with the bounces they belong to, and with each other.
 
-    Returns pairs: the ids of the bounces that turn out to be one, lowest first (none: it is a
-    new bounce), and the observations that join them.
+    *known* are the stored refs that they share. Returns pairs: the ids of the bounces that turn out
+    to be one, lowest first (none: it is a new bounce), and the observations that join them.
     """
     by_key = {ref.key: ref for ref in known}
     groups = Groups(len(observations))
@@ -258,7 +258,7 @@ def _of_its_own(
     observation: Observation, known: Mapping[bytes, KnownRef], owners: dict[bytes, str]
 ) -> Observation:
     """
-    Leave out the final recipient where it is known to be that of another original one.
+    Return *observation* without the refs of a final recipient that is another original one's.
 
     *owners* are the recipients of the claims that were made before.
     """

@@ -7,10 +7,7 @@ from typing import Self
 
 from mtabounce.correlate._observation import Observation
 from mtabounce.correlate._whom import passed_on_to
-from mtabounce.model import BounceType, Fault, Report, Trust
-
-_TRUST = {trust: rank for rank, trust in enumerate(Trust)}
-TYPES = {BounceType.SOFT: 0, BounceType.HARD: 1, BounceType.COMPLAINT: 2}  # how grave each is
+from mtabounce.model import GRAVITY, TRUST_RANK, BounceType, Fault, Report, Trust
 
 META = {  # what a bounce keeps beside its columns, and the field of a report that says it
     "from": "original_from",
@@ -91,8 +88,8 @@ class Bounce:
     def weight(self) -> tuple[int, int, bool, float, bytes]:
         """What orders observations of one failure: the greatest one decides the facts."""
         return (
-            _TRUST[self.trust],
-            TYPES[self.type],
+            TRUST_RANK[self.trust],
+            GRAVITY[self.type],
             self.reason != "undetermined",
             -self.decisive_at.timestamp(),
             self.decisive,

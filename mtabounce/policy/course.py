@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from mtabounce.model import BounceType, Fault, Trust
+from mtabounce.model import GRAVITY, TRUST_RANK, BounceType, Fault, Trust
 from mtabounce.policy.counting import Tally
 from mtabounce.policy.events import (
     EVERYWHERE,
@@ -21,7 +21,7 @@ from mtabounce.policy.events import (
     Rules,
     Suppression,
 )
-from mtabounce.policy.memory import TRUST, Memory, pool_of
+from mtabounce.policy.memory import Memory, pool_of
 from mtabounce.policy.threshold import Consequence, Threshold, in_words
 
 DELIVERY_LIFTS = "a delivery shows that it works"
@@ -31,7 +31,6 @@ _FAULTS = {  # whose faults count, by type; a complaint is nobody's fault, and c
     BounceType.SOFT: {Fault.RECIPIENT},
     BounceType.COMPLAINT: {None, *Fault},
 }
-_GRAVITY = {BounceType.SOFT: 0, BounceType.HARD: 1, BounceType.COMPLAINT: 2}
 
 
 @dataclass(slots=True)
@@ -156,7 +155,7 @@ class Course:
         if threshold.hold is not None and not _is_confirmed(seen):
             cause, until = "hold", event.at + threshold.hold
         else:
-            proof = min((one.trust for one in because), key=TRUST.__getitem__)
+            proof = min((one.trust for one in because), key=TRUST_RANK.__getitem__)
             memory, mark = self.memory[kind], (rules.min_trust, pool_of(scope))
             this = memory.begin(event.at, mark, proof, threshold)
             cause, until = str(kind), threshold.end(event.at, this.before)
@@ -255,7 +254,7 @@ def _not_counted(event: Event, rules: Rules) -> str:
         return f"held back by incident {event.incident}"
     if event.is_local:  # "gmail.com" in a map of recipients stands for everybody there
         return "not acted on: a name without a domain is no address"
-    if TRUST[event.trust] < TRUST[rules.min_trust]:
+    if TRUST_RANK[event.trust] < TRUST_RANK[rules.min_trust]:
         return f"not acted on: unproven ({event.trust}, {rules.min_trust} is asked for)"
     if event.fault not in _FAULTS[event.type]:
         return f"not acted on: {event.reason} is the fault of the {event.fault}"
@@ -292,4 +291,4 @@ def _outweighs(old: Suppression, new: Suppression) -> bool:
 
 
 def _gravity(one: Suppression) -> int:
-    return 3 if one.type is None else _GRAVITY[one.type]
+    return len(GRAVITY) if one.type is None else GRAVITY[one.type]  # an operator's word is graver

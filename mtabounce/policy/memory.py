@@ -6,12 +6,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice
 
-from mtabounce.model import Trust
+from mtabounce.model import TRUST_RANK, Trust
 from mtabounce.policy.counting import Tally
 from mtabounce.policy.events import EVERYWHERE, Event
 from mtabounce.policy.threshold import Round, Threshold
 
-TRUST = {trust: rank for rank, trust in enumerate(Trust)}
 Mark = tuple[Trust, str]  # what is counted together: by which proof at least, and in which pool
 
 
@@ -77,7 +76,7 @@ class Memory:
 
 def no_better_than(proof: Trust) -> Iterator[Trust]:
     """Give *proof* and all that is less, from the least."""
-    return islice(Trust, TRUST[proof] + 1)
+    return islice(Trust, TRUST_RANK[proof] + 1)
 
 
 def pool_of(scope: str) -> str:
