@@ -16,6 +16,7 @@ from psycopg import AsyncConnection
 from mtabounce.correlate import ReturnPath, recipient_of
 from mtabounce.model import Judged, Report
 from mtabounce.pipeline.record import is_uuid
+from mtabounce.pipeline.work import Work
 from mtabounce.store import record as store
 from mtabounce.store.inputs import ClaimedInput
 
@@ -26,16 +27,19 @@ UNNAMED = Counter(
     ["result"],
 )
 UNKNOWN = "it does not say who, and its Message-ID and return path are not known here"
-Work = tuple[ClaimedInput, Judged | str, tuple[ReturnPath, ...]]
 
 
 async def look_up(conn: AsyncConnection[Any], work: Sequence[Work]) -> list[Work]:
     """Return *work*; to the paths of each is added whom its message is known to have gone to."""
-    rows = [_question(one, report) for one, said, told in work if (report := unnamed(said, told))]
+    rows = [
+        _question(one.taken, report) for one in work if (report := unnamed(one.judged, one.paths))
+    ]
     owners = await _owners(conn, rows) if rows else {}
     return [
-        (one, said, (*told, ReturnPath(owners[one.id]))) if one.id in owners else (one, said, told)
-        for one, said, told in work
+        one._replace(paths=(*one.paths, ReturnPath(owners[one.taken.id])))
+        if one.taken.id in owners
+        else one
+        for one in work
     ]
 
 

@@ -12,8 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from psycopg import AsyncConnection
 
-from mtabounce.correlate import Bounce, Observation, ReturnPath, merge, observe
-from mtabounce.model import Judged
+from mtabounce.correlate import Bounce, Observation, merge
 from mtabounce.pipeline import once, owners
 from mtabounce.pipeline.decide import Recorder
 from mtabounce.pipeline.judging import Judging
@@ -27,18 +26,17 @@ from mtabounce.pipeline.record import (
     write_bounces,
 )
 from mtabounce.pipeline.return_paths import look_up
+from mtabounce.pipeline.work import Work, work_on
 from mtabounce.pipeline.worker import finished
 from mtabounce.store import inputs
 from mtabounce.store import record as store
 from mtabounce.store import rewrite as before
 from mtabounce.store.connection import Connect
-from mtabounce.store.inputs import ClaimedInput
 from mtabounce.store.rewrite import JudgedInput, Said, Selection
 from mtabounce.verp import Keyring
 
 T = TypeVar("T")
 Connection = AsyncConnection[Any]
-Work = Sequence[tuple[ClaimedInput, Judged | str, tuple[ReturnPath, ...]]]
 NOTHING = "nothing"
 BATCH = 100
 
@@ -64,10 +62,10 @@ class Step(NamedTuple):
     place: str  # behind which the next one starts
 
 
-async def differences(conn: Connection, work: Work) -> list[Difference]:
+async def differences(conn: Connection, work: Sequence[Work]) -> list[Difference]:
     """Return what *work*, inputs and how they are judged now, would change; in order."""
-    fresh = await _without_copies(conn, list(_observed(work)))
-    readable = [one.id for one, judged, _ in work if not isinstance(judged, str)]
+    fresh = await _without_copies(conn, [storable(seen) for one in work for seen in one.observed()])
+    readable = [one.taken.id for one in work if not isinstance(one.judged, str)]
     said = await before.said_by_inputs(conn, readable)
     was = _numbered((one.input_id or 0, one.recipient, one.key, one) for one in said)
     now = _numbered((one.input_id or 0, one.recipient, one.key, one) for one in fresh)
@@ -77,7 +75,7 @@ async def differences(conn: Connection, work: Work) -> list[Difference]:
     return [*found, *(one for one in _turned(work) if one.input_id not in told)]
 
 
-def _turned(work: Work) -> Iterator[Difference]:
+def _turned(work: Iterable[Work]) -> Iterator[Difference]:
     """Give each input that is other news than before, as one that failed and can be read now."""
     for one, judged, _ in work:
         now = None if isinstance(judged, str) else str(judged.reading.outcome)
@@ -95,13 +93,13 @@ def _numbered(rows: Iterable[tuple[int, str, bytes, T]]) -> dict[tuple[int, str,
     return found
 
 
-async def rewrite(conn: Connection, work: Work, recorder: Recorder) -> list[Difference]:
+async def rewrite(conn: Connection, work: Sequence[Work], recorder: Recorder) -> list[Difference]:
     """
     Write what *work* changes, inside the transaction of *conn*, and return it.
 
     An input that cannot be judged now stays as it was. Raises AnotherWasFirst as record() does.
     """
-    work = [one for one in work if not isinstance(one[1], str)]
+    work = [one for one in work if not isinstance(one.judged, str)]
     found = await differences(conn, work)
     await inputs.finish(conn, [finished(*one) for one in work])
     await put(conn, found, recorder)
@@ -129,12 +127,12 @@ async def judged_again(
             read = await judging.judge([(one.source, one.content) for one in batch])
             judged = await once.without_reused(conn, batch, read)
             paths = await look_up(conn, ring, batch, judged)
-            work = await owners.look_up(conn, list(zip(batch, judged, paths, strict=True)))
+            work = await owners.look_up(conn, work_on(batch, judged, paths))
             found = await differences(conn, work)
             if write and found:
                 changed = {one.input_id for one in found}
                 async with conn.transaction():
-                    again = [one for one in work if one[0].id in changed]
+                    again = [one for one in work if one.taken.id in changed]
                     found = await rewrite(conn, again, recorder)
             after = batch[-1].id
             yield Step(len(batch), found, str(after))
@@ -182,12 +180,6 @@ async def _rebuild(conn: Connection, numbers: Sequence[int], ids: dict[str, int]
         ids |= await store.recipient_ids(conn, [bounce.recipient for bounce in gone])
         await before.delete_refs_of(conn, [bounce.id for bounce in gone])
         await delete_bounces(conn, gone, ids)
-
-
-def _observed(work: Work) -> Iterator[Observation]:
-    for raw, judged, paths in work:
-        if not isinstance(judged, str):
-            yield from map(storable, observe(raw, judged, raw.id, paths))
 
 
 async def _without_copies(conn: Connection, fresh: Sequence[Observation]) -> list[Observation]:

@@ -16,7 +16,7 @@ import psycopg
 from prometheus_client import Counter, Histogram
 from psycopg import AsyncConnection
 
-from mtabounce.correlate import Observation, ReturnPath, observe
+from mtabounce.correlate import Observation, ReturnPath
 from mtabounce.errors import StoreUnavailable, TryAgainLater
 from mtabounce.model import Judged
 from mtabounce.pipeline import once, owners, return_paths
@@ -26,6 +26,7 @@ from mtabounce.pipeline.judging import Judging
 from mtabounce.pipeline.raw import trimmed
 from mtabounce.pipeline.record import AnotherWasFirst
 from mtabounce.pipeline.settings import Raw
+from mtabounce.pipeline.work import Work, work_on
 from mtabounce.store import inputs
 from mtabounce.store.connection import Connect
 from mtabounce.store.inputs import ClaimedInput, Finished
@@ -41,7 +42,6 @@ ROUNDS = 5  # how often a transaction that met another is tried before the worke
 log = logging.getLogger(__name__)
 
 Connection = AsyncConnection[Any]
-_Work = tuple[ClaimedInput, Judged | str, tuple[ReturnPath, ...]]
 Tell = Callable[[Sequence[Finished]], None]
 _MET_ANOTHER = (
     AnotherWasFirst,
@@ -175,7 +175,7 @@ class Worker:
         await once.use_once(conn, claimed)
         judged = await once.without_reused(conn, claimed, read)
         paths = await return_paths.look_up(conn, self._ring, claimed, judged)
-        work = list(zip(claimed, judged, paths, strict=True))
+        work = work_on(claimed, judged, paths)
         try:
             done = await self._record_all(conn, work)
         except Exception as error:
@@ -191,22 +191,22 @@ class Worker:
             FINISHED.labels(one.outcome or "failed").inc()
         return done
 
-    async def _record_all(self, conn: Connection, work: Sequence[_Work]) -> list[Finished]:
+    async def _record_all(self, conn: Connection, work: Sequence[Work]) -> list[Finished]:
         async with conn.transaction():  # a savepoint: the claim outlives an error
-            named: list[_Work] = []
-            unnamed: list[_Work] = []
+            named: list[Work] = []
+            unnamed: list[Work] = []
             for one in work:
-                (unnamed if owners.unnamed(*one[1:]) else named).append(one)
+                (unnamed if owners.unnamed(one.judged, one.paths) else named).append(one)
             await self._recorder.record(conn, [seen for one in named for seen in _observed(one)])
-            found: list[_Work] = []
+            found: list[Work] = []
             if unnamed:  # after what the others say
                 found = await owners.look_up(conn, unnamed)
                 seen = [seen for one in found for seen in _observed(one)]
                 await self._recorder.record(conn, seen)
         return [finished(*one) for one in (*named, *found)]
 
-    async def _record_alone(self, conn: Connection, work: _Work) -> Finished:
-        one = work[0]
+    async def _record_alone(self, conn: Connection, work: Work) -> Finished:
+        one = work.taken
         try:
             async with conn.transaction():
                 (work,) = await owners.look_up(conn, [work])
@@ -219,13 +219,12 @@ class Worker:
         return finished(*work)
 
 
-def _observed(work: _Work) -> list[Observation]:
-    one, judged, paths = work
-    if isinstance(judged, str):
-        return []
-    observations = observe(one, judged, one.id, paths)
-    return_paths.count_strangers(paths, observations)
-    owners.count(judged, paths)
+def _observed(work: Work) -> list[Observation]:
+    """Return what *work* says, and count what its return paths made of it."""
+    observations = work.observed()
+    if not isinstance(work.judged, str):
+        return_paths.count_strangers(work.paths, observations)
+        owners.count(work.judged, work.paths)
     return observations
 
 
