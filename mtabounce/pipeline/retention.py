@@ -11,19 +11,17 @@ decision of its own, in words, which policy keeps to from then on. What waits to
 never goes.
 """
 
-import asyncio
 import logging
-import random
 from collections import Counter
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from prometheus_client import Counter as Metric
 from prometheus_client import Gauge
 from psycopg import AsyncConnection
-from psycopg.errors import LockNotAvailable
 
+from mtabounce.pipeline.locking import between_others
 from mtabounce.pipeline.settings import KEPT_BY, RetentionSettings
 from mtabounce.store import retention as store
 
@@ -36,8 +34,6 @@ PINNED = Metric(
 )
 RAN_AT = Gauge("mtabounce_retention_last_run_seconds", "When retention last ran, as Unix time.")
 BATCH = 5000
-PATIENCE = timedelta(milliseconds=200)  # so long may others wait for us to get the lock
-TRIES = 20  # for the lock, before it is left to the next hour
 log = logging.getLogger(__name__)
 
 TABLES = tuple(KEPT_BY)
@@ -118,18 +114,21 @@ async def _pin(conn: AsyncConnection[Any], before: datetime) -> int:
 async def _drop(
     conn: AsyncConnection[Any], table: str, partition: str, before: datetime, started: datetime
 ) -> bool:
-    """Drop *partition*; False where others did not let us. Whoever was decided on since is kept."""
-    for _ in range(TRIES):
-        try:
-            async with conn.transaction():
-                await store.lock(conn, table, PATIENCE)
-                if table == "bounces":
-                    await store.pin(conn, await store.decided_since(conn, started), before)
-                await store.drop_partition(conn, partition)
-        except LockNotAvailable:
-            await asyncio.sleep(random.uniform(0.05, 0.5))  # noqa: S311 (no secret)
-        else:
-            return True
+    """
+    Drop *partition*; False where others used its *table* all the time.
+
+    The suppressions of whom something was decided about since *started* are kept as well.
+    """
+
+    async def drop() -> bool:
+        await store.lock(conn, table)
+        if table == "bounces":
+            await store.pin(conn, await store.decided_since(conn, started), before)
+        await store.drop_partition(conn, partition)
+        return True
+
+    if await between_others(conn, drop):
+        return True
     log.warning("retention: %s is in use, and stays until the next hour", partition)
     return False
 

@@ -6,26 +6,22 @@ for each delivery is much where millions are sent: so nothing is kept unless a n
 named, and then each day is a partition, which is dropped as a whole.
 """
 
-import asyncio
 import logging
-import random
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from psycopg import AsyncConnection
-from psycopg.errors import LockNotAvailable
 
 from mtabounce.address import normalize
 from mtabounce.logs import Joined
+from mtabounce.pipeline.locking import between_others
 from mtabounce.pipeline.settings import SentMailSettings
 from mtabounce.store import sent_mail as store
 from mtabounce.store.erasure import erased_among
 from mtabounce.store.text import clean_text
 
-_AHEAD = timedelta(days=3)  # so long may nobody look after it
-_PATIENCE = timedelta(milliseconds=200)  # so long may others wait for us to get the lock
-_TRIES = 20  # for the lock, before it is left to the next hour
+_AHEAD = timedelta(days=3)  # for as long nobody need look after it
 _LONGEST = 998  # octets of a Message-ID: a line (RFC 5322 §2.1.1)
 log = logging.getLogger(__name__)
 
@@ -38,14 +34,10 @@ async def keep_up(conn: AsyncConnection[Any], settings: SentMailSettings, now: d
     """
     since = _since(settings, now)
     until = now.astimezone(UTC).date() + _AHEAD if settings.days else None
-    for _ in range(_TRIES):
-        try:
-            async with conn.transaction():
-                return await store.keep_days(conn, since, until, _PATIENCE)
-        except LockNotAvailable:
-            await asyncio.sleep(random.uniform(0.05, 0.5))  # noqa: S311 (no secret)
-    log.warning("sent_mail: the table is in use, and stays as it is until the next hour")
-    return 0
+    count = await between_others(conn, lambda: store.keep_days(conn, since, until))
+    if count is None:
+        log.warning("sent_mail: the table is in use, and stays as it is until the next hour")
+    return count or 0
 
 
 async def due(

@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from psycopg import AsyncConnection, Connection, sql
 from psycopg.rows import class_row, scalar_row
 from psycopg.sql import Composed, Identifier
 
-from mtabounce.store.connection import limit_waiting
 from mtabounce.store.statements import statements
 
 SQL = statements("retention")
@@ -42,13 +41,8 @@ async def old_partitions(
         return await cursor.fetchall()
 
 
-async def lock(conn: AsyncConnection[Any], table: str, patience: timedelta) -> None:
-    """
-    Keep all others off *table* until the transaction ends.
-
-    Raises LockNotAvailable where others held it for longer than *patience*.
-    """
-    await limit_waiting(conn, patience)
+async def lock(conn: AsyncConnection[Any], table: str) -> None:
+    """Keep all others off *table* until the transaction ends; wait as limit_waiting() says."""
     text = sql.SQL("LOCK TABLE ONLY mtabounce.{} IN ACCESS EXCLUSIVE MODE")
     await conn.execute(text.format(Identifier(table)))
 

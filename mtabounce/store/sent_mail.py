@@ -1,29 +1,24 @@
 """To whom mails went, for some days: sql/sent_mail.sql."""
 
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any
 
 from psycopg import AsyncConnection
 from psycopg.rows import scalar_row
 
-from mtabounce.store.connection import limit_waiting
 from mtabounce.store.statements import statements
 
 SQL = statements("sent_mail")
 Sent = tuple[str, str, datetime]  # Message-ID, recipient (normalized), when
 
 
-async def keep_days(
-    conn: AsyncConnection[Any], since: date | None, until: date | None, patience: timedelta
-) -> int:
+async def keep_days(conn: AsyncConnection[Any], since: date | None, until: date | None) -> int:
     """
     Make the days from *since* to *until* (UTC), and drop all before; None: drop all there are.
 
-    Return how many were made or dropped. In a transaction; raises LockNotAvailable where others
-    used the table for longer than *patience*.
+    Return how many were made or dropped. It waits for others as limit_waiting() says.
     """
-    await limit_waiting(conn, patience)
     async with conn.cursor(row_factory=scalar_row) as cursor:
         await cursor.execute(SQL["keep_days"], {"since": since, "until": until})
         return int(await cursor.fetchone() or 0)

@@ -7,7 +7,7 @@ import pytest
 from psycopg.rows import dict_row
 
 from mtabounce.model import RawInput
-from mtabounce.pipeline import retention
+from mtabounce.pipeline import locking
 from mtabounce.pipeline.decide import Recorder, decide
 from mtabounce.pipeline.judge_process import JudgeSettings
 from mtabounce.pipeline.judging import Judging
@@ -156,7 +156,7 @@ async def test_what_waits_is_never_dropped(conn):
 
 
 async def test_month_in_use_holds_up_nobody_and_goes_later(conn, connecting, monkeypatch):
-    monkeypatch.setattr(retention, "TRIES", 2)
+    monkeypatch.setattr(locking, "TRIES", 2)
     await months(conn, OLD)
     await recorded(conn, *observed(HARD, days_ago=OLD))
 
@@ -165,7 +165,7 @@ async def test_month_in_use_holds_up_nobody_and_goes_later(conn, connecting, mon
         held = asyncio.create_task(retain(conn, RetentionSettings(), NOW))
         async with await connecting() as other:
             while not held.done():
-                async with asyncio.timeout(2):
+                async with asyncio.timeout(30):
                     await other.execute("SELECT count(*) FROM bounces")
                 await asyncio.sleep(0.01)
         await held
