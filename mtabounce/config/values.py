@@ -28,6 +28,7 @@ _HOST_AND_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.]+(?:%\w+)?)\]|([\w.-]+)):(\d{1,
 _UNIX_PATH_MAX = 107  # octets that fit into sockaddr_un beside the final NUL
 _SECRET_MAX = 64 * 1024  # octets; a longer file was named by mistake
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
+_LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (to connect, not to listen)
 
 
 class Section(BaseModel):
@@ -139,6 +140,11 @@ class ListenAddress:
                 f"found {found(value)}"
             )
         return cls(host=match[1] or match[2], port=int(match[3]))
+
+    @property
+    def local_host(self) -> str:
+        """The host by which this machine reaches it, also where it listens on all addresses."""
+        return _LOOPBACK.get(self.host, self.host)
 
     def __str__(self) -> str:
         if self.path is not None:

@@ -10,7 +10,6 @@ from mtabounce.doctor._check import Check, Finding, Level, Patient
 
 _TITLE = "ports"
 _PATIENCE = 2.0  # seconds for a server on this host to answer
-_ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (this is to connect, not to listen)
 
 
 def _run(patient: Patient) -> Iterator[Finding]:
@@ -81,8 +80,8 @@ def _placeable(name: str, address: ListenAddress) -> Finding:
 
 def _connect(address: ListenAddress) -> socket.socket:
     if address.path is None:
-        host = _ANYWHERE.get(address.host, address.host)
-        return socket.create_connection((host, address.port), timeout=_PATIENCE)
+        where = (address.local_host, address.port)
+        return socket.create_connection(where, timeout=_PATIENCE)
     unix = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     unix.settimeout(_PATIENCE)
     try:

@@ -5,10 +5,9 @@ from dataclasses import dataclass, field
 
 from mtabounce.classify import Classifier
 from mtabounce.errors import ConfigError
-from mtabounce.model import API, WEBHOOK, Judged, Outcome, Reading
-from mtabounce.parsers import HeaderNames
+from mtabounce.model import API, WEBHOOK, HeaderNames, Judged, Outcome, Reading
 from mtabounce.parsers import read as read_mail
-from mtabounce.providers import Names, Provider, provider
+from mtabounce.providers import Provider, provider
 from mtabounce.providers import read as read_webhook
 from mtabounce.providers.request import unpack
 
@@ -45,5 +44,4 @@ class Judge:
 
     def _webhook(self, content: bytes, whose: Provider) -> Reading:
         headers, body = unpack(content)
-        names = Names(campaign=self.names.campaign, subscriber=self.names.subscriber)
-        return read_webhook(whose, body, headers, names).reading(whose.name, content)
+        return read_webhook(whose, body, headers, self.names).reading(whose.name, content)

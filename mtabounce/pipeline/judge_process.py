@@ -19,8 +19,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from mtabounce import classify
-from mtabounce.model import Judged
-from mtabounce.parsers import HeaderNames
+from mtabounce.model import HeaderNames, Judged
 from mtabounce.pipeline.judge import Judge
 from mtabounce.providers import Provider
 

@@ -11,10 +11,10 @@ from typing import Any
 
 from mtabounce.errors import ConfigError
 from mtabounce.providers._body import read_json
-from mtabounce.providers._read import UNREADABLE, Ignored, Names, Said, read
+from mtabounce.providers._read import UNREADABLE, Ignored, Said, read
 from mtabounce.providers._table import EVENTS, Provider, Table, read_table, table_of
 
-__all__ = ["EVENTS", "UNREADABLE", "Ignored", "Names", "Provider", "Said", "Table", "discover",
+__all__ = ["EVENTS", "UNREADABLE", "Ignored", "Provider", "Said", "Table", "discover",
            "provider", "read", "read_json"]  # fmt: skip
 
 _FOLDER = Path(__file__).parent

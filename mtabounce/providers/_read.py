@@ -10,7 +10,7 @@ from typing import Any
 
 from jmespath.exceptions import JMESPathError
 
-from mtabounce.model import Action, EnhancedStatus, Outcome, Reading, Report
+from mtabounce.model import Action, EnhancedStatus, HeaderNames, Outcome, Reading, Report
 from mtabounce.providers import _values as values
 from mtabounce.providers._body import decode
 from mtabounce.providers._table import FAILED, HINTS, IGNORE, WORDS, Provider
@@ -25,6 +25,7 @@ _ACTIONS = {Outcome.BOUNCE: Action.FAILED, Outcome.DELAYED: Action.DELAYED,
 UNREADABLE = "unreadable"  # why nothing of a body is used; the event is what is wrong with it
 _NOT_USED = (UNREADABLE, "unknown event", "bad element", "no recipient", "several recipients",
              "too many")  # fmt: skip
+_DEFAULT_NAMES = HeaderNames()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +34,6 @@ class Ignored:
 
     event: str  # the provider's word for it
     why: str  # one of _NOT_USED, or "not about delivery", "never sent"
-
-
-@dataclass(frozen=True, slots=True)
-class Names:
-    """Under which names the sender attached campaign and subscriber to a mail; any case."""
-
-    campaign: tuple[str, ...] = ()
-    subscriber: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +65,16 @@ class Said:
 
 
 def read(
-    provider: Provider, content: bytes, headers: Mapping[str, str], names: Names = Names()
+    provider: Provider,
+    content: bytes,
+    headers: Mapping[str, str],
+    names: HeaderNames = _DEFAULT_NAMES,
 ) -> Said:
-    """Return what *content* says; *headers* have lower-case names. Total: it never raises."""
+    """
+    Return what *content* says; *headers* have lower-case names. Total: it never raises.
+
+    *names* are those under which the sender attached campaign and subscriber to a mail.
+    """
     try:
         document = decode(provider.table.body, content, headers)
     except ValueError as error:
@@ -109,7 +109,7 @@ def _items(events: list[Any], document: Any, headers: Mapping[str, str]) -> Iter
         yield {**item, **around} if isinstance(item, dict) else item
 
 
-def _one(provider: Provider, item: Any, names: Names) -> Iterator[Report | Ignored]:
+def _one(provider: Provider, item: Any, names: HeaderNames) -> Iterator[Report | Ignored]:
     if not isinstance(item, dict):
         yield Ignored(type(item).__name__, "bad element")
         return
@@ -123,7 +123,7 @@ def _one(provider: Provider, item: Any, names: Names) -> Iterator[Report | Ignor
 
 
 def _reports(
-    provider: Provider, item: dict[str, Any], key: str, word: str, names: Names
+    provider: Provider, item: dict[str, Any], key: str, word: str, names: HeaderNames
 ) -> Iterator[Report | Ignored]:
     recipients = provider.paths["recipients"].search(item)
     several = recipients if isinstance(recipients, list) else [recipients]
@@ -171,7 +171,7 @@ class _Facts:
         return found
 
 
-def _report(facts: _Facts, key: str, word: str, names: Names) -> Report:
+def _report(facts: _Facts, key: str, word: str, names: HeaderNames) -> Report:
     outcome = WORDS.get(word, Outcome.BOUNCE)
     attached = facts.attached()
     message_id = values.identifier(facts.get("message_id"))

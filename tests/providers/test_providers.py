@@ -12,12 +12,12 @@ import pytest
 from mtabounce.classify import load
 from mtabounce.correlate import counted
 from mtabounce.errors import ConfigError
-from mtabounce.model import Outcome
-from mtabounce.providers import Names, discover, provider, read
+from mtabounce.model import HeaderNames, Outcome
+from mtabounce.providers import discover, provider, read
 from mtabounce.providers.request import pack, unpack
 
 CLASSIFIER = load()
-NAMES = Names(campaign=("X-Listmonk-Campaign",), subscriber=("X-Listmonk-Subscriber",))
+NAMES = HeaderNames(campaign=("X-Listmonk-Campaign",), subscriber=("X-Listmonk-Subscriber",))
 FOLDER = Path(__file__).parents[2] / "fixtures" / "webhooks"
 CASES = [
     pytest.param(path.stem, case, id=f"{path.stem}-{number}")
@@ -201,7 +201,7 @@ PLACES = [  # where senders' own fields come back
 
 @pytest.mark.parametrize(("name", "body"), PLACES, ids=[name for name, _ in PLACES])
 def test_ids_that_the_sender_attached_are_found_by_any_name_that_is_set(name, body):
-    names = Names(campaign=("X-Nobody", "X-Job"), subscriber=("X-Member",))
+    names = HeaderNames(campaign=("X-Nobody", "X-Job"), subscriber=("X-Member",))
 
     (report,) = read(provider(name), json.dumps(body).encode(), {}, names).reports
 

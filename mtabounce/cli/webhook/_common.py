@@ -13,7 +13,6 @@ from mtabounce.web.webhook_providers import check
 from mtabounce.web.webhook_settings import WebhookSettings
 from mtabounce.web.webhooks import PATH
 
-_ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (to connect, not to listen)
 _SECRET = re.compile(
     r'(["\']?[\w-]*(?:token|secret|password|api[_-]?key|signature|auth)["\']?\s*[:=]\s*["\']?)'
     r'([^"\'&,;\s{}]{4,})',
@@ -43,9 +42,8 @@ def url_of(http: HttpSettings, name: str) -> str:
 
 
 def _base(http: HttpSettings) -> str:
-    host = _ANYWHERE.get(http.listen.host, http.listen.host)
     scheme = "https" if http.tls_certificate_file else "http"
-    return f"{scheme}://{ListenAddress(host, http.listen.port)}"
+    return f"{scheme}://{ListenAddress(http.listen.local_host, http.listen.port)}"
 
 
 async def nowhere(raw: RawInput) -> None:

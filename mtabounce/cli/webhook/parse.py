@@ -13,7 +13,7 @@ from mtabounce.cli._rules import judge_for
 from mtabounce.correlate import counted
 from mtabounce.errors import ConfigError, UsageError
 from mtabounce.model import Report, Verdict
-from mtabounce.providers import UNREADABLE, Names, Provider, Said, provider, read
+from mtabounce.providers import UNREADABLE, Provider, Said, provider, read
 
 
 @click.command()
@@ -41,8 +41,7 @@ def command(
     """
     judge = judge_for(config)
     whose = judge.providers.get(name) or _shipped(name)
-    names = Names(campaign=judge.names.campaign, subscriber=judge.names.subscriber)
-    said = read(whose, _content(body), _headers(headers_file), names)
+    said = read(whose, _content(body), _headers(headers_file), judge.names)
     rows = [
         _row(report, counted(report, judge.classifier.classify(report))) for report in said.reports
     ]
