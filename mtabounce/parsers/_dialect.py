@@ -79,7 +79,8 @@ class Dialect:
     def _reports(self, mail: Mail, text: str, zone: str) -> Iterator[Report]:
         hits = list(self._compiled["recipient"].finditer(zone))[:LOOKED_FOR]
         shared = self._compiled["reason"].search(text)
-        action = Action.DELAYED if self._compiled["delayed"].search(text) else Action.FAILED
+        is_delay = any(map(self._compiled["delayed"].search, (text, mail.subject)))
+        action = Action.DELAYED if is_delay else Action.FAILED
         reporter = self._compiled["reporter"].search(text)
         seen: set[str] = set()
         for hit, chunk in chunks(hits, zone):

@@ -31,7 +31,7 @@ _RETURNED = frozenset(
 _BLANK_LINES = re.compile(r"\n(?:[ \t]*\n){3,}")  # patterns would take long over many of them
 _READABLE = frozenset({"text/plain", "text/html"})
 _DAEMONS_LOCAL_PART = re.compile(
-    r"(?i)(?:mailer[-_.]?daemon|post[-_]?master|bounces?|mail[-_.]?delivery|mailerdaemon|mdaemon|daemon)"
+    r"(?i)(?:mailer[-_.]?daemon|post[-_]?master|bounces?|mail[-_.]?delivery|mailerdaemon|mdaemon|(?<![\w-])daemon)"
     r"[^@\s]*(?:@|>|$|\s)|mail delivery (?:sub)?system|system administrator"
     r"|microsoftexchange[0-9a-f]{32}@|<>\s*$|^[ \t]*$"
 )

@@ -108,8 +108,8 @@ def _asked(detector: type, message: Message) -> tuple[set[str], set[str]]:
 def _addresses(found: object) -> Iterator[str]:
     for address in found if isinstance(found, set | frozenset) else ():
         text = address.decode("utf-8", "replace") if isinstance(address, bytes) else str(address)
-        if is_address(text.strip()):
-            yield text.strip()
+        if is_address(name := text.strip(" \t\r\n'\"")):
+            yield name
 
 
 def _reports(mail: Mail, addresses: set[str], action: Action) -> Iterator[Report]:

@@ -34,6 +34,6 @@ PARSER = plain_text(
         starts=r"^\*\* [^\n*]+ \*\*[ \t]*$",
         recipient=rf"\A[^@]{{0,300}}?(?P<address>{ADDRESS})",
         stops=_STOPS,
-        delayed=r"Gmail will retry|Delivery incomplete",
+        delayed=r"Gmail will retry|Delivery incomplete|\(Delay\)",
     ),
 )

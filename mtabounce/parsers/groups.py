@@ -26,4 +26,4 @@ def _sent_to(mail: Mail) -> list[str]:
     return [to] if group and to.partition("@")[0].lower() == group[1].lower() else []
 
 
-PARSER = Parser(rank=48, read=_read, marks=("groups.google.com/support", "google groups"))
+PARSER = Parser(rank=48, read=_read, marks=("groups.google.com/support", "google group"))

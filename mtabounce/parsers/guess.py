@@ -20,11 +20,14 @@ _TO = re.compile(r"(?im)^[ \t>]*To:([^\n]{1,2000})$")
 _YOURS = re.compile(
     r"(?i)(?:e-?mail|message|mail|attachment)s?\s+(?:that\s+|which\s+)?you\s+sent|sent by you"
 )
-# What was kept from its reader: those whom it names have written, not failed.
-_DIGEST = re.compile(
+# What was kept from its reader, or said to a visitor: those whom it names have not failed.
+_OTHERS = re.compile(
     r"(?i)\b(?:spam|junk|quarantine)[ -](?:digest|summary|report)\b"
-    r"|\brelease\b[^\n]{0,40}\bdelete\b"
+    r"|\brelease\b[^\n]{0,40}\bdelete\b|^ ?Out: 220 ",
+    re.MULTILINE,
 )
+_SYSTEMS = re.compile(r"(?i)daemon|post_?master|bounce|^root@|deliver")
+_LIST_SERVER = re.compile(r"(?i)\blistserv@")
 _MANY = 20  # more recipients than this are a list's
 _SENDERS = re.compile(
     rf"(?im)(?:MAIL FROM:?|^ *From:|^ *Sender:|Message-ID:|sent by|message from) ?<?({ADDRESS})"
@@ -33,15 +36,24 @@ _SENDERS = re.compile(
 
 def _read(mail: Mail) -> Findings | None:
     text = without_headers(mail.prose[0])
-    if not (mail.is_daemons and mail.is_automatic and has_failed(f"{mail.subject}\n{text}")):
+    if not (_is_systems(mail) and has_failed(f"{mail.subject}\n{text}")):
         return None
     named = _named(mail, text)
-    if len(named) > 1 or _DIGEST.search(f"{mail.subject}\n{text}"):
+    if len(named) > 1 or _OTHERS.search(f"{mail.subject}\n{text}"):
         return None
     people = named or _repeated(mail) or _sent_to(mail)
     action = Action.DELAYED if is_delay(f"{mail.subject}\n{text}") else Action.FAILED
     said = essence(text)
     return findings(report_of(mail, name, action, said, text) for name in sorted(people))
+
+
+def _is_systems(mail: Mail) -> bool:
+    """Whether a mail system signs it: nobody who could be answered, and no person beside it."""
+    path = parse(mail.headers.get(b"return-path"))
+    if mail.is_talk or (path and not _SYSTEMS.search(path)):
+        return False
+    is_list_servers = mail.is_notice and _LIST_SERVER.search(mail.sender) is not None
+    return mail.is_automatic and (mail.is_daemons or is_list_servers)
 
 
 def _named(mail: Mail, text: str) -> set[str]:

@@ -28,6 +28,8 @@ _RESULT = re.compile(
     r"|\"[^\n]+?\")?"
     r"(?: \(\w+\))?\.\.\. (?P<said>[^\n]*)"
 )
+# What the local mailer said before Sendmail gave its own, vaguer verdict.
+_PROGRAM = re.compile(r"(?m)^(?:procmail|mail\.local|maildrop|deliver|vacation): [^\n]+")
 _DELAYED = re.compile(
     r"(?i)transient (?:non-fatal )?errors|THIS IS A WARNING|could not send mail for past"
 )
@@ -74,7 +76,17 @@ def _of_list(mail: Mail, zone: str, session: str, action: Action) -> Iterator[Re
             reason = _REASON.search(chunk)
             said = hit["r"] or (f"{reason[1]} {session}" if reason and len(hits) > 1 else session)
             report = report_of(mail, address, action, said or chunk, session)
-            yield replace(report, original_recipient=parse(expanded[1]) if expanded else "")
+            yield replace(
+                report,
+                original_recipient=parse(expanded[1]) if expanded else "",
+                diagnostic_code=_with_program(report.diagnostic_code, session),
+            )
+
+
+def _with_program(said: str, session: str) -> str:
+    """Return *said* behind what the local mailer said of it in *session*."""
+    program = _PROGRAM.search(session)
+    return f"{program[0]} {said}" if program and program[0] not in said else said
 
 
 def _of_session(mail: Mail, session: str, action: Action) -> Iterator[Report]:
