@@ -131,6 +131,7 @@ class _Daemon:
         self._wake = asyncio.Event()
         self._logs: list[LogRecorder] = []
         self._following: Following | None = None
+        self._workers: list[Worker] = []
 
     async def serve(self, announce: Callable[[Listening], None]) -> None:
         settings = self._settings
@@ -268,6 +269,7 @@ class _Daemon:
         count = self._settings.worker.processes or os.cpu_count() or 1
         is_busy = inbox.is_busy if inbox else bool
         workers = [self._worker(is_busy=is_busy, tell=tell) for _ in range(count)]
+        self._workers = workers
         running = [asyncio.create_task(one.run()) for one in workers]
         try:
             yield workers
@@ -341,7 +343,10 @@ class _Daemon:
 
     def _ailments(self) -> dict[str, str]:
         logs = self._following.troubles() if self._following else {}
-        return {f"log {name}": said for name, said in logs.items()}
+        found = {f"log {name}": said for name, said in logs.items()}
+        if said := next((one.trouble for one in self._workers if one.trouble), ""):
+            found["workers"] = said
+        return found
 
     def _reloading(self, receiver: Receiver, take: Callable[[Fresh], None]) -> Reloading:
         reloading = Reloading(self._settings, self._config, self._url, receiver, take)

@@ -14,6 +14,7 @@ from mtabounce.settings import Settings
 from mtabounce.store.connection import connect_sync
 from mtabounce.store.version import status
 
+READERS = "usermod --append --groups adm mtabounce, then restart mtabounce"  # of logs
 T = TypeVar("T")
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from mtabounce.doctor._check import Check, Finding, Level, Patient
+from mtabounce.doctor._check import READERS, Check, Finding, Level, Patient
 from mtabounce.sources.log_settings import LogSettings
 from mtabounce.sources.logfile import open_file
 from mtabounce.sources.rotation import siblings, unopened
@@ -15,7 +15,6 @@ _TITLE = "logs"
 _FEW = 1000  # lines: of so many one at least must be understood
 _LONGEST = 64 * 1024  # bytes of a line
 _LATE = timedelta(minutes=5)  # a log that grows is read sooner
-_READERS = "usermod --append --groups adm mtabounce, then restart mtabounce"
 
 
 def _run(patient: Patient) -> Iterator[Finding]:
@@ -29,7 +28,7 @@ def _run(patient: Patient) -> Iterator[Finding]:
 
 
 def _of(log: LogSettings, files: Sequence[LogFile]) -> Iterator[Finding]:
-    trouble = None if log.is_journal else _unreadable(log.path)
+    trouble = None if log.is_journal else _unreadable(log.path, was_read=bool(files))
     if trouble is not None:
         yield trouble
         return
@@ -38,7 +37,8 @@ def _of(log: LogSettings, files: Sequence[LogFile]) -> Iterator[Finding]:
             _TITLE,
             Level.WARN,
             f"{log.path} was never read",
-            "is mtabounce serve (or mtabounce tail) running on this host?",
+            "is mtabounce serve (or mtabounce tail) running on this host, and was it restarted"
+            " since [[log]] names this?",
         )
         return
     if files[-1].trouble:
@@ -55,14 +55,16 @@ def _of(log: LogSettings, files: Sequence[LogFile]) -> Iterator[Finding]:
         yield from _late(log, files[-1])
 
 
-def _unreadable(path: Path) -> Finding | None:
+def _unreadable(path: Path, *, was_read: bool) -> Finding | None:
     try:
         with open_file(path) as file:
             file.read(1)
     except FileNotFoundError:
+        if was_read and siblings(path):  # many a logrotate leaves it to the next line to make it
+            return Finding(_TITLE, Level.OK, f"{path} was rotated, and nothing is logged since")
         return Finding(_TITLE, Level.FAIL, f"{path} is not there", "see path in [[log]]")
     except PermissionError:
-        return Finding(_TITLE, Level.FAIL, f"{path} may not be read", _READERS)
+        return Finding(_TITLE, Level.FAIL, f"{path} may not be read", READERS)
     except OSError as error:
         return Finding(_TITLE, Level.FAIL, f"{path}: {error.strerror}")
     return None
@@ -75,7 +77,7 @@ def _unopened(log: LogSettings, files: Sequence[LogFile]) -> Iterator[Finding]:
         if refused is not None:
             place, error = refused
             text = f"{place}: {error.strerror}: what it holds is missing"
-            yield Finding(_TITLE, Level.FAIL, text, _READERS)
+            yield Finding(_TITLE, Level.FAIL, text, READERS)
 
 
 def _understood(log: LogSettings, files: Sequence[LogFile]) -> Finding:

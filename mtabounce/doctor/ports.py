@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 
 from mtabounce.config import ListenAddress
+from mtabounce.doctor._asking import answer, connect
 from mtabounce.doctor._check import Check, Finding, Level, Patient
 
 _TITLE = "ports"
-_PATIENCE = 2.0  # seconds for a server on this host to answer
+_NAME = b"mtabounce"  # stands in all that it says
 
 
 def _run(patient: Patient) -> Iterator[Finding]:
@@ -24,7 +25,7 @@ def _run(patient: Patient) -> Iterator[Finding]:
 def _look(key: str, address: ListenAddress, is_ours: Callable[[ListenAddress], bool]) -> Finding:
     name = f"{key} {address}"
     try:
-        with closing(_connect(address)):
+        with closing(connect(address)):
             pass
     except OSError:
         return _bindable(name, address)
@@ -78,41 +79,12 @@ def _placeable(name: str, address: ListenAddress) -> Finding:
     )
 
 
-def _connect(address: ListenAddress) -> socket.socket:
-    if address.path is None:
-        where = (address.local_host, address.port)
-        return socket.create_connection(where, timeout=_PATIENCE)
-    unix = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    unix.settimeout(_PATIENCE)
-    try:
-        unix.connect(str(address.path))
-    except OSError:
-        unix.close()
-        raise
-    return unix
-
-
 def _is_our_http(address: ListenAddress) -> bool:
-    return b"mtabounce" in _answer(address, b"GET /healthz HTTP/1.0\r\n\r\n")
+    return _NAME in answer(address, b"GET /healthz HTTP/1.0\r\n\r\n", until=_NAME)
 
 
 def _is_our_mail(address: ListenAddress) -> bool:
-    return b"mtabounce" in _answer(address, b"")
-
-
-def _answer(address: ListenAddress, question: bytes) -> bytes:
-    answer = b""
-    try:
-        with closing(_connect(address)) as connection:
-            connection.sendall(question)
-            while b"mtabounce" not in answer and len(answer) < 4096:
-                received = connection.recv(4096)
-                if not received:
-                    break
-                answer += received
-    except OSError:
-        pass  # silence is an answer, too
-    return answer
+    return _NAME in answer(address, b"", until=_NAME)
 
 
 CHECK = Check(title=_TITLE, rank=40, run=_run)

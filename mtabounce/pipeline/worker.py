@@ -92,6 +92,7 @@ class Worker:
         self._is_busy = is_busy
         self._tell = tell
         self._stopping = False
+        self.trouble = ""  # why it cannot judge; empty: all is well
 
     async def run(self) -> None:
         """
@@ -102,7 +103,7 @@ class Worker:
         try:
             while not self._stopping:
                 try:
-                    await self._judging.start()
+                    await self._start()
                     async with await self._connect() as conn:
                         await self._drain(conn)
                 except Exception as error:  # a worker that ended would be missed by nobody
@@ -123,6 +124,14 @@ class Worker:
         """Judge with new *settings* and keys from the next batch on."""
         self._judging.reload(settings)
         self._ring = ring
+
+    async def _start(self) -> None:
+        try:
+            await self._judging.start()
+        except TryAgainLater as error:
+            self.trouble = str(error)
+            raise
+        self.trouble = ""
 
     async def _drain(self, conn: Connection) -> None:
         while not self._stopping:

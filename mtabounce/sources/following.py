@@ -24,7 +24,7 @@ CRASHES = Counter(
 STANDING = Gauge(
     "mtabounce_log_standing_still", "1: a log grows, and nothing of it is read.", ["log"]
 )
-LOOK = 15.0  # seconds between two looks whether readers get on
+LOOK = 5.0  # seconds between two looks whether readers get on
 FIRST, LONGEST = 1.0, 300.0  # seconds before it begins anew
 STEADY = 60.0  # seconds that it must have been at work to be well again
 _TOLD = 10.0  # seconds that the database has to take note

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import time
 from asyncio import StreamReader
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
@@ -24,6 +25,7 @@ from mtabounce.store.logs import LogFile
 log = logging.getLogger(__name__)
 
 PAUSE = 1.0  # seconds before the next try where something is away
+RECENT = 30.0  # seconds for which it counts that journalctl ended: it is tried each second
 _MAIL = "SYSLOG_FACILITY=2"
 
 Connection = AsyncConnection[Any]
@@ -87,6 +89,7 @@ class JournalTailer:
         self._run = LogRun(settings, recorder)
         self._stop = asyncio.Event()
         self._complaint = ""
+        self._ended_at = -RECENT  # when journalctl last did by itself, by the monotonic clock
 
     @property
     def name(self) -> str:
@@ -113,8 +116,8 @@ class JournalTailer:
                 await asyncio.wait_for(self._stop.wait(), PAUSE)
 
     def standing(self) -> str:
-        """Return nothing: how much waits in a journal cannot be known."""
-        return ""
+        """Return why nothing is read; how much waits in a journal cannot be known."""
+        return self._complaint if time.monotonic() - self._ended_at < RECENT else ""
 
     def _complain(self, text: str) -> None:
         """Log what is wrong, once until it is well again."""
@@ -160,6 +163,7 @@ class JournalTailer:
         if one.known.journal and one.reached == one.known:
             log.error("journal: its cursor is gone: entries may be lost, or counted twice")
             await store.move(conn, one.known, replace(one.known, journal=""))
+        self._ended_at = time.monotonic()
         raise TryAgainLater("journalctl ended: may this user read the journal?")
 
 

@@ -69,6 +69,7 @@ class Tailer:
         self._is_idle = False
         self._busy_at = self._moved_at = time.monotonic()
         self._complaint = ""
+        self._is_refused = False  # by the permissions of a file
         self._pace = Pace(self._label)
 
     @property
@@ -98,7 +99,7 @@ class Tailer:
                         raise
                     if isinstance(error, AnotherReader):
                         self._moved_at = time.monotonic()  # it is read, though not here
-                    self._complain(self._said(error))
+                    self._complain(error)
                     await self._pause()
         finally:
             holding.cancel()
@@ -124,6 +125,8 @@ class Tailer:
         now, behind = time.monotonic(), self._behind()
         if not any(one.waits for one in self._files.open) and (self._files.open or not behind):
             self._moved_at = now
+        if self._is_refused:
+            return self._complaint
         minutes = (now - self._moved_at) / 60
         if now - self._moved_at < STILL:
             return ""
@@ -170,8 +173,10 @@ class Tailer:
             return f"{error.filename}: {error.strerror}" if is_another else error.strerror
         return str(error).partition("\n")[0] or type(error).__name__
 
-    def _complain(self, text: str) -> None:
+    def _complain(self, error: Exception) -> None:
         """Log what is wrong, once until it is well again."""
+        self._is_refused = isinstance(error, PermissionError)
+        text = self._said(error)
         if text != self._complaint:
             self._complaint = text
             log.warning("log %s: %s", self._path, text)
@@ -193,6 +198,7 @@ class Tailer:
             await self._run.commit(conn, self._files.open)
             self._busy_at = self._moved_at = time.monotonic()
             self._complaint = ""
+        self._is_refused = False  # by the permissions of a file
         self._pace.note(self._behind())
         return await self._look_around(conn) or progress
 
@@ -217,7 +223,7 @@ class Tailer:
                     return True
         except OSError as error:
             inode = None
-            self._complain(self._said(error))
+            self._complain(error)
         return await self._end_old(conn, inode)
 
     async def _end_old(self, conn: Connection, inode: tuple[int, int] | None) -> bool:

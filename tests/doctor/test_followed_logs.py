@@ -40,6 +40,16 @@ def test_log_that_is_not_there(found, tmp_path):
     assert found() == [(Level.FAIL, f"{tmp_path}/mail.log is not there")]
 
 
+def test_log_that_was_rotated_and_is_not_begun_anew(found, tail, tmp_path):
+    path = tmp_path / "mail.log"
+    path.write_bytes(SHORT.read_bytes())
+    tail()
+
+    path.rename(tmp_path / "mail.log.1")
+
+    assert found() == [(Level.OK, f"{path} was rotated, and nothing is logged since")]
+
+
 def test_log_that_nobody_reads(found, tmp_path):
     (tmp_path / "mail.log").write_bytes(SHORT.read_bytes())
 

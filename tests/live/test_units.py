@@ -1,15 +1,18 @@
 """The units of contrib/systemd: systemd takes them, and the program can work as they let it."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from tests.live.processes import run, wait_until
 from tests.live.service import Service
+from tests.logs.processes import AS_ROOT, POWERLESS, Proxy
 
 UNITS = Path(__file__).parents[2] / "contrib" / "systemd"
 # Forbids itself what the unit forbids, as systemd does, and becomes the program.
@@ -83,4 +86,29 @@ def test_service_judges_mails_with_the_system_calls_that_its_unit_allows(folder,
             details=service.log,
         )
 
+        assert "says that all its parts are well" in service.run("doctor", "service")
+
     assert "Traceback" not in service.log()
+
+
+@AS_ROOT
+def test_doctor_tells_of_a_log_that_the_service_may_not_read(folder, database_url):
+    path = folder / "mail.log"
+    path.write_text("")
+    path.chmod(0o600)
+    os.chown(path, 65534, 65534)
+    proxy = Proxy(database_url)  # powerless, it may not enter the place of the socket
+    service = Service(
+        folder / "service", logs=[path], more=f"[database]\nurl = {json.dumps(proxy.url)}\n"
+    )
+    doctor = [*service.command, "doctor", "service"]
+    service.command[:0] = POWERLESS
+
+    def diagnosis():
+        return subprocess.run(doctor, capture_output=True, text=True, check=False).stdout
+
+    with closing(proxy), service:
+        wait_until(lambda: "Permission denied" in diagnosis(), "it is told", details=diagnosis)
+
+        assert f"{path}: Permission denied" in diagnosis()
+        assert "usermod --append --groups adm mtabounce" in diagnosis()
