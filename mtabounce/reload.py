@@ -21,6 +21,7 @@ from mtabounce.store.return_paths import put_keys
 from mtabounce.store.unavailable import unavailable
 from mtabounce.verp import unwrapped
 
+_TAKEN = frozenset({"return_path", "webhooks", "headers", "rules"})  # sections, wholly
 log = logging.getLogger(__name__)
 
 
@@ -56,7 +57,7 @@ class Reloading:
         receiver: Receiver,
         take: Callable[[Fresh], None],
     ) -> None:
-        self._settings = settings
+        self._begun_with = self._settings = settings
         self._config = config
         self._url = url
         self._receiver = receiver
@@ -87,6 +88,19 @@ class Reloading:
         self._settings = fresh.settings
         self._take(fresh)
         log.info("reloaded")
+        if left := left_for_restart(self._begun_with, fresh.settings):
+            log.warning("what changed in %s takes a restart", ", ".join(left))
+
+
+def left_for_restart(begun_with: Settings, fresh: Settings) -> list[str]:
+    """Return the sections, such as "[http]", with changes that no reload takes."""
+    taken = fresh.receiver.model_copy(update={"return_paths": begun_with.receiver.return_paths})
+    fresh = fresh.model_copy(update={"receiver": taken})
+    return [
+        f"[{name}]"
+        for name in Settings.model_fields
+        if name not in _TAKEN and getattr(begun_with, name) != getattr(fresh, name)
+    ]
 
 
 def hand_over_keys(settings: Settings, url: str) -> None:

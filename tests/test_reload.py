@@ -3,7 +3,7 @@
 import pytest
 
 from mtabounce.pipeline.return_paths import today
-from mtabounce.reload import is_ours
+from mtabounce.reload import is_ours, left_for_restart
 from mtabounce.settings import load_settings
 
 OWN = "bounces@b.example.org"
@@ -46,6 +46,20 @@ def test_wrapped_addresses_are_taken_as_the_ones_within(takes, wrap, is_signed):
     assert not ours(wrap.format(local="other", domain=domain))
     strict, signed = takes(strict=True)
     assert strict(wrap.format(local=local, domain=domain)) is is_signed
+
+
+def test_what_a_reload_leaves_is_named(tmp_path):
+    def load(text):
+        path = tmp_path / "mtabounce.toml"
+        path.write_text(text)
+        return load_settings(path)
+
+    before = load('[receiver]\nreturn_paths = ["@a.example"]\n')
+    taken = load('[receiver]\nreturn_paths = ["@b.example"]\n[headers]\ncampaign = ["X-C"]\n')
+    left = load('[receiver]\nmax_size = "1MB"\n[[log]]\npath = "/var/log/mail.log"\n')
+
+    assert left_for_restart(before, taken) == []
+    assert left_for_restart(before, left) == ["[receiver]", "[log]"]
 
 
 def test_of_ten_thousand_made_up_tokens_none_is_taken(takes):
