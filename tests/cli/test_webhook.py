@@ -5,18 +5,21 @@ import json
 import threading
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from mtabounce import assembly
 from mtabounce.cli import mtabounce
+from mtabounce.cli.webhook._advice import ADVICE
 from mtabounce.config import ListenAddress
 from mtabounce.pipeline.decide import Recorder
 from mtabounce.pipeline.inbox import Inbox
 from mtabounce.pipeline.judging import Judging
 from mtabounce.pipeline.worker import Worker
 from mtabounce.policy import PolicySettings
+from mtabounce.providers.request import USED
 from mtabounce.settings import load_settings
 from mtabounce.store.connection import connect
 from mtabounce.web import refusals
@@ -241,6 +244,12 @@ def test_doctor_says_what_to_write_for_each_provider(config):
     assert "brevo (Brevo): off: it has no secret" in result.output
     assert "azure (Azure Communication Services): open to anybody" in result.output
     assert "https://YOUR-HOST/webhooks/service/mandrill" in result.output
+
+
+def test_advice_is_found_by_words_that_refusals_have():
+    said = USED + "".join(path.read_text() for path in Path(refusals.__file__).parent.glob("*.py"))
+
+    assert [words for words, _ in ADVICE if words not in said] == []
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ _LINES = {
 }
 _SIGNED = ['secret_files = ["/etc/mtabounce/{name}.secret"]  # the secret from the console']
 _BASIC = ['username = "{name}"', 'password_file = "/etc/mtabounce/{name}.password"']
-_MENDS = (
+ADVICE = (  # words of a refusal, and what to do about it; the first that fit count
     ("no user name and password", "put them into the URL there: https://USER:PASSWORD@HOST/…"),
     ("wrong user name or password", "compare username and password_file with the URL there"),
     ("no token", "put ?token=… (Azure: ?code=…) at the end of the URL there"),
@@ -34,8 +34,8 @@ _MENDS = (
     ("could not be confirmed", "let this host reach sns.REGION.amazonaws.com by HTTPS"),
     ("no message of SNS", "switch raw message delivery off, or set username and password_file"),
     ("too large", "raise max_size, or let the provider post smaller batches"),
-    ("too slowly", "the network, or a proxy before this host, is slow"),
-    ("not packed", "let the proxy not compress what it passes on"),
+    ("too slowly", "the network, or a proxy in front of this host, is slow"),
+    ("not packed", "keep the proxy from compressing what it passes on"),
     ("Unknown service", "write the section; then reload mtabounce (SIGHUP)"),
 )
 
@@ -51,7 +51,7 @@ def section_for(name: str, provider: Provider) -> list[str]:
 
 def mend_for(refusal: Refusal) -> str:
     """Return what to do about *refusal*; "" where nothing is known."""
-    found = next((mend for words, mend in _MENDS if words in refusal.why), "")
+    found = next((mend for words, mend in ADVICE if words in refusal.why), "")
     topic = _topic(refusal)
     return f"{found}: {topic_line(refusal.webhook, topic)}" if topic and found else found
 
