@@ -101,7 +101,7 @@ def run(config, *words):
 def fetched(url, **headers):
     request = urllib.request.Request(url, headers=headers)  # noqa: S310 (our own)
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
             return answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.read().decode()

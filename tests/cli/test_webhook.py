@@ -126,7 +126,7 @@ async def _serve(settings, ready, done):
     await server.close()
     worker.stop()
     inbox.close()
-    await asyncio.wait(tasks[:2], timeout=10)
+    await asyncio.wait(tasks[:2], timeout=60)
     tasks[2].cancel()
     await asyncio.wait(tasks)
 

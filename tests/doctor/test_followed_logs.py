@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from mtabounce.cli import mtabounce
 from mtabounce.doctor import Level, examine
-from tests.logs.conftest import LOGS
+from tests.logs.lines import LOGS
 
 SHORT = LOGS / "postfix" / "3.7-short-ids.log"
 

@@ -1,7 +1,7 @@
 """Logs as the tests write them, and reading them without a database."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,8 @@ from click.testing import CliRunner
 from mtabounce.cli import mtabounce
 from mtabounce.logs import Delivery, LogReader
 
-LOGS = Path(__file__).parent.parent.parent / "fixtures" / "logs"
-LATEST = datetime(2026, 11, 23, 12, tzinfo=UTC)
+from .lines import LATEST
+from .processes import Log
 
 Read = Callable[..., list[Delivery]]
 
@@ -37,6 +37,14 @@ def read() -> Read:
 def path(tmp_path: Path) -> Path:
     """Where the log is that the configuration names."""
     return tmp_path / "mail.log"
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Log:
+    """A log in a folder of its own, for a tailer that is a process."""
+    folder = tmp_path / "log"
+    folder.mkdir()
+    return Log(folder / "mail.log")
 
 
 @pytest.fixture
@@ -71,13 +79,3 @@ def query(database_url: str) -> Callable[[str], list[tuple[Any, ...]]]:
             return conn.execute(text).fetchall()
 
     return _query
-
-
-def bounced(number: int, to: str = "") -> str:
-    """Return the line of a delivery by Postfix that failed for good."""
-    return (
-        f"Nov 23 03:12:17 mail postfix/smtp[77]: {0x4A0000000 + number:X}:"
-        f" to=<{to or f'u{number}@x.example'}>, relay=mx[192.0.2.1]:25, delay=1, delays=0/0/0/1,"
-        " dsn=5.1.1, status=bounced"
-        " (host mx[192.0.2.1] said: 550 5.1.1 no (in reply to RCPT TO command))\n"
-    )

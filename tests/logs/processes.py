@@ -15,7 +15,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from .conftest import bounced
+from .lines import bounced
 
 
 def _may_mount():

@@ -28,7 +28,7 @@ from mtabounce.sources.tailer import Tailer
 from mtabounce.store import logs as store
 from mtabounce.store.connection import connect
 
-from .conftest import bounced
+from .lines import bounced
 
 SIZE = int(os.environ.get("MTABOUNCE_BACKLOG", "20"))  # MB
 MEMORY = 200  # MB that the process may use, whatever waits; 100 are the program itself

@@ -7,7 +7,7 @@ import pytest
 
 from mtabounce.logs import LogReader
 
-from .conftest import LATEST
+from .lines import LATEST
 
 ID = "1xVKdA-0005NO-24"
 EXIM = f"2026-11-23 03:22:12 {ID}"

@@ -6,7 +6,7 @@ import pytest
 
 from mtabounce.logs import LogReader, State, report_of
 
-from .conftest import LATEST, LOGS
+from .lines import LATEST, LOGS
 
 DEFAULT = LOGS / "exim" / "4.96-default.log"
 SELECTED = LOGS / "exim" / "4.96-all-selectors.log"

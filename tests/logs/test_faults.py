@@ -13,24 +13,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
-import pytest
 
 from mtabounce.store.embedded import Embedded
 from mtabounce.store.migrate import migrate
 
-from .conftest import bounced
-from .processes import AS_ROOT, MOUNTS, POWERLESS, Log, Proxy, ask, command, stop, stored, tailing
+from .lines import bounced
+from .processes import AS_ROOT, MOUNTS, POWERLESS, Proxy, ask, command, stop, stored, tailing
 from .waiting import until
 
 LATE = float(os.environ.get("MTABOUNCE_LATE", "2"))
 ARCHIVES = 100
-
-
-@pytest.fixture
-def log(tmp_path):
-    folder = tmp_path / "log"
-    folder.mkdir()
-    return Log(folder / "mail.log")
 
 
 def test_answer_to_commit_that_is_lost(log, tmp_path, database_url):

@@ -20,7 +20,7 @@ from mtabounce.sources.tailer import Tailer
 from mtabounce.store.connection import connect
 from mtabounce.web.app import application
 
-from .conftest import bounced
+from .lines import bounced
 from .waiting import async_until as until
 
 POISON = "poison@x.example"

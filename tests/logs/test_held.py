@@ -16,7 +16,7 @@ from mtabounce.sources import _holding, tailer
 from mtabounce.sources.log_settings import LogSettings
 from mtabounce.store.connection import connect
 
-from .conftest import bounced
+from .lines import bounced
 from .waiting import async_until as until
 
 MANY = 400  # as many as an hourly rotation makes in two weeks

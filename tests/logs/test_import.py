@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from mtabounce.cli import mtabounce
 
-from .conftest import LOGS, bounced
+from .lines import LOGS, bounced
 
 SHORT = LOGS / "postfix" / "3.7-short-ids.log"
 LONG = LOGS / "postfix" / "3.7-long-ids.log"

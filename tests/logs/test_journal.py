@@ -18,7 +18,7 @@ from mtabounce.sources.journal import JournalTailer
 from mtabounce.sources.log_settings import LogSettings
 from mtabounce.store.connection import connect
 
-from .conftest import bounced
+from .lines import bounced
 from .test_postfix import SHORT, journal
 
 # Entries are the lines of a file; the cursor is the number of the line. "gone" is no cursor.
@@ -94,7 +94,7 @@ async def test_journal_is_followed(tailer, entries, count):
     one = tailer()
     task = asyncio.create_task(one.run())
     write(entries, 0, None)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (await asyncio.to_thread(count))[0] < 65:  # noqa: ASYNC110 (nobody tells)
             await asyncio.sleep(0.05)
     one.stop()
@@ -108,7 +108,7 @@ async def test_cursor_that_is_gone_begins_anew(tailer, entries, count, database_
         conn.execute("UPDATE mtabounce.log_files SET journal = 'gone'")
     one = tailer()
     task = asyncio.create_task(one.run())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not await asyncio.to_thread(cursor, database_url):  # noqa: ASYNC110 (nobody tells)
             await asyncio.sleep(0.05)
     one.stop()

@@ -18,7 +18,7 @@ from mtabounce.sources.log_settings import LogSettings
 from mtabounce.sources.tailer import Tailer
 from mtabounce.store.connection import connect
 
-from .conftest import bounced
+from .lines import bounced
 from .waiting import async_until as until
 
 STRANGE = "Nov 23 03:12:17 www nginx: GET /\n"

@@ -19,20 +19,13 @@ import pytest
 from mtabounce.store.embedded import Embedded
 from mtabounce.store.migrate import migrate
 
-from .processes import Log, ask, command, stop, stored, tailing
+from .processes import ask, command, stop, stored, tailing
 from .waiting import until
 
 OUTAGE = float(os.environ.get("MTABOUNCE_OUTAGE", "3"))  # seconds
 MEMORY = 200 * 1024  # KB that the process may use
 MANY = 60_000  # failures, of which one transaction may hold few
 QUEUE = Path("/proc/sys/fs/inotify/max_queued_events")
-
-
-@pytest.fixture
-def log(tmp_path):
-    folder = tmp_path / "log"
-    folder.mkdir()
-    return Log(folder / "mail.log")
 
 
 def memory(process):

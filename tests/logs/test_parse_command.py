@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from mtabounce.cli import mtabounce
 
-from .conftest import LOGS, bounced
+from .lines import LOGS, bounced
 
 LOG = LOGS / "postfix" / "3.7-short-ids.log"
 FIELDS = {

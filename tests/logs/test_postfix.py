@@ -8,7 +8,7 @@ import pytest
 from mtabounce.logs import LogReader, State, report_of
 from mtabounce.model import Action
 
-from .conftest import LATEST, LOGS
+from .lines import LATEST, LOGS
 
 SHORT = LOGS / "postfix" / "3.7-short-ids.log"
 LONG = LOGS / "postfix" / "3.7-long-ids.log"

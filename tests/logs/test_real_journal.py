@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from .conftest import bounced
+from .lines import bounced
 from .processes import MOUNTS
 from .waiting import until
 

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 import zstandard
 
-from .conftest import bounced
+from .lines import bounced
 
 IMPORTS = int(os.environ.get("MTABOUNCE_IMPORTS", "3"))  # while the log is followed and rotated
 PACKERS = {

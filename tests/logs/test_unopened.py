@@ -9,7 +9,7 @@ from functools import partial
 import psycopg
 import pytest
 
-from .processes import AS_ROOT, POWERLESS, Log, Proxy, ask, command, stop, stored, tailing
+from .processes import AS_ROOT, POWERLESS, Proxy, ask, command, stop, stored, tailing
 from .waiting import until
 
 MANY, FEW = 300, 128  # rotated files, and files that the process may have open
@@ -17,13 +17,6 @@ IMPATIENT = (
     "from mtabounce.sources import _aside, tailer; _aside.PATIENCE = 1.5; tailer.LINGER = 0.1;"
     "from mtabounce.cli import mtabounce; mtabounce()"
 )
-
-
-@pytest.fixture
-def log(tmp_path):
-    folder = tmp_path / "log"
-    folder.mkdir()
-    return Log(folder / "mail.log")
 
 
 @pytest.fixture

@@ -375,7 +375,7 @@ def dialogue(where, *lines):
     """Say *lines* to *where*, then hear all to the end."""
     family = socket.AF_UNIX if isinstance(where, str) else socket.AF_INET
     with socket.socket(family) as sock:
-        sock.settimeout(10)
+        sock.settimeout(60)
         sock.connect(where)
         sock.sendall("".join(f"{line}\r\n" for line in lines).encode())
         return b"".join(iter(lambda: sock.recv(4096), b"")).decode()
@@ -392,7 +392,7 @@ def test_sockets_of_systemd_take_the_place_of_settings(run, bind, tmp_path):
         by_pipe = dialogue(str(tmp_path / "pipe.sock"), "LHLO x", "QUIT")
     finally:
         process.send_signal(signal.SIGTERM)
-        _, errors = process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=60)
 
     assert said == [f"127.0.0.1:{smtp.getsockname()[1]}", str(tmp_path / "lmtp.sock")]
     assert "ESMTP" in by_smtp
@@ -406,7 +406,7 @@ def test_socket_of_systemd_that_the_network_reaches_needs_return_paths(run, bind
     smtp = bind(where=("0.0.0.0", 0))  # noqa: S104
     process = run({}, [smtp], "smtp")
 
-    _, errors = process.communicate(timeout=20)
+    _, errors = process.communicate(timeout=60)
 
     assert "[receiver] systemd socket smtp: return_paths is empty" in errors
 
@@ -421,7 +421,7 @@ def test_termination_under_load_loses_no_mail_that_got_250(run):
         process.send_signal(signal.SIGTERM)
         began = time.monotonic()
         heard = b"".join(iter(lambda: sock.recv(4096), b"")).decode()
-        _, errors = process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=60)
 
     assert heard.endswith("250 2.0.0 kept\r\n421 4.3.2 shutting down\r\n")
     assert time.monotonic() - began < 30
