@@ -33,7 +33,7 @@ _ROUTE = re.compile(r"@[^\s:<>]+:")  # RFC 5321 §4.1.2: accepted, ignored
 
 def parse(text: str) -> str:
     """
-    Return the one address in *text* as it is written; "" where there is none, or a doubt.
+    Return the one address in *text* as it is written; "" where there is none, or some doubt.
 
     Takes ``a@b``, ``<a@b>`` and ``Name <a@b>``.
     """
@@ -113,7 +113,7 @@ def sender_domain(text: str) -> str:
 
 
 def written_out(domain: str) -> str:
-    """Return a domain in A-labels as people write it; as it is where that is no other way."""
+    """Return a domain in A-labels as people write it; unchanged where there is no other way."""
     labels = [_u_label(label) for label in domain.split(".")]
     text = ".".join(labels)
     return text if domain_key(text) == domain else domain

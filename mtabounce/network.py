@@ -40,7 +40,7 @@ Mode = Annotated[int, BeforeValidator(_mode), Words("permissions", lambda mode: 
 
 
 def network_of(host: str) -> str:
-    """Return what limits count *host* as: its address, of IPv6 its /64; what is none, as it is."""
+    """Return what limits take *host* for: its address, or its /64 (IPv6); else *host* itself."""
     try:
         address = ip_address(host.partition("%")[0])
     except ValueError:

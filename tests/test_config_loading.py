@@ -242,7 +242,7 @@ def test_fault_in_the_file_is_told_in_one_line(refusal, text, line, message):
 
 def test_file_that_cannot_be_held_is_refused(refusal):
     assert refusal("x = " + "[" * 9_999) == [
-        "DIR/house.toml: lists or sections stand too deep in each other"
+        "DIR/house.toml: lists or sections are nested too deeply"
     ]
     assert refusal("x = 0x" + "f" * 9_999) == ["DIR/house.toml: holds a number that is too large"]
 

@@ -1,5 +1,5 @@
 """
-The command line: a command a module.
+The command line: one module for each command.
 
 A module of this folder declares ``command``, and is imported when that is called, so that a command
 starts quickly.

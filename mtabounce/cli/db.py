@@ -120,7 +120,7 @@ def upkeep(config: Path | None, dry_run: bool, as_json: bool) -> None:
     if as_json:
         print_json(found)
     elif not found:
-        click.echo("Nothing is older than it is to be kept.")
+        click.echo("Nothing is older than it may be.")
     else:
         print_table(("WOULD GO" if dry_run else "WENT", "ROWS"), found.items())
 

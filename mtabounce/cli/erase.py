@@ -77,7 +77,7 @@ def command(config: Path | None, address: str, forget: bool, yes: bool, as_json:
 
 def _tell(done: Erased) -> None:
     _show("WENT", +done.rows)
-    _show("NAMED IT, AND DO NO MORE", done.redacted)
+    _show("NO LONGER NAME IT", done.redacted)
     for name in done.files:
         click.echo(f"{name}: deleted from the spool")
     for name in done.waiting:

@@ -94,7 +94,7 @@ def load(
         wrong = _add_environment(data, origins, settings, environ)
         text = json.dumps(data, default=str)
     except RecursionError:
-        raise ConfigError(f"{path}: lists or sections stand too deep in each other") from None
+        raise ConfigError(f"{path}: lists or sections are nested too deeply") from None
     except ValueError:  # of json, on an integer of more digits than Python writes
         raise ConfigError(f"{path}: holds a number that is too large") from None
     try:

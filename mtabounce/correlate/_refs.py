@@ -34,15 +34,16 @@ def queue_of(report: Report) -> str:
 
 
 def ref_of(kind: str, identifier: str, recipient: str) -> Ref:
-    """Return the ref by which *recipient* has the *identifier* of its *kind*."""
+    """Return what a bounce of *recipient* is known by: an *identifier* of this *kind*."""
     return Ref(text_digest(kind, identifier, recipient), kind)
 
 
 def refs_of_final(kind: str, identifier: str, final: str) -> tuple[Ref, Ref]:
     """
-    Return the refs for where mail to another recipient went to, *final*, and for whose it is.
+    Return the refs of *final*, which mail to another recipient was passed on to.
 
-    Several may have forwarded the same message to *final*: the first one has it.
+    One is its own, the other tells whose it is: several may have forwarded the same message to it,
+    and the first one has it.
     """
     claim = text_digest(kind, identifier, final, "final")
     return replace(ref_of(kind, identifier, final), claim=claim), Ref(claim, kind, claim)

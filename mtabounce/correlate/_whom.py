@@ -9,7 +9,7 @@ from mtabounce.model import Report
 
 @dataclass(frozen=True, slots=True)
 class ReturnPath:
-    """What an address tells that a report was sent to."""
+    """A return path that a report came to, and what it tells."""
 
     recipient: str  # normalized; whom the failed mail went to
     campaign: str = ""

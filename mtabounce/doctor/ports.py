@@ -55,7 +55,7 @@ def _bindable(name: str, address: ListenAddress) -> Finding:
             _TITLE,
             Level.WARN,
             f"{name}: free, but not for the user who runs this",
-            "run mtabounce with CAP_NET_BIND_SERVICE or by a systemd socket",
+            "give mtabounce CAP_NET_BIND_SERVICE, or let a systemd socket open the port",
         )
     except OSError as error:
         return _unusable(name, error)

@@ -1,4 +1,4 @@
-"""What is older than it is to be kept goes, and the months to come have their partitions."""
+"""What is too old goes, and the months to come have their partitions."""
 
 import asyncio
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ def _run(patient: Patient) -> Iterator[Finding]:
         text = f"retention is behind: {table} has {rows} rows that should have gone"
         yield Finding(_TITLE, Level.WARN, text, _MEND)
     if ready and not late:
-        yield Finding(_TITLE, Level.OK, "nothing is older than it is to be kept")
+        yield Finding(_TITLE, Level.OK, "nothing is older than it may be")
 
 
 async def _late(

@@ -24,7 +24,7 @@ def _run(patient: Patient) -> Iterator[Finding]:
             _TITLE,
             Level.WARN,
             f"{count} inputs in {folder} are damaged, and were set aside",
-            "look at the disk; what can be read in them is text",
+            "check the disk; what is left in these files is text",
         )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from psycopg import AsyncConnection
 
 from mtabounce.correlate import domain_of
-from mtabounce.policy import PolicySettings, Standing, judge
+from mtabounce.policy import EVERYWHERE, PolicySettings, Standing, judge
 from mtabounce.store import policy as store
 
 _BATCH = 2000
@@ -66,7 +66,7 @@ async def compare(
 
 def _causes(standing: Standing) -> tuple[str, ...]:
     return tuple(
-        one.cause if scope == "all" else f"{one.cause} ({scope})"
+        one.cause if scope == EVERYWHERE else f"{one.cause} ({scope})"
         for scope, one in sorted(standing.suppressions.items())
     )
 

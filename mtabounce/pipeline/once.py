@@ -14,7 +14,7 @@ _FORGED = Judged(reading=Reading(outcome=Outcome.UNRECOGNIZED, note=USED))
 
 
 async def use_once(conn: AsyncConnection[Any], inputs: Sequence[ClaimedInput]) -> None:
-    """Let what *inputs* are signed with be good for nothing else, where it is new."""
+    """Note what *inputs* are signed with, where that is new: it is good for nothing else now."""
     if signatures := _signatures(inputs):
         await use(conn, signatures)
 
@@ -22,7 +22,7 @@ async def use_once(conn: AsyncConnection[Any], inputs: Sequence[ClaimedInput]) -
 async def without_reused(
     conn: AsyncConnection[Any], inputs: Sequence[ClaimedInput], judged: Sequence[Judged | str]
 ) -> list[Judged | str]:
-    """Return *judged*, how *inputs* are; who reuses a signature for another body says nothing."""
+    """Return *judged*, of *inputs*; one that reuses a signature for another body says nothing."""
     signatures = _signatures(inputs)
     forged = await used(conn, signatures) if signatures else set()
     return [_FORGED if one.id in forged else how for one, how in zip(inputs, judged, strict=True)]

@@ -44,7 +44,7 @@ async def look_up(conn: AsyncConnection[Any], work: Sequence[Work]) -> list[Work
 
 
 def unnamed(judged: Judged | str, paths: Sequence[ReturnPath]) -> Report | None:
-    """Return the first report of which neither it nor *paths* say whom it is about."""
+    """Return the first report about nobody that it, or *paths*, names; None: there is none."""
     reports = () if isinstance(judged, str) else judged.reading.reports
     return next((report for report in reports if not recipient_of(report, paths)), None)
 

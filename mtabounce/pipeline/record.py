@@ -107,7 +107,11 @@ def storable(one: Observation) -> Observation:
 async def weighed(
     conn: AsyncConnection[Any], observations: Sequence[Observation], ids: dict[str, int]
 ) -> list[Observation]:
-    """Return *observations*, each with the trust that it has beside what is known."""
+    """
+    Return *observations*, each with the trust that it has in the light of what is stored.
+
+    *ids* are those of their recipients.
+    """
     return await without_replays(conn, await _with_backing(conn, observations, ids), ids)
 
 

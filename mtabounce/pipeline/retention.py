@@ -1,9 +1,9 @@
 """
-What is kept how long, and how it goes: months of bounces are dropped, other rows deleted in parts.
+How long things are kept, and how they go: months of bounces are dropped, other rows deleted.
 
-Bounces and observations are what grows without end, and are partitioned by month. The others are
-not: inputs and outbox are queues, of which what waits stays however old it is; of decisions stays
-what operators said and what explains a suppression. Their rows are deleted a few thousand at a
+Bounces and observations grow without end, and are partitioned by month. The other tables are not:
+inputs and outbox are queues, in which what waits stays however old it is; among decisions, those
+of operators stay, and those that explain a suppression. Their rows are deleted a few thousand at a
 time, which leaves their space to the rows that come.
 
 A suppression outlives the bounces that it rests on: before they go it is written down as a

@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 
 class Upkeep:
-    """Looks after all of it, again and again. Start run() in a task."""
+    """Looks after all that, again and again. Start run() in a task."""
 
     def __init__(
         self,
@@ -137,5 +137,5 @@ async def settle(conn: AsyncConnection[Any], policy: PolicySettings, batch: int 
 
 
 async def forget(conn: AsyncConnection[Any], breaker: BreakerSettings, now: datetime) -> None:
-    """Delete what no window reaches back to any more."""
+    """Delete what the breaker counted before any window that it looks at, at *now* (aware)."""
     await incidents.forget_counts(conn, now - breaker.history - 2 * breaker.window)

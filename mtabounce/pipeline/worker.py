@@ -159,7 +159,7 @@ class Worker:
         """
         Do one batch in one transaction; return how many inputs it had, 0 where none waits.
 
-        Raises StoreUnavailable where it met others each time.
+        Raises StoreUnavailable where another transaction was in its way each time.
         """
         for _ in range(ROUNDS):
             begun = time.monotonic()
@@ -174,7 +174,7 @@ class Worker:
                     SECONDS.observe(time.monotonic() - begun)
                     self._tell(done)
                 return len(done)
-        raise StoreUnavailable(f"a batch met others {ROUNDS} times")
+        raise StoreUnavailable(f"other transactions were in the way of a batch {ROUNDS} times")
 
     async def _one_batch(self, conn: Connection) -> list[Finished]:
         claimed = await inputs.claim(conn, self._batch)

@@ -16,7 +16,7 @@ Mark = tuple[Trust, str]  # what is counted together: by which proof at least, a
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """How long after a suppression one message is enough, as the rule said that it came of."""
+    """How long after a suppression one message is enough, by the rule that made it."""
 
     begins: datetime  # when the suppression ends
     lasts: timedelta  # 0: not at all
@@ -81,7 +81,7 @@ def no_better_than(proof: Trust) -> Iterator[Trust]:
 
 def pool_of(scope: str) -> str:
     """
-    Return among which bounces those are counted that *scope* ends for.
+    Return the pool in which bounces are counted towards a suppression of *scope*.
 
     A list has its own. A campaign mails an address once, so that its bounces count with all others.
     """

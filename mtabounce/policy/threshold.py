@@ -47,7 +47,7 @@ class Threshold:
         return at + (min(length, self.longest) if self.longest else length)
 
     def round_of(self, at: datetime, old: Round | None) -> Round:
-        """Return which suppression one of *at* is, after *old*; None: the first."""
+        """Return the round of a suppression at *at*, which follows *old*; None: it is the first."""
         if old is not None and (old.end is None or at < old.end):
             return old
         before = old.before + 1 if old else 0

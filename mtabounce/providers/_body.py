@@ -31,7 +31,7 @@ def decode(kind: str, content: bytes, headers: Mapping[str, str]) -> Any:
     except KeyError as error:
         raise ValueError(f"the form has no field {error}") from None
     except RecursionError:
-        raise ValueError("values stand too deep in each other") from None
+        raise ValueError("values are nested too deeply") from None
 
 
 def _auto(content: bytes, headers: Mapping[str, str]) -> Any:

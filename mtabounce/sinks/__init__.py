@@ -1,5 +1,5 @@
 """
-Who is told what happened: a way of telling a module, found by being there.
+Who is told what happened: one module for each way of telling.
 
 A module declares one ``SINK``. Messages come from the outbox, where they were written in the
 transaction that they tell of; they are sent at least once, and in order for each address.

@@ -265,7 +265,7 @@ class LogRun:
                 log.info("%s: once more: %s", self._label, type(error).__name__)
             else:
                 return
-        raise StoreUnavailable(f"{self._label}: a batch met others {_ROUNDS} times")
+        raise StoreUnavailable(f"{self._label}: others were in the way of a batch {_ROUNDS} times")
 
     def _steps(self, opened: Sequence[Readable], *, keep: bool) -> list[Step]:
         """Return how far each is to move; the newest has the state, all say where it was noted."""

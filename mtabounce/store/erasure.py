@@ -51,7 +51,7 @@ async def empty_inputs(conn: AsyncConnection[Any], ids: Sequence[int]) -> None:
 
 
 async def live_again(conn: AsyncConnection[Any], names: Sequence[str]) -> None:
-    """Let *names*, which may have been erased, be addresses as others are."""
+    """Forget that *names* were erased: from now on they are addresses as any other."""
     await conn.execute(SQL["live_again"], {"names": list(names)})
 
 

@@ -139,7 +139,11 @@ async def delivered(
 
 
 async def hold(conn: AsyncConnection[Any], span: Span, kind: str, example: Counted) -> int | None:
-    """Put the bounces of *span* into the open incident of their group; return a new one."""
+    """
+    Put the bounces of *span* into the open incident of their group, or a new one.
+
+    Return the number of a new one; None where there was one.
+    """
     about = {"kind": kind, "said": example.diagnostic_code[:1000], "rule": example.rule}
     new = None
     async with conn.cursor(row_factory=scalar_row) as cursor:

@@ -93,7 +93,7 @@ def _cut(value: Any) -> Any:
 
 
 async def add_bounces(conn: AsyncConnection[Any], ids: Sequence[int]) -> None:
-    """Write the bounces of recipients *ids* that this transaction made, for who wants them."""
+    """Write what bounces of recipients *ids* this transaction made, for sinks that want them."""
     await conn.execute(SQL["add_bounces"], {"ids": list(ids)})
 
 
@@ -139,9 +139,10 @@ def forget_sink(conn: Connection[Any], name: str) -> bool:
 
 def retry(conn: Connection[Any], ids: Sequence[int] | None) -> tuple[int, int]:
     """
-    Try dead messages *ids* again, None: all; return how many are, and how many stay dead.
+    Try dead messages *ids* again, None: all; return how many are tried, and how many stay dead.
 
-    Those stay whose address the sink was told something later of: it must not be undone.
+    One stays dead where the sink was told something later about the same address: that must not be
+    undone.
     """
     args = {"ids": ids and list(ids)}
     tried = conn.execute(SQL["retry"], args).rowcount

@@ -67,7 +67,9 @@ class Postmaster:
                 )
             if monotonic() - said > 5:
                 said = monotonic()
-                log.info("PostgreSQL is starting since %.0f s: %s", said - begun, self._said())
+                log.info(
+                    "PostgreSQL is still starting after %.0f s: %s", said - begun, self._said()
+                )
             self._thread.join(0.01)
         self._was_ready = True
 

@@ -18,7 +18,7 @@ from mtabounce.web.protocol import HEAD_TIME, REFUSED, Door, Protocol
 
 
 class Greeter(asyncio.Protocol):
-    """A connection that is to speak TLS; a Protocol goes on where that is agreed on."""
+    """A connection that is to speak TLS; a Protocol takes over once that is agreed on."""
 
     def __init__(self, *args: Any, door: Door, tls: ssl.SSLContext, **named: Any) -> None:
         self._door = door

@@ -62,14 +62,14 @@ class Hidden:
 
 
 class Refusals:
-    """Remembers it for the webhooks *names*: what is asked for by other names is no webhook."""
+    """Remembers what the webhooks *names* took and refused; other names are no webhooks."""
 
     def __init__(self, names: Iterable[str]) -> None:
         self._seen: dict[str, Seen] = {}
         self.watch(names)
 
     def watch(self, names: Iterable[str]) -> None:
-        """Remember it for *names*, too."""
+        """Remember what *names* take and refuse, too."""
         for name in names:
             self._seen.setdefault(name, Seen())
 

@@ -1,4 +1,4 @@
-"""``mtabounce import``: what was there before mtabounce was; a command a module."""
+"""``mtabounce import``: what was there before mtabounce was; one module for each command."""
 
 import click
 

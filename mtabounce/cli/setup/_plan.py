@@ -79,7 +79,7 @@ class Plan:
         else:
             for edit in edits:
                 click.echo(edit.describe())
-            click.echo("Nothing was changed; --apply does.")
+            click.echo("Nothing was changed; --apply makes the changes.")
             return
         click.echo(f"Now: {then}")
 
@@ -91,7 +91,7 @@ class Plan:
             for path in undo([self.script]):
                 click.echo(f"{path}: taken away")
         elif not _is_user(self.user):
-            click.echo(f"There is no user {self.user} here: make one first, or say another: --user")
+            click.echo(f"There is no user {self.user} here: make one, or name another with --user")
 
     @property
     def program(self) -> str:

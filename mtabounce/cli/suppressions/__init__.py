@@ -1,4 +1,4 @@
-"""``mtabounce suppressions``: whom we do not mail: a command a module."""
+"""``mtabounce suppressions``: whom we do not mail; one module for each command."""
 
 import click
 

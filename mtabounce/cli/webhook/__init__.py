@@ -1,4 +1,4 @@
-"""``mtabounce webhook``: what ESPs post: a command a module."""
+"""``mtabounce webhook``: what ESPs post; one module for each command."""
 
 import click
 

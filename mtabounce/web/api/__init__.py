@@ -1,5 +1,5 @@
 """
-The API under ``/api/v1``: a family of paths a module, found by being there.
+The API under ``/api/v1``: one module for each family of paths.
 
 A module declares one ``ROUTER``, whose paths show an answer and say in one line what they do. A
 list comes in pages, each with the cursor of the next; an error is ``{"message": …}``, one line.
