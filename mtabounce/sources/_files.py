@@ -286,10 +286,8 @@ class Files:
             await store.move(conn, own, begun)
             return begun
         known = known_in(file, await store.log_files(conn, reader="import"))
-        if known is None:
-            return None
-        await store.forget_log_file(conn, known)
-        return _taken_over(known, fresh)
+        last = None if known is None else await store.forget_log_file(conn, known)
+        return None if last is None else _taken_over(last, fresh)
 
     def _places(self) -> list[Path]:
         return [self._path, *siblings(self._path)]

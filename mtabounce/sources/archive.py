@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from psycopg import AsyncConnection
 
@@ -15,7 +15,7 @@ from mtabounce.sources._log_run import LogRun, is_temporary, reader_of
 from mtabounce.sources._reading import OpenLog, begin
 from mtabounce.sources.log_settings import LogSettings
 from mtabounce.sources.logfile import open_log, read_on
-from mtabounce.sources.rotation import find, is_in_the_making, known_as
+from mtabounce.sources.rotation import is_in_the_making, known_in, known_since_empty
 from mtabounce.sources.written import written_at
 from mtabounce.store import logs as store
 
@@ -103,7 +103,6 @@ class Archive:
             if one.known.position and not one.known.finished:
                 self._run.restore([one.known], [one])
             read = await self._all_but_bad_lines(conn, path, one)
-            self.recognized += one.reached.recognized
             if one.damage:
                 self._fault(path, f"it is damaged, what follows line {one.reached.lines} is lost")
             elif not read:
@@ -114,26 +113,33 @@ class Archive:
         except AnotherReader:
             self._skip(path, "it is being followed now")
         finally:
+            self.recognized += one.known.recognized
             one.close()
 
     async def _opened(self, conn: Connection, path: Path) -> OpenLog | None:
         """Open *path* where it was read up to; None where it is not to be read."""
+        file = open_log(path)  # once: the log may be rotated, and the name lead to another
+        one = None
+        try:
+            one = await self._begun(conn, path, file)
+        finally:
+            if one is None:
+                file.close()
+        return one
+
+    async def _begun(self, conn: Connection, path: Path, file: BinaryIO) -> OpenLog | None:
+        fresh = begin(f"{self._settings.own_host}:{path}", path, "import", file).known
+        if not fresh.head_length:
+            self._skip(path, "it is empty")
+            return None
         async with conn.transaction():
             await store.lock_log_files(conn)
-            known = known_as(path, await store.log_files(conn))
+            rows = await store.log_files(conn)
+            known = known_in(file, rows) or known_since_empty(file, rows)
             if known is not None and known.reader == "tail" and not known.finished:
                 self._skip(path, "it is being followed")
                 return None
-            found = find(known, [path]) if known is not None else None
-            if known is not None and found is not None:
-                return OpenLog(known, found[1])
-            one = begin(f"{self._settings.own_host}:{path}", path, "import")
-            if not one.known.head_length:
-                self._skip(path, "it is empty")
-                one.close()
-                return None
-            one.return_to(await store.add_log_file(conn, one.reached))
-            return one
+            return OpenLog(known or await store.add_log_file(conn, fresh), file)
 
     async def _all_but_bad_lines(self, conn: Connection, path: Path, one: OpenLog) -> bool:
         """Read *one* to its end; begin again where it was, with more care, where that fails."""

@@ -227,6 +227,12 @@ def known_in(file: BinaryIO, rows: Iterable[LogFile]) -> LogFile | None:
     return None
 
 
+def known_since_empty(file: BinaryIO, rows: Iterable[LogFile]) -> LogFile | None:
+    """Return which of *rows*, of which nothing but the inode is known yet, the open *file* is."""
+    begun = (row for row in rows if not row.head_length and not row.finished)
+    return next((row for row in begun if is_same(file, row)), None)
+
+
 def as_row(held: Found) -> LogFile:
     """Return what a file that was only *held* would be known by, had it been read to its end."""
     number = held.file.fileno()

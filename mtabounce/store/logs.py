@@ -58,15 +58,19 @@ async def log_files(
     """Return the files of the log *name*, or of all logs, by *reader* or any, the oldest first."""
     async with conn.cursor(row_factory=class_row(LogFile)) as cursor:
         await cursor.execute(SQL["log_files"], {"name": name, "reader": reader})
-        found = await cursor.fetchall()
-    return [replace(one, device=int(one.device), inode=int(one.inode)) for one in found]
+        return [_whole(one) for one in await cursor.fetchall()]
 
 
 def log_files_sync(conn: SyncConnection[Any]) -> list[LogFile]:
     """Return the files of all logs, the oldest first."""
     with conn.cursor(row_factory=class_row(LogFile)) as cursor:
         found = cursor.execute(SQL["log_files"], {"name": None, "reader": None}).fetchall()
-    return [replace(one, device=int(one.device), inode=int(one.inode)) for one in found]
+    return [_whole(one) for one in found]
+
+
+def _whole(row: LogFile) -> LogFile:
+    """Return *row*, as it comes, with numbers that are whole: the columns are wider than bigint."""
+    return replace(row, device=int(row.device), inode=int(row.inode))
 
 
 async def own(conn: Connection, name: str) -> bool:
@@ -95,9 +99,12 @@ async def lock_log_files(conn: Connection) -> None:
     await conn.execute(SQL["lock_log_files"])
 
 
-async def forget_log_file(conn: Connection, file: LogFile) -> None:
-    """Keep no more how far *file* was read."""
-    await conn.execute(SQL["forget_log_file"], {"id": file.id})
+async def forget_log_file(conn: Connection, file: LogFile) -> LogFile | None:
+    """Keep no more how far *file* was read; return that; None: somebody else forgot it before."""
+    async with conn.cursor(row_factory=class_row(LogFile)) as cursor:
+        await cursor.execute(SQL["forget_log_file"], {"id": file.id})
+        last = await cursor.fetchone()
+    return None if last is None else _whole(last)
 
 
 async def keep_state(conn: Connection, file: LogFile) -> None:

@@ -8,10 +8,12 @@ import signal
 import subprocess
 import sys
 
+import psycopg
 import pytest
 from click.testing import CliRunner
 
 from mtabounce.cli import mtabounce
+from mtabounce.errors import StoreUnavailable
 
 from .lines import LOGS, bounced
 
@@ -143,6 +145,22 @@ def test_import_that_was_killed_goes_on(config, run, state, tmp_path):
     run("import", "logs", "--host", "mail", "--timezone", "UTC", archive)
     assert (sent % 60, deferred % 60, bounced % 60) == (0, 0, 0)
     assert state()[1] == [(sent, deferred, bounced)]
+
+
+def test_import_waits_for_locks_as_it_is_told_and_says_in_a_line_what_it_met(
+    config, database_url, tmp_path
+):
+    (log,) = rotated(tmp_path, SHORT, 1)
+    config.write_text(config.read_text().replace("[[log]]", 'lock_timeout = "50ms"\n[[log]]'))
+
+    with psycopg.connect(database_url) as other:
+        other.execute("LOCK TABLE mtabounce.log_files")
+        result = CliRunner().invoke(
+            mtabounce, ["--config", str(config), "import", "logs", str(log)]
+        )
+
+    assert isinstance(result.exception, StoreUnavailable)
+    assert "lock timeout" in str(result.exception)
 
 
 def test_damaged_archive_is_read_as_far_as_it_can_be(config, state, tmp_path):

@@ -12,6 +12,7 @@ import pytest
 import zstandard
 
 from .lines import bounced
+from .waiting import until
 
 IMPORTS = int(os.environ.get("MTABOUNCE_IMPORTS", "3"))  # while the log is followed and rotated
 PACKERS = {
@@ -108,6 +109,49 @@ def test_files_that_were_imported_while_nobody_followed_are_not_read_again(run, 
     run("tail", "--until-idle")
 
     assert counted() == (40, 40, 40)
+
+
+def test_file_that_is_followed_since_it_was_empty_is_not_imported(run, counted, log):
+    log.path.touch()
+    run("tail", "--until-idle")
+    log.write(5)
+
+    said = run(*IMPORT, log.path)
+    run("tail", "--until-idle")
+
+    assert "it is being followed" in said
+    assert counted() == (5, 5, 5)
+
+
+def test_import_that_commits_at_the_moment_at_which_its_file_is_taken_over(
+    config, database_url, counted, log
+):
+    log.write(10)
+    renamed = log.path.with_name("mail.log.1")
+    renamed.hardlink_to(log.path)
+    config.write_text(config.read_text().replace("[[log]]", 'lock_timeout = "2m"\n[[log]]'))
+    command = [sys.executable, "-m", "mtabounce", "--config", str(config)]
+    with psycopg.connect(database_url) as blocking:
+        blocking.execute("LOCK TABLE mtabounce.delivery_stats")
+        with (
+            subprocess.Popen([*command, *IMPORT, str(renamed)], stdout=subprocess.DEVNULL) as one,
+            psycopg.connect(database_url, autocommit=True) as looking,
+        ):
+            until(lambda: waits_for_lock(looking, "INSERT INTO mtabounce.delivery_stats"))
+            with subprocess.Popen([*command, "tail", "--until-idle"]) as other:
+                until(lambda: waits_for_lock(looking, "DELETE FROM mtabounce.log_files"))
+                blocking.rollback()
+
+    assert (one.returncode, other.returncode) == (0, 0)
+    assert counted() == (10, 10, 10)
+
+
+def waits_for_lock(conn, statement):
+    return conn.execute(
+        "SELECT count(*) > 0 FROM pg_stat_activity"
+        " WHERE wait_event_type = 'Lock' AND strpos(query, %s) > 0",
+        [statement],
+    ).fetchone()[0]
 
 
 def test_line_that_is_being_written_is_not_imported_by_half(run, counted, log):

@@ -12,6 +12,7 @@ import click
 from rich.progress import Progress, TaskID
 
 from mtabounce import assembly
+from mtabounce.cli._mails import octets_of
 from mtabounce.cli.import_._parts import bar, paths_argument
 from mtabounce.logs import formats
 from mtabounce.pipeline import sent_mail
@@ -23,6 +24,7 @@ from mtabounce.sources.log_settings import LogSettings
 from mtabounce.store.connection import connect
 from mtabounce.store.embedded import database
 from mtabounce.store.migrate import prepare
+from mtabounce.store.unavailable import unavailable
 
 GARBAGE = (50_000, 20, 20)  # … and lines make millions of objects, and no circles of them
 
@@ -60,7 +62,7 @@ def command(
     settings = load_settings(config)
     wanted = {"format": form, "host": host, "timezone": timezone, "path": Path("import")}
     log = LogSettings.model_validate(wanted)
-    with database(settings.database, settings.state) as url:
+    with database(settings.database, settings.state) as url, unavailable():
         prepare(url)
         whole = asyncio.run(_logs(settings, url, log, list(_files(paths))))
     if not whole:
@@ -90,7 +92,9 @@ async def _logs(settings: Settings, url: str, log: LogSettings, paths: list[Path
     with bar() as shown_bar:
         shown = _Shown(shown_bar, paths)
         reader = Archive(log, recorder, shown.tell, shown.skip, shown.fault)
-        async with await connect(url, application_name="mtabounce import") as conn:
+        async with await connect(
+            url, application_name="mtabounce import", settings=settings.database
+        ) as conn:
             await sent_mail.keep_up(conn, settings.sent_mail, datetime.now(UTC))
             await reader.read(conn, paths)
     click.echo(
@@ -105,7 +109,7 @@ class _Shown:
 
     def __init__(self, bar: Progress, paths: Iterable[Path]) -> None:
         self._bar = bar
-        self._sizes = {path: path.stat().st_size for path in paths}
+        self._sizes = {path: octets_of([path]) for path in paths}
         self._over = 0  # bytes of files that are done with
         self._current: Path | None = None
         self._begun = datetime.now(UTC)

@@ -22,7 +22,7 @@ from mtabounce.errors import TryAgainLater
 from mtabounce.model import Outcome, RawInput
 from mtabounce.settings import Settings, load_settings
 from mtabounce.store import inputs, mailboxes
-from mtabounce.store.connection import connect, connect_sync
+from mtabounce.store.connection import DatabaseSettings, connect, connect_sync
 from mtabounce.store.embedded import database
 from mtabounce.store.inputs import Finished
 from mtabounce.store.migrate import prepare
@@ -53,7 +53,7 @@ def command(ctx: click.Context, paths: tuple[Path, ...], drain: bool) -> None:
     settings = load_settings(ctx.obj)
     with database(settings.database, settings.state) as url, unavailable():
         prepare(url)
-        done = asyncio.run(_mails(url, paths))
+        done = asyncio.run(_mails(url, settings.database, paths))
         click.echo(f"{done.kept} mails are in the inbox, {done.known} were there before")
         if drain:
             _drain(settings, url)
@@ -71,11 +71,13 @@ class _Done:
     octets: int = 0
 
 
-async def _mails(url: str, paths: Sequence[Path]) -> _Done:
+async def _mails(url: str, settings: DatabaseSettings, paths: Sequence[Path]) -> _Done:
     done, begun = _Done(), time.monotonic()
     with bar() as shown:
         task = shown.add_task("", total=octets_of(paths), told="")
-        async with await connect(url, application_name="mtabounce import") as conn:
+        async with await connect(
+            url, application_name="mtabounce import", settings=settings
+        ) as conn:
             if not await mailboxes.lock(conn, _MAILBOX):
                 raise TryAgainLater("another import is running: wait for it, or stop it")
             for batch in _batches(mails_of(paths)):

@@ -35,7 +35,10 @@ UPDATE mtabounce.log_files
 SELECT pg_advisory_xact_lock(hashtextextended('mtabounce log files', 0));
 
 -- name: forget_log_file
-DELETE FROM mtabounce.log_files WHERE id = %(id)s;
+-- Says how far it was read: an import that was about to commit is waited for.
+DELETE FROM mtabounce.log_files WHERE id = %(id)s
+RETURNING id, name, path, reader, device, inode, head, head_length, position, before, skipping, finished,
+          state, state_position, journal, lines, recognized, deliveries, unreadable, skipped, trouble, updated_at;
 
 -- name: own
 -- One reader a log; the lock ends with the connection.
