@@ -52,7 +52,8 @@ _SUBJECT = re.compile(
     r"|автоматична відповідь|автоматичен отговор|automatsk[ia] odgovor|samodejni odgovor"
     r"|automatinis atsakymas|automātiskā atbilde|automaatvastus|balasan otomatis|phản hồi tự động"
     r"|trả lời tự động|ตอบกลับอัตโนมัติ|(?:תשובה|מענה) אוטומטי|رد تلقائي"
-    r"|thank you for (?:your )?(?:e-?mail|message|contacting|writing))"
+    r"|thank you for (?:your )?(?:e-?mail|message|contacting|writing)"
+    r"|[^\n]{1,80} is out of (?:the )?office\b)"
 )
 _TEXT = re.compile(
     r"(?i)this is an auto(?:mated|matic|-?generated)?[ -]?(?:response|reply)\b"

@@ -21,6 +21,7 @@ AWAY = {
     "Hungarian": "Automatikus válasz: Ajánlatok",
     "Japanese": "自動応答: お知らせ",
     "Korean": "자동 회신: 소식",
+    "Notes": "Ann Lee is out of the office.",
     "Polish": "Automatyczna odpowiedź: Oferty",
     "Romanian": "Răspuns automat: Oferte",
     "Turkish": "Otomatik yanıt: Teklifler",
