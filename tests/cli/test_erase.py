@@ -372,7 +372,7 @@ def test_export_holds_everything_and_says_who_was_told(told, database_url, tmp_p
         (b"ann@xexample.org ann.example.org", False),
     ],
 )
-def test_traces(content, named):
+def test_only_this_address_is_found_however_mails_encode_it(content, named):
     assert Traces(ANN).are_in(content) == named
 
 

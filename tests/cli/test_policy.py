@@ -19,7 +19,7 @@ def test_thresholds_are_told_in_words(cli):
     )
 
 
-def test_overrides_are_told(cli, tmp_path):
+def test_show_names_overrides(cli, tmp_path):
     with (tmp_path / "mtabounce.toml").open("a") as config:
         config.write('[[policy.override]]\ncampaign = "spring"\nhard.count = 2\n')
 
@@ -47,7 +47,7 @@ def test_several_settings_are_tried_together(cli):
     assert [(one["recipient"], one["would_be"]) for one in found] == [("bob@example.net", ["soft"])]
 
 
-def test_nothing_is_written(cli):
+def test_simulate_writes_nothing(cli):
     cli("policy", "simulate", "--set", "min_trust=claimed")
 
     assert lines(cli("suppressions", "list", "--json")) == []

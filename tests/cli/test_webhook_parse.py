@@ -46,7 +46,7 @@ def test_reports_and_what_is_not_used_are_printed(parse):
     }  # fmt: skip
 
 
-def test_it_is_said_in_words(parse):
+def test_without_json_events_are_told_in_words(parse):
     result = parse(EVENTS)
 
     assert result.output.splitlines() == [

@@ -36,7 +36,7 @@ def tail(config):
     return _tail
 
 
-def test_log_that_is_not_there(found, tmp_path):
+def test_missing_log_is_a_failure(found, tmp_path):
     assert found() == [(Level.FAIL, f"{tmp_path}/mail.log is not there")]
 
 
@@ -50,7 +50,7 @@ def test_log_that_was_rotated_and_is_not_begun_anew(found, tail, tmp_path):
     assert found() == [(Level.OK, f"{path} was rotated, and nothing is logged since")]
 
 
-def test_log_that_nobody_reads(found, tmp_path):
+def test_log_that_nobody_reads_is_a_warning(found, tmp_path):
     (tmp_path / "mail.log").write_bytes(SHORT.read_bytes())
 
     assert found() == [(Level.WARN, f"{tmp_path}/mail.log was never read")]

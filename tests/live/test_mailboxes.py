@@ -117,7 +117,7 @@ async def test_thousand_mails_are_fetched(dovecot, poll, protocol):
 
 
 @pytest.mark.parametrize("protocol", ["pop3", "imap"])
-async def test_long_lines_arrive(dovecot, poll, protocol):
+async def test_mail_with_long_lines_is_fetched(dovecot, poll, protocol):
     dovecot.put(bounce(1) + b"x" * 100_000 + b"\n.\n..\n")
 
     assert (await poll(protocol, "implicit")).stored == 1

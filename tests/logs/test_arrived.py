@@ -179,7 +179,7 @@ def test_mail_that_arrives_lifts_a_hold(read, suppressed):
     ],
     ids=["remote", "local", "filter", "blackhole", "not really"],
 )  # fmt: skip
-def test_exim_says_so_too(read, suppressed, line, arrives):
+def test_arrival_in_the_log_of_exim_lifts_the_suppression(read, suppressed, line, arrives):
     read(*FULL, f"{NOW - timedelta(days=0.5):%Y-%m-%d %H:%M:%S} 1xVKdA-0005NO-24 {line}\n")
 
     assert suppressed() is not arrives

@@ -111,7 +111,7 @@ def test_rotated_logs_are_one_log(tmp_path):
     assert parse("--json", old, new).stdout == parse("--json", LOG).stdout
 
 
-def test_people_get_words():
+def test_without_json_deliveries_are_told_in_words():
     result = parse(LOG)
 
     assert "nouser@remote.test: hard (user_unknown)" in result.stdout

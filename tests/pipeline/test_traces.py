@@ -24,14 +24,14 @@ BOB = Traces(normalize("bob@example.org"))
         (ZOE, "em/Dq0BzdHJhw59lLmV4YW1wbGU="),
     ],
 )
-def test_it_is_found(traces, content):
+def test_address_is_found_however_it_is_written(traces, content):
     assert traces.are_in(content.encode())
 
 
 @pytest.mark.parametrize(
     "content", ["zoë@strasse.example", "xzoë@straße.example", "zoë@straße.example.org", ""]
 )
-def test_another_is_not_it(content):
+def test_similar_address_is_not_found(content):
     assert not ZOE.are_in(content.encode())
 
 

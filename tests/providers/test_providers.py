@@ -59,7 +59,7 @@ def test_every_provider_has_a_case():
 
 
 @pytest.mark.parametrize("name", discover())
-def test_table_is_whole(name):
+def test_table_says_all_that_is_needed_of_a_provider(name):
     one = provider(name)
 
     assert one.paths
@@ -242,7 +242,7 @@ DELIVERIES = [
 
 
 @pytest.mark.parametrize(("name", "body"), DELIVERIES, ids=[name for name, _ in DELIVERIES])
-def test_delivery_is_told_of(name, body):
+def test_delivered_event_is_a_report(name, body):
     (report,) = said_by(name, json.dumps(body)).reports
 
     assert (report.outcome, report.final_recipient) == (Outcome.DELIVERED, "a@example.com")

@@ -93,7 +93,7 @@ async def test_who_may_not_is_refused(asking):
         assert await ask("", *post, right) == (200, "application/json", json_of(DONE))
 
 
-async def test_paths_that_there_are_not(asking):
+async def test_unknown_paths_answer_as_listmonks_do(asking):
     async with asking() as ask:
         for path in ("/api/lists", "/api/", "/api/bounces/1/more"):
             said = (404, "application/json", json_of({"message": "404 unknown endpoint"}))
@@ -112,7 +112,7 @@ async def test_browser_is_told_what_the_webhook_is(asking):
         assert text.startswith("mtabounce: takes bounces by POST")
 
 
-async def test_methods_that_there_are_not(asking):
+async def test_wrong_methods_answer_as_listmonks_do(asking):
     async with asking() as ask:
         for method, path in [("PUT", "/webhooks/bounce"), ("PUT", "/api/bounces/1")]:
             status, kind, text = await ask("admin", method, path)
@@ -144,7 +144,7 @@ REFUSED = [  # each is wrong in what comes later, too: so the order of the check
 ]
 
 
-async def test_bounces_that_are_refused(asking):
+async def test_bounces_are_refused_in_listmonks_words(asking):
     async with asking() as ask:
         for body, message in REFUSED:
             status, kind, text = await ask("ingest", "POST", "/webhooks/bounce", body)
@@ -167,7 +167,7 @@ TAKEN = [
 ]
 
 
-async def test_bounces_that_are_taken(asking):
+async def test_bounces_that_listmonk_takes_are_taken(asking):
     async with asking() as ask:
         for body in TAKEN:
             said = await ask("ingest", "POST", "/webhooks/bounce", body)

@@ -63,7 +63,7 @@ async def test_many_at_once_by_many_callers_never_lock_each_other_out(ask, keys)
 
 
 @pytest.mark.parametrize(("scope", "status"), [("read", 403), ("ingest", 403), ("admin", 200)])
-async def test_others_need_the_scope(ask, keys, scope, status):
+async def test_only_the_scopes_sign_and_admin_make_return_paths(ask, keys, scope, status):
     assert (await ask({"emails": ["ann@example.net"]}, scope))[0] == status
 
 
