@@ -122,6 +122,8 @@ def tail(settings: Settings, url: str, *, until_idle: bool) -> None:
 
 
 class _Daemon:
+    """The parts of one process, and how they end: in order, within GRACE."""
+
     def __init__(self, settings: Settings, config: Path | None, url: str) -> None:
         self._settings = settings
         self._config = config
@@ -179,7 +181,7 @@ class _Daemon:
                 await self._end([writing])
 
     def _beside(self) -> tuple[Upkeep, Telling]:
-        """Return what runs beside all else, and that nothing else speaks to."""
+        """Return what runs in the background, and that no other part speaks to."""
         settings = self._settings
         upkeep = Upkeep(
             self._connector("upkeep"), settings.policy, settings.retention, settings.sent_mail
@@ -238,7 +240,7 @@ class _Daemon:
             await self._end([running])
 
     async def _make_days(self) -> None:
-        """Let there be a place for what the logs tell from now on; later others see to it."""
+        """Make the days that the logs tell of sent mail for now; later, upkeep makes them."""
         if self._settings.log and self._settings.sent_mail.days:
             with suppress(TryAgainLater), unavailable():
                 async with await self._connector("tail")() as conn:

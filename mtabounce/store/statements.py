@@ -1,4 +1,4 @@
-"""SQL lives in ``sql/*.sql``: statements with a name, each explained in the line below it."""
+"""SQL lives in ``sql/*.sql``: statements with a name, and below it what the name does not say."""
 
 import re
 from functools import cache

@@ -1,9 +1,9 @@
 """
 listmonk's bounce API, one for one: paths, checks in their order, answers, paging.
 
-Other than there, 200 comes when a bounce is durable, and none is lost: who is not known yet is
-made known, a campaign that is no UUID is kept in ``meta``, and the example of its documentation,
-which lacks a quote, is taken (listmonk_bounce.py).
+Unlike there, 200 comes once a bounce is durable, and none is lost: a subscriber who is not known
+yet is made known, a campaign that is no UUID is kept in ``meta``, and the example of listmonk's
+documentation, which lacks a quote, is taken (listmonk_bounce.py).
 """
 
 import json

@@ -62,7 +62,7 @@ class Webhook:
 
     async def take(self, posted: Posted) -> dict[str, Any] | None:
         """
-        Verify *posted* and make it durable; return an answer of its own, or None.
+        Verify *posted* and make it durable; return what it is answered, None for the usual.
 
         Raises Refused, or TryAgainLater where it cannot be made durable.
         """

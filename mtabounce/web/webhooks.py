@@ -55,7 +55,7 @@ log = logging.getLogger(__name__)
 
 
 class Webhooks:
-    """All webhooks: an ASGI application, as what is between it and uvicorn costs as much as it."""
+    """All webhooks, as a bare ASGI application: a framework in between costs as much as they do."""
 
     def __init__(
         self,

@@ -1,5 +1,5 @@
--- What is older than it is to be kept. The statements old_* find rows, which store/retention.py counts,
--- or deletes a part at a time.
+-- What is too old to be kept. The statements old_* find rows, which store/retention.py counts, or
+-- deletes a part at a time.
 
 -- name: lock_upkeep
 -- One at a time, of all hosts; the lock ends with the connection.
