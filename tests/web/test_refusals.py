@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from mtabounce.errors import StoreUnavailable
+from mtabounce.pipeline.retention import retain
+from mtabounce.pipeline.settings import RetentionSettings
 from mtabounce.store import webhooks as store
 from mtabounce.web import refusals as module
 from mtabounce.web.refusals import (
@@ -124,21 +126,23 @@ def test_bodies_of_a_minute_are_bounded_and_what_was_cut_tells_its_size():
     assert {one.size for one in waiting} == {300_000}
 
 
-async def test_only_the_latest_are_kept_and_none_for_ever(connecting, conn):
-    old = datetime.now(UTC) - timedelta(days=31)
+async def test_only_the_latest_are_kept_and_for_as_long_as_retention_says(connecting, conn):
+    now = datetime.now(UTC)
+    old = now - timedelta(days=31)
     rows = [
         store.Refusal(webhook=name, refused_at=at, status=401, why="w", peer="", headers={},
                       body=b"b", size=1)
-        for name, at, count in (("a", datetime.now(UTC), 150), ("b", old, 5))
+        for name, at, count in (("a", now, 150), ("b", old, 5))
         for _ in range(count)
     ]  # fmt: skip
 
     await store.note(conn, [], rows)
 
-    left = await fetched(
-        conn, "SELECT webhook, count(*) FROM mtabounce.webhook_refusals GROUP BY 1"
-    )
-    assert left == [("a", store.MOST)]
+    left = "SELECT webhook, count(*) FROM mtabounce.webhook_refusals GROUP BY 1 ORDER BY 1"
+    assert await fetched(conn, left) == [("a", store.MOST), ("b", 5)]
+
+    await retain(conn, RetentionSettings(), now)
+    assert await fetched(conn, left) == [("a", store.MOST)]
 
 
 async def test_counts_wait_while_the_database_is_away(connecting, conn):

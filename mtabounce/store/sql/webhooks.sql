@@ -27,7 +27,7 @@ SELECT r.webhook, r.refused_at, r.status, r.why, r.peer, r.headers, r.body, r.si
        ) AS r (webhook, refused_at, status, why, peer, headers, size, body);
 
 -- name: prune
--- Only the latest are kept, so many of each webhook, and none for longer than a month.
+-- Only the latest are kept, so many of each webhook. Their age is a matter of retention.
 DELETE FROM mtabounce.webhook_refusals AS r
  USING (SELECT id,
                row_number() OVER w AS place,
@@ -35,8 +35,7 @@ DELETE FROM mtabounce.webhook_refusals AS r
           FROM mtabounce.webhook_refusals
         WINDOW w AS (PARTITION BY webhook ORDER BY id DESC)) AS ranked
  WHERE ranked.id = r.id
-   AND (ranked.place > %(most)s OR ranked.octets > %(octets)s
-        OR r.refused_at < now() - interval '30 days');
+   AND (ranked.place > %(most)s OR ranked.octets > %(octets)s);
 
 -- name: use_signatures
 -- The first body that each came with; in order, so that two workers wait for each other, and not both.
