@@ -39,7 +39,6 @@ UNKNOWN_EXPIRIES = Counter(
     "Messages that expired in a log of which no recipient was known.",
 )
 
-
 _UNJUDGED = Verdict(
     type=BounceType.SOFT, reason="undetermined", fault=Fault.UNKNOWN, rule="undetermined"
 )

@@ -15,6 +15,7 @@ from typing import Any
 
 from prometheus_client import Counter as Metric
 from psycopg import AsyncConnection
+from psycopg.errors import DeadlockDetected, SerializationFailure
 
 from mtabounce.correlate import Bounce, KnownRef, Observation, group, merge
 from mtabounce.errors import TryAgainLater
@@ -40,14 +41,16 @@ _OWN_COLUMNS = {  # the fields of a report that observations have a column for
     "diagnostic_code", "remote_mta", "reporting_mta", "original_message_id", "queue_id",
     "campaign", "occurred_at", "mark",
 }  # fmt: skip
-
-
 _BOUNCE_FIELDS = [field.name for field in fields(Bounce) if field.name != "passed_on_to"]
 _FACTS = [field.name for field in fields(Report) if field.name not in _OWN_COLUMNS]
 
 
 class AnotherWasFirst(TryAgainLater):
     """Another recorder wrote the same bounce meanwhile: do the transaction again."""
+
+
+# Another transaction was in the way of one: done again, it is likely to go well.
+MET_ANOTHER = (AnotherWasFirst, DeadlockDetected, SerializationFailure)
 
 
 @dataclass(frozen=True, slots=True)

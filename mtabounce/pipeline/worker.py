@@ -24,7 +24,7 @@ from mtabounce.pipeline.decide import Recorder
 from mtabounce.pipeline.judge_process import JudgeSettings
 from mtabounce.pipeline.judging import Judging
 from mtabounce.pipeline.raw import trimmed
-from mtabounce.pipeline.record import AnotherWasFirst
+from mtabounce.pipeline.record import MET_ANOTHER
 from mtabounce.pipeline.settings import Raw
 from mtabounce.pipeline.work import Work, work_on
 from mtabounce.store import inputs
@@ -43,11 +43,6 @@ log = logging.getLogger(__name__)
 
 Connection = AsyncConnection[Any]
 Tell = Callable[[Sequence[Finished]], None]
-_MET_ANOTHER = (
-    AnotherWasFirst,
-    psycopg.errors.DeadlockDetected,
-    psycopg.errors.SerializationFailure,
-)
 
 
 def ignore(finished: Sequence[Finished]) -> None:
@@ -166,7 +161,7 @@ class Worker:
             try:
                 async with conn.transaction():
                     done = await self._one_batch(conn)
-            except _MET_ANOTHER as error:
+            except MET_ANOTHER as error:
                 log.info("worker: once more: %s", type(error).__name__)
                 await asyncio.sleep(random.uniform(0, 0.05))  # noqa: S311 (no secret)
             else:

@@ -12,12 +12,12 @@ from zoneinfo import ZoneInfo
 import psycopg
 from prometheus_client import Counter
 from psycopg import AsyncConnection
-from psycopg.errors import CheckViolation, DeadlockDetected, SerializationFailure
+from psycopg.errors import CheckViolation
 
 from mtabounce.errors import StoreUnavailable, TryAgainLater
 from mtabounce.logs import Joined, LogReader, Scanned
 from mtabounce.pipeline.log_record import LogRecorder, Step
-from mtabounce.pipeline.record import AnotherWasFirst
+from mtabounce.pipeline.record import MET_ANOTHER
 from mtabounce.sources._understood import Understood
 from mtabounce.sources.log_settings import LogSettings
 from mtabounce.store.logs import LogFile
@@ -47,7 +47,6 @@ _ROUNDS = 5  # how often a transaction that met another is tried
 # Classes of SQLSTATE that a line can cause, each time: data, constraint, program limit. A table or
 # a right that is missing (42) is none: all lines would be left out until somebody mends it.
 _REFUSED = frozenset({"22", "23", "54"})
-_MET_ANOTHER = (AnotherWasFirst, DeadlockDetected, SerializationFailure)
 
 Connection = AsyncConnection[Any]
 
@@ -214,8 +213,8 @@ class LogRun:
         """
         Write what was read of *opened*, the newest last, and how far; with *keep* also the state.
 
-        Raises AnotherReader where another process was here, StoreUnavailable where the transaction
-        met others again and again.
+        Raises AnotherReader where another process was here, StoreUnavailable where other
+        transactions were in the way each time.
         """
         keep = keep or self._since_kept >= max(_STATE, _SHARE * self._state_size)
         steps = self._steps(opened, keep=keep)
@@ -261,7 +260,7 @@ class LogRun:
         for _ in range(_ROUNDS):
             try:
                 await self._recorder.commit(conn, joined, steps)
-            except _MET_ANOTHER as error:
+            except MET_ANOTHER as error:
                 log.info("%s: once more: %s", self._label, type(error).__name__)
             else:
                 return
