@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from psycopg import Connection
+from psycopg.errors import InsufficientPrivilege
 
+from mtabounce.errors import ConfigError
 from mtabounce.settings import Settings, load_settings
-from mtabounce.store.connection import connect_sync
+from mtabounce.store.connection import connect_sync, server_name
 from mtabounce.store.embedded import database
 from mtabounce.store.unavailable import unavailable
 from mtabounce.store.version import check
@@ -19,11 +21,11 @@ def opened(config: Path | None) -> Iterator[tuple[Settings, str]]:
     """
     Give the settings of *config*, and the URL of their database.
 
-    Raises ConfigError where a setting or the schema is wrong, StoreUnavailable where the
-    database is away.
+    Raises ConfigError where a setting or the schema is wrong, or the user may not,
+    StoreUnavailable where the database is away.
     """
     settings = load_settings(config)
-    with database(settings.database, settings.state) as url, unavailable():
+    with database(settings.database, settings.state) as url, unavailable(), _permitted(url):
         check(url)
         yield settings, url
 
@@ -36,3 +38,14 @@ def connected(config: Path | None) -> Iterator[Connection[Any]]:
         connect_sync(url, application_name="mtabounce command", settings=settings.database) as conn,
     ):
         yield conn
+
+
+@contextmanager
+def _permitted(url: str) -> Iterator[None]:
+    try:
+        yield
+    except InsufficientPrivilege as error:
+        raise ConfigError(
+            f"the database at {server_name(url)} refuses this user ({error.diag.message_primary}):"
+            " it is to be the owner of the tables, or a member of mtabounce_admin"
+        ) from error

@@ -12,7 +12,7 @@ from mtabounce.assembly import check_rules
 from mtabounce.settings import load_settings
 
 _NEWS = ("mtabounce.reload", "mtabounce.sources.poller")  # few, and somebody waits for them
-_QUERY = "SELECT recipient, type, reason FROM bounces"
+_QUERY = "SELECT recipient, type, reason FROM mtabounce.bounces"
 
 
 @click.command()

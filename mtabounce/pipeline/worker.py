@@ -43,6 +43,13 @@ log = logging.getLogger(__name__)
 
 Connection = AsyncConnection[Any]
 Tell = Callable[[Sequence[Finished]], None]
+_OF_THE_ADMINISTRATOR = (  # who took a right, or something of the schema
+    psycopg.errors.InsufficientPrivilege,
+    psycopg.errors.InvalidSchemaName,
+    psycopg.errors.UndefinedColumn,
+    psycopg.errors.UndefinedFunction,
+    psycopg.errors.UndefinedTable,
+)
 
 
 def ignore(finished: Sequence[Finished]) -> None:
@@ -243,8 +250,8 @@ def finished(one: ClaimedInput, judged: Judged | str, paths: Sequence[ReturnPath
 
 def _is_of_the_input(error: Exception) -> bool:
     """Tell whether recording the same would fail again: by what it is, or by a mistake of ours."""
-    if isinstance(error, psycopg.errors.InsufficientPrivilege):
-        return False  # until somebody grants it
+    if isinstance(error, _OF_THE_ADMINISTRATOR):
+        return False  # until somebody grants or mends it
     if isinstance(error, psycopg.Error):
         return not is_passing(error)
     return not isinstance(error, TryAgainLater | OSError)

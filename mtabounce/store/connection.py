@@ -1,7 +1,7 @@
 """Connections to PostgreSQL that notice a dead server, and never wait without end."""
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -12,12 +12,25 @@ from psycopg_pool import ConnectionPool as SyncConnectionPool
 from pydantic import Field, field_validator
 
 from mtabounce.config import Duration, Section
-from mtabounce.errors import ConfigError, StoreUnavailable
+from mtabounce.errors import ConfigError, MtabounceError, StoreUnavailable
 from mtabounce.store.unavailable import one_line
 
 ConnectionPool = SyncConnectionPool[Connection[Any]]
 Connect = Callable[[], Awaitable[AsyncConnection[Any]]]  # as connect() does, in autocommit mode
 SCHEMA = "mtabounce"
+OWN_SESSION = f"{SCHEMA}.session"  # a setting that a connection has that came as we asked for it
+_RELIED_ON: dict[
+    str, int | str
+] = {  # whatever the administrator has set for the server, the database or the user
+    "search_path": f"{SCHEMA},public",
+    "datestyle": "ISO",  # psycopg reads no other, nor another intervalstyle
+    "intervalstyle": "postgres",
+    "timezone": "UTC",
+    "standard_conforming_strings": "on",
+    "default_transaction_isolation": r"read\ committed",  # what was waited for is then read anew
+    "idle_session_timeout": 0,  # who listens is silent
+    OWN_SESSION: "own",
+}
 _UNREADABLE = (  # without the URL: it may hold a password
     "cannot be read; write postgresql://USER@HOST/DATABASE, with special characters percent-encoded"
 )
@@ -94,7 +107,8 @@ def connection_info(url: str, application_name: str, settings: DatabaseSettings)
         "tcp_user_timeout": _milliseconds(settings.dead_after),
         "client_encoding": "utf8",
     }
-    options = f"{_server_options(settings)} {given.pop('options', '')}".strip()
+    limits, relied_on = _options(_limits(settings)), _options(_RELIED_ON)
+    options = f"{limits} {given.pop('options', '')} {relied_on}"
     return make_conninfo("", **{**ours, **given, "options": options})
 
 
@@ -115,7 +129,8 @@ async def connect(
     """
     Connect to *url*; with *autocommit*, transactions are those of ``conn.transaction()``.
 
-    Raises StoreUnavailable where the server cannot be reached, ConfigError where *url* is wrong.
+    Raises StoreUnavailable where the server cannot be reached, ConfigError where *url* is wrong, or
+    that of a pooler.
     """
     info = connection_info(url, application_name, settings)
     try:
@@ -142,6 +157,15 @@ def connect_sync(
         return Connection.connect(info, autocommit=autocommit)
     except OperationalError as error:
         raise _unreachable(url, error) from error
+
+
+def pooler_between(url: str) -> ConfigError:
+    """Return the error that *url* is that of a pooler, which shares connections out."""
+    return ConfigError(
+        f"between {server_name(url)} and PostgreSQL stands a pooler of connections, such as"
+        " pgbouncer: it drops what mtabounce sets, so name PostgreSQL itself in [database] url"
+        " (mtabounce has a pool of its own)"
+    )
 
 
 async def limit_waiting(conn: AsyncConnection[Any], patience: timedelta) -> None:
@@ -199,23 +223,27 @@ def open_pool_sync(
     )
 
 
-def _server_options(settings: DatabaseSettings) -> str:
+def _limits(settings: DatabaseSettings) -> dict[str, int]:
     """Return what the server is to keep to; synchronous_commit stays as it is: on."""
-    limits = {
-        "search_path": f"{SCHEMA},public",
+    return {
         "statement_timeout": _milliseconds(settings.statement_timeout),
         "lock_timeout": _milliseconds(settings.lock_timeout),
         "idle_in_transaction_session_timeout": _milliseconds(settings.idle_in_transaction_timeout),
     }
-    return " ".join(f"-c {name}={value}" for name, value in limits.items())
+
+
+def _options(values: Mapping[str, int | str]) -> str:
+    return " ".join(f"-c {name}={value}" for name, value in values.items())
 
 
 def _milliseconds(span: timedelta) -> int:
     return span // timedelta(milliseconds=1)
 
 
-def _unreachable(url: str, error: OperationalError) -> StoreUnavailable:
+def _unreachable(url: str, error: OperationalError) -> MtabounceError:
     why = _NOISE.sub("", one_line(error))
+    if "unsupported startup parameter" in why:
+        return pooler_between(url)
     return StoreUnavailable(
         f"no connection to PostgreSQL at {server_name(url)}: {why.partition('; ')[0]}"
         " (is it running, and is [database] url right?)"

@@ -8,7 +8,7 @@ from typing import Any
 from psycopg import Connection
 
 from mtabounce.errors import ConfigError, SchemaMismatch
-from mtabounce.store.connection import connect_sync, server_name
+from mtabounce.store.connection import OWN_SESSION, connect_sync, pooler_between, server_name
 from mtabounce.store.statements import statements
 from mtabounce.store.unavailable import unavailable
 
@@ -63,10 +63,13 @@ def status(url: str) -> SchemaStatus:
     """
     Return what the database has had; it needs no more than to read.
 
-    Raises StoreUnavailable where it cannot be asked, ConfigError where its server is too old.
+    Raises StoreUnavailable where it cannot be asked, ConfigError where it is one that this program
+    cannot work with: too old, in other letters, or behind a pooler.
     """
     with unavailable(), connect_sync(url, application_name="mtabounce check") as conn:
         _refuse_old_server(conn)
+        _refuse_other_letters(conn)
+        _refuse_pooler(conn, url)
         applied = _applied(conn)
     known = migration_names()
     return SchemaStatus(
@@ -118,3 +121,18 @@ def _refuse_old_server(conn: Connection[Any]) -> None:
             f"PostgreSQL {found // 10000} is too old: this program needs"
             f" {_OLDEST_SERVER // 10000} or newer"
         )
+
+
+def _refuse_other_letters(conn: Connection[Any]) -> None:
+    found = conn.info.parameter_status("server_encoding")
+    if found != "UTF8":
+        raise ConfigError(
+            f'the database "{conn.info.dbname}" is encoded in {found}, and mails hold any letter:'
+            " make it with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
+        )
+
+
+def _refuse_pooler(conn: Connection[Any], url: str) -> None:
+    cursor = conn.execute(statements("migrate")["read_session"], {"name": OWN_SESSION})
+    if cursor.fetchone() == (None,):
+        raise pooler_between(url)

@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from mtabounce.cli import main
-from mtabounce.errors import UsageError
+from mtabounce.errors import ConfigError, UsageError
 
 from .conftest import MAILS, dsn
 
@@ -206,3 +206,16 @@ def test_time_that_is_none_is_refused(cli, when):
 
     assert result.exit_code != 0
     assert "is no time: write 7d" in result.output
+
+
+def test_user_that_may_only_read_is_told_so_in_a_line(cli, database_url, monkeypatch, administer):
+    administer.execute("CREATE ROLE reporter LOGIN IN ROLE mtabounce_read")
+    monkeypatch.setenv("MTABOUNCE_DATABASE__URL", database_url.replace("mtabounce@", "reporter@"))
+    try:
+        shown, refused = cli("bounces", "list"), cli("suppressions", "add", "ann@example.org")
+    finally:
+        administer.execute("DROP ROLE reporter")
+
+    assert "ann@example.org" in shown.stdout
+    assert isinstance(refused.exception, ConfigError)
+    assert "refuses this user (permission denied for " in str(refused.exception)

@@ -243,6 +243,7 @@ async def test_input_that_brings_out_a_bug_fails_alone(conn, connecting, judges)
     "error",
     [
         psycopg.errors.InsufficientPrivilege("permission denied for table bounces"),
+        psycopg.errors.UndefinedTable('relation "mtabounce.bounces" does not exist'),
         psycopg.errors.DiskFull("no space left on device"),
         ConnectionResetError("gone"),
     ],

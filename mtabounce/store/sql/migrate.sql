@@ -8,6 +8,10 @@ SELECT to_regclass('mtabounce.migrations');
 -- The migrations that were applied, in their order.
 SELECT migration_id FROM mtabounce.migrations ORDER BY migration_id;
 
+-- name: read_session
+-- What this connection was given for a setting as it began; NULL: nothing.
+SELECT current_setting(%(name)s, true);
+
 -- name: make_table
 -- Make that table where it is missing; yoyo wants these columns.
 DO $$
