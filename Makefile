@@ -2,10 +2,11 @@
 # make test  installs what the tests need, and runs every check
 # Another Python than the first one found: make run PYTHON=/usr/bin/python3.12
 
-# Tests wait for servers more than they work, so there are more processes than cores. A file stays
-# whole, for what its tests share, and the slow ones with real servers come early, as they are named.
+# Tests wait for servers more than they work, so there are more processes than cores. The tests of a
+# file stay together, for what they share. Files come in the order of their names (tests/live, with
+# real servers, is among the first), so that the slow ones do not come last.
 TESTS = $(RUN) pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
-# Real servers miss a deadline of a test now and then: what failed is tried once more, alone.
+# Now and then a real server misses a deadline of a test: what failed is tried once more, alone.
 AGAIN = $(RUN) pytest --last-failed --last-failed-no-failures none
 
 export PYTHON

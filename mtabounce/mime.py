@@ -26,11 +26,12 @@ _VALUE = re.compile(rb"[ \t]*:([^\n]*(?:\n[ \t][^\n]*)*)")
 _FIELD = re.compile(rb"^([!-9;-~]+)[ \t]*:(.*(?:\n[ \t].*)*)", re.MULTILINE)
 _ENVELOPE_LINE = re.compile(rb">?From [^\n]*\n")
 _BOUNDARY = re.compile(
-    rb"""boundary(?:\*0?\*?)?\s*=\s*(?:"([^"\n]*)"|'([^'\n]*)'|([^\s;"]+))""", re.I
+    rb"""boundary(?:\*0?\*?)?\s*=\s*(?:"([^"\n]*)"|'([^'\n]*)'|([^\s;"]+))""", re.IGNORECASE
 )
 _CHARSET = re.compile(rb"""charset(?:\*)?\s*=\s*["']?([^\s;"']+)""", re.IGNORECASE)
 _GUESSED_BOUNDARY = re.compile(
-    rb"^--([^\s-][^\n]{0,200}|-[^\n]{1,200})\n(?=content-[a-z-]+[ \t]*:)", re.M | re.I
+    rb"^--([^\s-][^\n]{0,200}|-[^\n]{1,200})\n(?=content-[a-z-]+[ \t]*:)",
+    re.MULTILINE | re.IGNORECASE,
 )
 # What a copy that took another way has more, less or different (RFC 5321, 8601, 8617).
 _TRACE = re.compile(

@@ -27,9 +27,11 @@ _SIGNED = re.compile(
     rf"b\+([a-z2-7])([a-z2-7]{{3}})([a-z0-9]{{1,{_ID_LIMIT}}})-([a-z2-7]{{{MAC_LENGTH}}})"
     r"@([a-z0-9.-]{1,253})"
 )
-_BATV = re.compile(r"prvs=(?:[0-9]{4}[0-9a-f]{6}=(.+)|([^/]+)/[0-9]{4}[0-9a-f]{6})@(.+)", re.I)
-_SRS0 = re.compile(r"SRS0[=+-][^=]+=[^=]+=([^=]+)=(.+)@.+", re.I)
-_SRS1 = re.compile(r"SRS1[=+-][^=]+=[^=]+=[=+-][^=]+=[^=]+=([^=]+)=(.+)@.+", re.I)
+_BATV = re.compile(
+    r"prvs=(?:[0-9]{4}[0-9a-f]{6}=(.+)|([^/]+)/[0-9]{4}[0-9a-f]{6})@(.+)", re.IGNORECASE
+)
+_SRS0 = re.compile(r"SRS0[=+-][^=]+=[^=]+=([^=]+)=(.+)@.+", re.IGNORECASE)
+_SRS1 = re.compile(r"SRS1[=+-][^=]+=[^=]+=[=+-][^=]+=[^=]+=([^=]+)=(.+)@.+", re.IGNORECASE)
 _VERP = re.compile(r"[^+]+\+(.+)=([^=]+)@.+")
 
 

@@ -123,7 +123,7 @@ def _attempt(rest: bytes) -> Attempt | None:
 def _explain(attempt: Attempt) -> Explained:
     """Take ``host a[b] said: reply (in reply to c command)`` apart; a cut line lacks its end."""
     text = decoded(attempt.text)
-    text = text[:-1] if text.endswith(")") else text
+    text = text.removesuffix(")")
     said = _SAID.fullmatch(text)
     if said is None:
         during = _WHILE.search(text)

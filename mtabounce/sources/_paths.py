@@ -13,13 +13,16 @@ from mtabounce.address import normalize, parsed_domain
 
 # No "%" or "!" (old ways to have a mail relayed), no quotes, routes, literals or controls.
 _ATOM = r"[^\x00-\x20\x7f-\x9f<>()\[\]\\,;:@\"%!\ufffd]"
-_FORWARD = re.compile(rf"TO:[ \t]*(<)?({_ATOM}{{1,254}}@{_ATOM}{{1,254}})(?(1)>)(?![^ ])", re.I)
+_FORWARD = re.compile(
+    rf"TO:[ \t]*(<)?({_ATOM}{{1,254}}@{_ATOM}{{1,254}})(?(1)>)(?![^ ])", re.IGNORECASE
+)
 # A quoted local part may hold angle brackets; the alternatives never overlap.
 _REVERSE = re.compile(
-    r'FROM:[ \t]*(?:<((?:"(?:[^"\\\x00-\x1f]|\\.)*"|[^"<>\x00-\x1f\x7f])*)>|([^\s<>"]+))(.*)', re.I
+    r'FROM:[ \t]*(?:<((?:"(?:[^"\\\x00-\x1f]|\\.)*"|[^"<>\x00-\x1f\x7f])*)>|([^\s<>"]+))(.*)',
+    re.IGNORECASE,
 )
 _ROUTE = re.compile(r"@[^:]*:")
-_SIZE = re.compile(r" SIZE=(\d+)(?![^ ])", re.I)
+_SIZE = re.compile(r" SIZE=(\d+)(?![^ ])", re.IGNORECASE)
 _OWN = re.compile(rf"{_ATOM}*@{_ATOM}+")
 
 IsOurs = Callable[[str], bool]
