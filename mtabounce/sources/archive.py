@@ -91,9 +91,18 @@ class Archive:
         reader.join.clock.move(latest)
         return reader.first_at(head[: head.rfind(b"\n") + 1]) or latest
 
-    async def _read(self, conn: Connection, path: Path) -> None:
+    def _leaves_out(self, path: Path) -> bool:
+        """Tell whether *path* is not to be read, and say why."""
         if is_in_the_making(path):
             self._skip(path, "it is being compressed")
+            return True
+        if _is_tar(path):
+            self._fault(path, "it holds other files, not lines: unpack it, and import those")
+            return True
+        return False
+
+    async def _read(self, conn: Connection, path: Path) -> None:
+        if self._leaves_out(path):
             return
         one = await self._opened(conn, path)
         if one is None:
@@ -176,3 +185,12 @@ class Archive:
             self._lines += one.reached.lines - before
             self._tell(Progress(path, one.progress, self._lines, self._recorder.failures))
         return bool(used)
+
+
+def _is_tar(path: Path) -> bool:
+    """Tell whether *path* is an archive of tar; its lines would pass for those of a log."""
+    try:
+        with open_log(path) as file:
+            return read_on(file, 262)[0][257:] == b"ustar"
+    except OSError:
+        return False  # to read it says why

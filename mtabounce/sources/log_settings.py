@@ -24,6 +24,15 @@ def _known_format(text: str) -> str:
     return text
 
 
+def known_zone(name: str) -> str:
+    """Return *name*. Raises ValueError where no time zone is called so."""
+    try:
+        ZoneInfo(name)
+    except (OSError, ValueError, KeyError) as error:  # KeyError: it is not there
+        raise ValueError(f'there is no time zone "{name}"') from error
+    return name
+
+
 class LogSettings(Section):
     """One log of a mail server, to be followed."""
 
@@ -52,12 +61,7 @@ class LogSettings(Section):
     @field_validator("timezone")
     @classmethod
     def _known(cls, value: str | None) -> str | None:
-        if value is not None:
-            try:
-                ZoneInfo(value)
-            except (OSError, ValueError) as error:
-                raise ValueError(f'there is no time zone "{value}"') from error
-        return value
+        return None if value is None else known_zone(value)
 
     @property
     def own_host(self) -> str:

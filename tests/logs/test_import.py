@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tarfile
 
 import psycopg
 import pytest
@@ -109,6 +110,27 @@ def test_what_the_tailer_read_is_not_read_again(run, state, tmp_path):
     assert before[0] == [(65, 65)]  # and three of bounces, which count against nobody
     assert state() == before
     assert "left out" in output
+
+
+def test_archive_of_files_is_not_taken_for_a_log(config, state, tmp_path):
+    path = tmp_path / "logs.tar.gz"
+    with tarfile.open(path, "w:gz") as tar:
+        tar.add(SHORT)
+
+    result = CliRunner().invoke(mtabounce, ["--config", str(config), "import", "logs", str(path)])
+
+    assert result.exit_code == os.EX_DATAERR
+    assert "unpack it, and import those" in result.output
+    assert state()[1] == [(None, None, None)]
+
+
+def test_time_zone_that_there_is_not_is_said(config, tmp_path):
+    command = ["import", "logs", "--timezone", "Europe/Berln", str(SHORT)]
+
+    result = CliRunner().invoke(mtabounce, ["--config", str(config), *command])
+
+    assert result.exit_code == 2
+    assert 'there is no time zone "Europe/Berln"' in result.output
 
 
 def test_import_of_an_older_part_leaves_who_waits_as_the_newer_one_said(run, query, tmp_path):

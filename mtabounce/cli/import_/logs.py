@@ -20,7 +20,7 @@ from mtabounce.pipeline.log_record import LogRecorder
 from mtabounce.settings import Settings, load_settings
 from mtabounce.sources import archive
 from mtabounce.sources.archive import Archive
-from mtabounce.sources.log_settings import LogSettings
+from mtabounce.sources.log_settings import LogSettings, known_zone
 from mtabounce.store.connection import connect
 from mtabounce.store.embedded import database
 from mtabounce.store.migrate import prepare
@@ -40,7 +40,11 @@ GARBAGE = (50_000, 20, 20)  # … and lines make millions of objects, and no cir
     help="Whose logs they are.",
 )
 @click.option("--host", default="", help="Host of lines that name none.  [default: this host]")
-@click.option("--timezone", help='Zone of times without one, such as "Europe/Berlin".')
+@click.option(
+    "--timezone",
+    callback=lambda *given: _zone(given[-1]),
+    help='Zone of times without one, such as "Europe/Berlin".',
+)
 @click.pass_obj
 def command(
     config: Path | None, paths: tuple[Path, ...], form: str, host: str, timezone: str | None
@@ -67,6 +71,13 @@ def command(
         whole = asyncio.run(_logs(settings, url, log, list(_files(paths))))
     if not whole:
         sys.exit(os.EX_DATAERR)
+
+
+def _zone(name: str | None) -> str | None:
+    try:
+        return None if name is None else known_zone(name)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 def _files(paths: Iterable[Path]) -> Iterator[Path]:
