@@ -1,6 +1,6 @@
 """PostgreSQL can be reached, is new enough, and has the schema that this program needs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from psycopg.errors import InsufficientPrivilege
 
@@ -8,6 +8,7 @@ from mtabounce.doctor._check import Check, Finding, Level, Patient
 from mtabounce.errors import ConfigError, StoreUnavailable
 from mtabounce.store.connection import connect_sync, server_name
 from mtabounce.store.health import PROBE
+from mtabounce.store.roles import how_to_make, missing_roles
 from mtabounce.store.state import state_directory
 from mtabounce.store.unavailable import unavailable
 from mtabounce.store.version import status
@@ -36,6 +37,13 @@ def _run(patient: Patient) -> Iterator[Finding]:
     yield schema
     if schema.level is Level.OK:
         yield from _writing(patient.url)
+        yield from _roles(patient.ask(missing_roles) or [])
+
+
+def _roles(missing: Sequence[str]) -> Iterator[Finding]:
+    if missing:
+        text = f"nobody can be let in to read: there is no role {', '.join(missing)}"
+        yield Finding(_TITLE, Level.WARN, text, how_to_make(missing))
 
 
 def _writing(url: str) -> Iterator[Finding]:

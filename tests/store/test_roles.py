@@ -7,6 +7,7 @@ import pytest
 from psycopg import sql
 from psycopg.errors import InsufficientPrivilege
 
+from mtabounce.doctor import Level, examine
 from mtabounce.store.migrate import migrate
 
 ALLOWED = [
@@ -92,7 +93,8 @@ def test_rights_are_granted_again_by_the_next_migrate(database_url, execute_as):
         execute_as("mtabounce_read", "SELECT content FROM mtabounce.inputs")
 
 
-def test_owner_who_may_not_make_roles_is_told_what_to_run(administer, embedded, caplog):
+def test_owner_who_may_not_make_roles_is_told_what_to_run(administer, embedded, caplog, tmp_path):
+    config = tmp_path / "mtabounce.toml"
     names = ("mtabounce_read", "mtabounce_ingest", "mtabounce_admin")
     # The roles are shared by all databases: take one away under another name for the moment.
     administer.execute("ALTER ROLE mtabounce_read RENAME TO mtabounce_read_away")
@@ -102,6 +104,8 @@ def test_owner_who_may_not_make_roles_is_told_what_to_run(administer, embedded, 
         url = embedded.url.replace("mtabounce@/mtabounce?", "owner_only@/owned?")
 
         assert migrate(url)
+        config.write_text(f'[database]\nurl = "{url}"\n')
+        told = list(examine(config, None, ["database"]))
     finally:
         administer.execute("DROP DATABASE owned WITH (FORCE)")
         administer.execute("DROP ROLE owner_only")
@@ -109,3 +113,6 @@ def test_owner_who_may_not_make_roles_is_told_what_to_run(administer, embedded, 
 
     (warning,) = caplog.messages
     assert all(f"CREATE ROLE {name} NOLOGIN" in warning for name in names)
+    assert [one.mend for one in told if one.level is Level.WARN] == [
+        "as a superuser run: CREATE ROLE mtabounce_read NOLOGIN; and then `mtabounce db migrate`"
+    ]
