@@ -15,6 +15,7 @@ from mtabounce.cli._output import print_json, print_table
 from mtabounce.cli._story import tell_bounce
 from mtabounce.errors import UsageError
 from mtabounce.model import BounceType
+from mtabounce.reasons import known_reason
 from mtabounce.store import bounces as store
 from mtabounce.store import inputs
 
@@ -60,6 +61,8 @@ def list_(
     Example:
       mtabounce bounces list --domain example.org --type hard
     """
+    if reason is not None:
+        _check_reason(reason)
     with connected(ctx.obj) as conn:
         found = store.list_bounces(
             conn,
@@ -129,3 +132,10 @@ def _write_raw(conn: Connection[Any], evidence: list[store.StoredObservation]) -
         raise UsageError("no mail of this bounce is kept")
     for content in kept:
         sys.stdout.buffer.write(content)
+
+
+def _check_reason(name: str) -> None:
+    try:
+        known_reason(name)
+    except ValueError as error:
+        raise UsageError(str(error)) from None

@@ -8,7 +8,7 @@ from typing import Any
 import click
 from psycopg import Connection
 
-from mtabounce.address import recipient_key
+from mtabounce.address import is_address, recipient_key
 from mtabounce.classify.rule import Rule
 from mtabounce.cli._database import connected
 from mtabounce.cli._output import print_fields, print_json, print_table
@@ -78,7 +78,8 @@ def _why_address(conn: Connection[Any], address: str, limit: int, *, as_json: bo
     if recipient is None:
         if is_erased(conn, address):
             raise UsageError(f"{address} was erased: nothing is known of it but that, by a hash")
-        raise UsageError(f"nothing was ever reported about {address}")
+        odd = "" if is_address(address) else ", which is no address"
+        raise UsageError(f"nothing was ever reported about {address}{odd}")
     story = store.story_of(conn, recipient.id, limit)
     against = suppressions.check_addresses(conn, [address])
     decisions = suppressions.decisions_on(conn, recipient.id, limit)

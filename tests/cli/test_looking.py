@@ -84,6 +84,23 @@ def test_what_is_not_there_is_said_in_one_line(cli, command):
     assert "\n" not in str(error)
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            ["bounces", "list", "--reason", "user_unkown"],
+            "there is no reason 'user_unkown'; did you mean 'user_unknown'?",
+        ),
+        (
+            ["why", "Ann <ann@example.org>"],
+            "nothing was ever reported about ann <ann@example.org>, which is no address",
+        ),
+    ],
+)
+def test_slip_of_the_pen_is_said(cli, words, said):
+    assert str(cli(*words).exception) == said
+
+
 def test_inputs_are_found_by_state_and_outcome(cli):
     (one,) = lines(cli("inputs", "list", "--json", "--outcome", "unrecognized"))
 

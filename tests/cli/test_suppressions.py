@@ -140,7 +140,7 @@ def test_undo_by_rule_forgives_the_bounces_of_that_rule(suppressed):
 
     nothing = suppressed("suppressions", "undo", "--rule", "no-such-rule", "--yes")
     asked = suppressed("suppressions", "undo", "--rule", bounce["rule"])
-    assert nothing.output == "No suppression fits.\n"
+    assert nothing.output.startswith("No suppression fits.\n")
     assert isinstance(asked.exception, UsageError)
     assert listed(suppressed)
 
@@ -164,6 +164,14 @@ def test_undo_by_time_and_cause_takes_what_fits_all(suppressed, when, left):
     suppressed("suppressions", "undo", *when, "--yes")
 
     assert len(listed(suppressed)) == left
+
+
+def test_undo_by_a_misspelt_rule_says_which_was_meant(suppressed):
+    said = suppressed("suppressions", "undo", "--rule", "exim-unroutable", "--dry-run").output
+
+    assert said == (
+        "No suppression fits.\nThere is no rule exim-unroutable; did you mean 'exim-unrouteable'?\n"
+    )
 
 
 def test_undo_by_time_leaves_what_was_added_by_hand(cli):

@@ -9,10 +9,12 @@ import click
 from mtabounce.cli._asking import agreed
 from mtabounce.cli._database import connected
 from mtabounce.cli._output import Since, print_table
+from mtabounce.cli._rules import classifier_for
 from mtabounce.cli._saying import say_all
 from mtabounce.cli.suppressions._parts import normal
 from mtabounce.errors import UsageError
 from mtabounce.pipeline.words import Word
+from mtabounce.reasons import did_you_mean
 from mtabounce.store import suppressions as store
 
 _SHOWN = 50  # of what would be undone; the rest is counted
@@ -65,6 +67,8 @@ def command(
     with connected(config) as conn:
         found = store.undoable(conn, selection)
     _show_undoable(found)
+    if rule and not found:
+        _say_if_misspelt(rule, config)
     if not found or dry_run or not agreed("Undo them?", yes=yes):
         return
     say_all(config, [_word(one, why or _described(selection)) for one in found])
@@ -96,6 +100,12 @@ def _show_undoable(found: Sequence[store.Undoable]) -> None:
     )
     if len(found) > _SHOWN:
         click.echo(f"… and {len(found) - _SHOWN} more: {len(found)} in all.")
+
+
+def _say_if_misspelt(rule: str, config: Path | None) -> None:
+    known = {one.id: one for one in classifier_for(config).rules}
+    if rule not in known and (hint := did_you_mean(rule, known)):
+        click.echo(f"There is no rule {rule}{hint}")
 
 
 def _forgiven(one: store.Undoable) -> str:
