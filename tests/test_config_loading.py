@@ -285,7 +285,10 @@ def test_open_secret_is_refused_at_its_line(refusal, tmp_path):
 
     told = refusal('[[door.keys]]\nid = "a"\nsecret_file = "word"')
 
-    fault = "the secret in DIR/word is open to other users (mode 0644); run: chmod 600 DIR/word"
+    fault = (
+        "the secret in DIR/word is open to other users (mode 0644): give it to the user whom"
+        " mtabounce runs as, by chown, then run: chmod 600 DIR/word"
+    )
     assert told == [f"DIR/house.toml:3: [[door.keys]] secret_file: {fault}"]
 
 

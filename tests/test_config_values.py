@@ -136,7 +136,7 @@ def test_secret_is_in_no_text_about_it(secret):
 def test_secret_that_others_may_open_is_refused_with_the_command_that_mends_it(secret, mode):
     secret.chmod(mode)
 
-    with pytest.raises(ValueError, match=rf"\(mode {mode:04o}\); run: chmod 600 {secret}"):
+    with pytest.raises(ValueError, match=rf"\(mode {mode:04o}\): .*run: chmod 600 {secret}"):
         SecretFile.read(secret, {})
 
 

@@ -196,6 +196,9 @@ class SecretFile:
                 _refuse_others(path, os.fstat(file.fileno()), environ)
                 content = file.read(_SECRET_MAX + 1)
             secret = content.decode().removesuffix("\n").removesuffix("\r")
+        except PermissionError:
+            mend = "it must be that of the user whom mtabounce runs as, by chown"
+            raise ValueError(f"the secret in {path} may not be read: {mend}") from None
         except OSError as error:
             raise ValueError(f"cannot read the secret in {path}: {error.strerror}") from None
         except UnicodeDecodeError:
@@ -231,7 +234,8 @@ def _refuse_others(path: Path, status: os.stat_result, environ: Mapping[str, str
     if status.st_mode & _OTHERS:
         mode = stat.S_IMODE(status.st_mode)
         raise ValueError(
-            f"the secret in {path} is open to other users (mode {mode:04o}); run: chmod 600 {path}"
+            f"the secret in {path} is open to other users (mode {mode:04o}): give it to the user"
+            f" whom mtabounce runs as, by chown, then run: chmod 600 {path}"
         )
 
 
