@@ -391,7 +391,7 @@ def test_decision_names_the_bounces_that_reached_the_threshold_and_the_last():
     last = standing(*softs, day=10).decisions[-1]
 
     assert last.bounces == (10, 20, 30, 90)
-    assert last.why.startswith("soft: 9 of 3 messages")
+    assert last.why.startswith("soft: 9 messages, the last for")
 
 
 def test_thousands_of_bounces_of_one_address_are_looked_at_once_each(monkeypatch):

@@ -149,8 +149,8 @@ class Course:
         threshold = rules.thresholds[kind]
         scope = _covered(event, threshold)
         because = [*seen.first(threshold.count), event]
-        count = f"{seen.messages} of {threshold.count} messages"
-        words = f"{kind}: {count}, the last for {event.reason}"
+        needed = f" of {threshold.count}" if seen.messages <= threshold.count else ""
+        words = f"{kind}: {seen.messages}{needed} messages, the last for {event.reason}"
         until: datetime | None
         if threshold.hold is not None and not _is_confirmed(seen):
             cause, until = "hold", event.at + threshold.hold
