@@ -6,7 +6,8 @@ The errors that cross module borders.
     │   └── StoreUnavailable     PostgreSQL cannot be asked now
     ├── InputRejected        the input can never be accepted: refuse it for good
     ├── ConfigError          a setting is wrong: say which, and how to mend it
-    │   └── SchemaMismatch       the database is older or newer than this program
+    │   ├── SchemaMismatch       the database is older or newer than this program
+    │   └── Occupied             what a setting names is not to be had now
     └── UsageError           a command was called with something it cannot use
 
 Each class knows what to tell an SMTP client and a parent process.
@@ -49,7 +50,15 @@ class ConfigError(MtabounceError):
 
 
 class SchemaMismatch(ConfigError):
-    """The database's schema is older or newer than this program."""
+    """The database's schema is older or newer than this program, until somebody changes one."""
+
+    exit_code = os.EX_TEMPFAIL
+
+
+class Occupied(ConfigError):
+    """What a setting names is held by another program, or not there yet: it may be, later."""
+
+    exit_code = os.EX_TEMPFAIL
 
 
 class UsageError(MtabounceError):

@@ -9,7 +9,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from mtabounce.config import ListenAddress
-from mtabounce.errors import ConfigError
+from mtabounce.errors import Occupied
 
 _FIRST_FD = 3  # SD_LISTEN_FDS_START of sd_listen_fds(3)
 _WHY = {
@@ -34,7 +34,7 @@ def open_sockets(key: str, addresses: Iterable[ListenAddress], mode: int) -> lis
     """
     Bind a socket to each of *addresses*, the value of the setting *key*, such as "[http] listen".
 
-    *mode* is the permissions of Unix sockets. Raises ConfigError where one cannot be had; then
+    *mode* is the permissions of Unix sockets. Raises Occupied where one cannot be had; then
     none stays open.
     """
     bound: list[socket.socket] = []
@@ -47,7 +47,7 @@ def open_sockets(key: str, addresses: Iterable[ListenAddress], mode: int) -> lis
             for sock in bound:
                 sock.close()
             why = _WHY.get(error.errno or 0, f"cannot be opened: {error.strerror or error}")
-            raise ConfigError(f"{key}: {address} {why}") from error
+            raise Occupied(f"{key}: {address} {why}") from error
     return bound
 
 

@@ -43,7 +43,7 @@ def test_port_in_use_is_one_line(environment, key, setting, says):
         wrong = environment | {f"MTABOUNCE_{key}": setting.format(taken)}
         done = subprocess.run(SERVE, env=wrong, capture_output=True, text=True, check=False)
 
-    assert done.returncode == os.EX_CONFIG
+    assert done.returncode == os.EX_TEMPFAIL
     assert done.stderr.startswith(f"mtabounce: {says.format(taken)}")
     assert done.stderr.count("\n") == 1
 

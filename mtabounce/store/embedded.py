@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import IO, Self
 from weakref import WeakSet
 
-from mtabounce.errors import ConfigError
+from mtabounce.errors import ConfigError, Occupied
 from mtabounce.store.cluster import NAME, Cluster
 from mtabounce.store.connection import DatabaseSettings, connect_sync
 from mtabounce.store.postmaster import Postmaster, is_running
@@ -131,19 +131,15 @@ def _let_go_after_fork() -> None:
 os.register_at_fork(after_in_child=_let_go_after_fork)
 
 
-class _InUse(ConfigError):
-    """Another process owns the state directory."""
-
-
 def _own(state: Path, owner: str) -> IO[str]:
-    """Return the lock of *state*, or raise _InUse after a patience that fits its owner."""
+    """Return the lock of *state*, or raise Occupied after a patience that fits its owner."""
     lock, begun = _open(state, "lock"), monotonic()
     while not _try_lock(lock):
         lock.seek(0)
         other = lock.read()
         if monotonic() - begun >= _patience(owner, other):
             lock.close()
-            raise _InUse(
+            raise Occupied(
                 f"{state} is in use by {other or 'another mtabounce'}:"
                 " stop it, or choose another [state] directory"
             )
@@ -186,7 +182,7 @@ def _among_users(state: Path) -> Iterator[Callable[[], None]]:
 def _started_here(server: Embedded) -> bool:
     """Start *server* and return True, or return False once it runs for another process."""
     while not server.is_running:
-        with suppress(_InUse):
+        with suppress(Occupied):
             server.start()
             return True
         sleep(0.05)
