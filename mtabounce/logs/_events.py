@@ -50,7 +50,7 @@ class Kind(IntEnum):
     SENDER = auto()  # value: the reverse path
     RECEIVED = auto()  # value: nothing that could be read
     EXPIRED = auto()  # every recipient that is still waiting has failed
-    CANCELLED = auto()  # an operator made every recipient that is still waiting fail
+    CANCELLED = auto()  # every recipient that is still waiting was made to fail; value: why
 
 
 class State(StrEnum):

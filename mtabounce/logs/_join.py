@@ -33,8 +33,6 @@ from mtabounce.logs._messages import (
 from mtabounce.logs._syslog import times_of
 from mtabounce.logs._underway import MESSAGES, Underway
 
-_CANCELLED = b"delivery cancelled by administrator"  # the words of Exim's own report
-
 
 class Join:
     """
@@ -219,7 +217,7 @@ class Join:
         elif kind is Kind.EXPIRED:
             self._expired(key, stamp)
         elif kind is Kind.CANCELLED:
-            self._cancelled(key, stamp)
+            self._cancelled(key, stamp, value)
         else:
             if message is not None:
                 self._end(key, message)
@@ -338,15 +336,15 @@ class Join:
             self._counts.add(stamp, whom, State.BOUNCED, 1)
         message.waiting = NOBODY
 
-    def _cancelled(self, key: Key, stamp: bytes) -> None:
-        """Fail whoever waited, or was never tried: Exim tells the sender of each."""
+    def _cancelled(self, key: Key, stamp: bytes, why: bytes) -> None:
+        """Fail whoever waited, or was never tried: Exim tells the sender of each, and *why*."""
         key, message = self._known(key)
         waiting = [(final.encode(), original.encode()) for final, original in message.waiting]
         named = message.named.difference(original or final for final, original in waiting)
         for waited in message.waiting.values():
             self._settled(waited)
         for final, original in [*waiting, *((one, b"") for one in sorted(named))]:
-            attempt = Attempt(State.BOUNCED, final, original, b"", b"", _CANCELLED)
+            attempt = Attempt(State.BOUNCED, final, original, b"", b"", why)
             self._out.deliveries.append(self._made(key, message, stamp, attempt))
         message.waiting, message.named = NOBODY, frozenset()
 

@@ -114,8 +114,9 @@ class Message:
         if whom not in self.waiting and original and self.origins.get(final) == original:
             whom = (whom[0], "")  # it waited before it was known where the message is from
         elif whom not in self.waiting and is_over:
-            # Exim names another address in the middle here than before.
-            whom = next((one for one in self.waiting if one[0] == whom[0]), whom)
+            # Exim names another address in the middle here than before; or the address as it was
+            # mailed, where it had named it in lower case, and then as it was.
+            whom = next((one for one in self.waiting if whom[0] in one), whom)
         waited: Delivery | None = self.waiting.pop(whom, None)
         return waited
 

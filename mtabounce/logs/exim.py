@@ -46,9 +46,9 @@ _WRAPPED = re.compile(
 _IN_SYSLOG = re.compile(rb"\n" + _SYSLOG)
 # A line that syslog took in pieces: "[1\3] …", the last character of the cut is a slash.
 _PIECE = re.compile(
-    rb"\n(" + PRIORITY + rb"(?:" + STAMP + rb") " + HOST + rb" [\w.-]{0,40}exim[\w.-]{0,20}"
-    rb"(?:\[\d+\])?: )\[(\d{1,2})[\\/](\d{1,2})\] ([^\n]*)"
-)
+    rb"\n(" + PRIORITY + rb"(?:" + STAMP + rb") )(" + HOST + rb" [\w.-]{0,40}exim[\w.-]{0,20}"
+    + BODY + rb")\[(\d{1,2})[\\/](\d{1,2})\] ([^\n]*)"
+)  # fmt: skip
 _STATES = {
     b"**": State.BOUNCED,
     b"==": State.DEFERRED,
@@ -56,8 +56,15 @@ _STATES = {
     b"->": State.SENT,
     b">>": State.SENT,
 }
-_PUT_OFF = frozenset({b"-51", b"-52", b"-53", b"-54", b"-55"})  # "retry time not reached"
-GAVE_UP = b"retry timeout exceeded"
+_PUT_OFF = frozenset({b"-51", b"-52", b"-53", b"-54", b"-55"})
+_NOT_YET = re.compile(rb"[Rr]etry time not (?:yet )?reached")
+# What was last met is not said again where these words of Exim's own are.
+_GAVE_UP = re.compile(
+    rb".*\bretry timeout exceeded|all hosts (?:for \S+ )?have been failing for a long time"
+    rb"(?: \(and retry time not reached\))?",
+    re.DOTALL,
+)
+_CANCELLED = b"delivery cancelled by administrator"  # the words of Exim's own report
 
 _LONGEST = 1000  # bytes of a recipient as logged; an address has at most 320
 _PREFIX = 70  # bytes that an alias may have taken off
@@ -66,7 +73,7 @@ _QUOTED = re.compile(rb' <("(?:[^"\\]|\\.){0,1000}+"@[^>\s]+)>')
 _ORIGINAL = rb'(?: \([^()\n]*\))? <("(?:[^"\\]|\\.){0,1000}+"@[^<>\s]+|[^<>\s"]*@[^<>\s]*)>'
 _PLAIN = re.compile(
     rb'((?:"(?:[^"\\]|\\.)*+"|[^\s:"<>]*?)@\S+?)(?:' + _ORIGINAL + rb")?(?=:? |:?$)"
-    rb"|([^\s:@\"<>]+?)(?:" + _ORIGINAL + rb")?(?= ?:| [A-Z]{1,5}=| (?:\w+ )?defer \(|$)"
+    rb"|([^\s:@\"<>]+?)(?:" + _ORIGINAL + rb")?(?= ?:| [A-Z]{1,5}=| (?:\w+ )?defer\b|$)"
 )
 # A local part that must be quoted stands bare where an alias led to it.
 _BARE = re.compile(rb"([^\n]{1,320}?@[^\s<>:\"]+)" + _ORIGINAL + rb"(?= ?: | [A-Z]{1,5}=)")
@@ -74,7 +81,9 @@ _SPECIAL = re.compile(rb"([|/:>].*?) <([^<>]*@[^<>]*)>")  # a pipe, a file, :fai
 _VALUE = rb'(?:"(?:[^"\\]|\\.)*"|<(?:"(?:[^"\\]|\\.)*"|[^">])*>|[^\s"<]\S*?)'
 _TOKEN = re.compile(
     rb" (?:([A-Z][A-Z0-9]{0,5})=(" + _VALUE + rb")?(?=:? |:?$)"
-    rb"|(?:\w+ )?defer \((-?\d+)\)(?:: (.*?)(?= H=\S+ \[))?|(\[[0-9A-Fa-f.:]+\](?::\d+)?)\*?"
+    # Since Exim 4.100 a deferral has no number, and an error of the system in its place.
+    rb"|(?:\w+ )?defer(?: \((-?\d+)\)(?:: (.*?)(?= H=\S+ \[| DT=[\d.]+[a-z]+(?::|$)))?"
+    rb"| \(([A-Z][\w' /,-]*)\)|(?=:| [A-Z]{1,5}=|$))|(\[[0-9A-Fa-f.:]+\](?::\d+)?)\*?"
     rb"|\([^()\s]*\)|(?:K|L|DS|PIPE|TFO)\*?)(?=[ :*]|$)"
 )
 _TIMES = re.compile(rb"(?:DT|QT|RT)=[\d.]+[smhdw][\d.smhdw]*+")
@@ -98,7 +107,7 @@ _AFTER = re.compile(r"(?:pipelined )?(initial connection|end of data|[A-Z]{4}(?:
 # What most failures are: they say where a host refused an address without oddities.
 _REFUSED = re.compile(
     rb"(\*\*|==) ([^\s<>\"\\:|/@]++@[^\s<>:]++)(?: F=<[^>\"]*+>)?(?: P=<([^>\"]*+)>)?"
-    rb" R=[\w.-]++ T=[\w.-]++(?: defer \((-?\d+)\))? H=([^\s\[\]]++) (\[[0-9A-Fa-f.:]++\]): "
+    rb" R=[\w.-]++ T=[\w.-]++(?: defer(?: \((-?\d+)\))?)? H=([^\s\[\]]++) (\[[0-9A-Fa-f.:]++\]): "
 )
 _LOOPBACK = re.compile(rb"\[(?:127\.[\d.]+|::1)\]")
 _DATED = re.compile(rb"\n\d{4}-\d\d-\d\d \d")
@@ -129,14 +138,14 @@ class _Pieces:
         self._heads: dict[bytes, list[bytes]] = {}
 
     def __call__(self, found: re.Match[bytes]) -> bytes:
-        head, number, count, text = found.groups()
-        pieces = self._heads.setdefault(head.split()[-1], [])
+        stamp, process, number, count, text = found.groups()
+        pieces = self._heads.setdefault(process, [])
         if int(number) == 1:
             pieces.clear()
         pieces.append(text)
         if int(number) < int(count):
             return b"\n"
-        return b"\n" + head + b"".join(self._heads.pop(head.split()[-1]))
+        return b"\n" + stamp + process + b"".join(self._heads.pop(process))
 
 
 def _told(rest: bytes) -> tuple[Kind, bytes]:
@@ -144,7 +153,10 @@ def _told(rest: bytes) -> tuple[Kind, bytes]:
         return Kind.RECEIVED, b""
     if rest.startswith(b"cancelled by timeout_frozen_after"):
         return Kind.EXPIRED, b""
-    return (Kind.CANCELLED, b"") if rest.startswith(b"cancelled") else (Kind.DELIVERY, rest)
+    if not rest.startswith(b"cancelled"):
+        return Kind.DELIVERY, rest
+    # A system filter's "fail" has words for the sender; an operator's -Mg has none.
+    return Kind.CANCELLED, rest.partition(b"by system filter: ")[2].strip() or _CANCELLED
 
 
 def _message_id(told: bytes) -> bytes:
@@ -170,12 +182,17 @@ def _attempt(rest: bytes) -> Attempt | None:
         return _odd_attempt(rest)
     flag, final, path, defer, host, address = plain.groups()
     text = rest[plain.end() :].strip()
-    state = State.NOTED if defer in _PUT_OFF else _STATES[flag]
-    if state is State.BOUNCED:
-        text = _without_times(text)
-        if text.endswith(GAVE_UP):
-            state = State.EXPIRED
+    state = _STATES[flag]
+    if state is State.DEFERRED and _was_put_off(defer, text):
+        state = State.NOTED
+    elif state is State.BOUNCED:
+        state, text = _end_of(text)
     return Attempt(state, final, b"", host + address, b"", text, path)
+
+
+def _was_put_off(number: bytes | None, text: bytes) -> bool:
+    """Tell whether a deferral was no attempt; what a host said never stands first in *text*."""
+    return number in _PUT_OFF or (not number and _NOT_YET.match(text) is not None)
 
 
 def _odd_attempt(rest: bytes) -> Attempt | None:
@@ -185,12 +202,10 @@ def _odd_attempt(rest: bytes) -> Attempt | None:
         return None
     fields, defer, text = _fields(rest, end)
     state = _STATES[flag]
-    if rest.startswith(b">") or (state is State.DEFERRED and defer in _PUT_OFF):
+    if rest.startswith(b">") or (state is State.DEFERRED and _was_put_off(defer, text)):
         state = State.NOTED  # that an automatic reply failed says nothing of who sent it
     elif state is State.BOUNCED:
-        text = _without_times(text)
-        if text.endswith(GAVE_UP):
-            state = State.EXPIRED
+        state, text = _end_of(text)
     relay = fields.get(b"H", b"") + fields.get(b"[", b"") or fields.get(b"T", b"")
     path = fields.get(b"P", fields.get(b"F", b""))
     reverse_path = path[1:-1] if path.startswith(b"<") else None
@@ -253,17 +268,24 @@ def _fields(rest: bytes, start: int) -> tuple[dict[bytes, bytes], bytes, bytes]:
     fields: dict[bytes, bytes] = {}
     defer, error = b"", b""
     while found := _TOKEN.match(rest, start):
-        name, value, number, why, address = found.groups(b"")
+        name, value, number, why, words, address = found.groups(b"")
         if name:
             fields.setdefault(name, value)
         if address:
             fields.setdefault(b"[", address)
         if number:
             defer, error = number, why
+        error = words or error
         start = found.end()
     text = rest[start:].lstrip(b" *")
     text = text[1:].strip() if text.startswith(b":") else text.strip()
     return fields, defer, text or error
+
+
+def _end_of(text: bytes) -> tuple[State, bytes]:
+    """Return how a recipient failed, and *text* without what some selectors put behind it."""
+    text = _without_times(text)
+    return (State.EXPIRED if _GAVE_UP.fullmatch(text) else State.BOUNCED), text
 
 
 def _explain(attempt: Attempt) -> Explained:

@@ -49,6 +49,17 @@ def test_expiry_says_what_the_last_attempt_met(read):
     assert found[1].first_deferred_at == found[0].occurred_at
 
 
+def test_hosts_that_failed_for_long_failed_by_what_they_last_said(read):
+    waits = (
+        f"2026-11-23 03:22:13 {ID} == ann@b.test R=rem T=smtp defer (-38) H=mx [1.2.3.4]: no TLS"
+    )
+    over = "all hosts for 'b.test' have been failing for a long time (and retry time not reached)"
+
+    found = read(ARRIVED, waits, f"2026-11-23 03:24:13 {ID} ** ann@b.test R=rem T=smtp : {over}")
+
+    assert [one.diagnostic_code for one in found] == ["no TLS", "no TLS"]
+
+
 def test_expiry_is_that_of_the_address_that_was_mailed(read):
     waits = f"2026-11-23 03:22:13 {ID} == no@remote.test <ann@local.test> R=rem T=smtp defer (-44)"
     refused = f"{waits} H=mx [1.2.3.4]: {ERROR.replace('550 5.1.1 no', '452 4.2.2 full')}"
@@ -57,6 +68,70 @@ def test_expiry_is_that_of_the_address_that_was_mailed(read):
     found = read(ARRIVED, refused, f"{gave_up} exceeded")
 
     assert [one.original_recipient for one in found] == ["ann@local.test", "ann@local.test"]
+
+
+def test_expiry_names_the_address_as_it_was_written(read):
+    waits = f"2026-11-23 03:22:13 {ID} == ann.b@example.org <Ann.B@example.org> R=rem T=smtp defer"
+    refused = f"{waits} (-44) H=mx [1.2.3.4]: {ERROR.replace('550 5.1.1 no', '452 4.2.2 full')}"
+    gave_up = f"2026-11-23 03:24:13 {ID} ** Ann.B@example.org: retry timeout exceeded"
+
+    found = read(ARRIVED, refused, gave_up)
+
+    assert [one.diagnostic_code for one in found] == ["452 4.2.2 full", "452 4.2.2 full"]
+    assert found[1].attempts == 2
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ("defer (111): Connection refused DT=0.000s", "Connection refused"),
+        ("defer (13): No DT=0.040s: failed to create /x: No", "failed to create /x: No"),
+        ("defer (-1) DT=0.000s: lowest numbered MX", "lowest numbered MX"),
+    ],
+)
+def test_time_that_a_deferral_took_is_no_reason(read, said, reason):
+    (found,) = read(f"2026-11-23 03:22:13 {ID} == ann@example.org R=rem T=smtp {said}")
+
+    assert found.diagnostic_code == reason
+
+
+@pytest.mark.parametrize(
+    ("said", "host", "reason"),
+    [
+        (f"H=mx [192.0.2.1]: {ERROR}", "mx", "550 5.1.1 no"),
+        ("H=mx [192.0.2.1]", "mx", ""),
+        ("(Connection refused)", "", "Connection refused"),
+        (': lookup of host "mx" failed', "", 'lookup of host "mx" failed'),
+    ],
+)
+def test_deferral_without_a_number_is_read(read, said, host, reason):
+    line = f"2026-11-23 03:22:13 {ID} == ann@example.org R=rem T=smtp defer {said}"
+
+    (found,) = read(line.replace("defer :", "defer:"))
+
+    assert (found.state, found.remote_mta, found.diagnostic_code) == (State.DEFERRED, host, reason)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "ann@example.org routing defer: retry time not reached",
+        "ann@example.org R=rem T=smtp defer: retry time not reached for any host for 'example.org'",
+        "|/bin/mda <ann@example.org> R=rem T=pipe defer: Retry time not yet reached",
+        "ann@example.org R=rem T=smtp defer DT=0.000s: retry time not reached for any host",
+    ],
+)
+def test_what_was_put_off_is_no_attempt(read, said):
+    assert read(f"2026-11-23 03:22:13 {ID} == {said}") == []
+
+
+def test_host_that_says_when_to_retry_was_reached(read):
+    said = ERROR.replace("550 5.1.1 no", "450 retry time not reached")
+    waits = f"2026-11-23 03:22:13 {ID} == ann@example.org R=rem T=smtp defer H=mx [192.0.2.1]"
+
+    (found,) = read(f"{waits}: {said}")
+
+    assert found.state is State.DEFERRED
 
 
 def test_message_id_that_exim_added_is_read(read):
@@ -84,6 +159,15 @@ def test_cancelled_message_fails_whoever_waits(read):
 
     failed = [one.final_recipient for one in found if one.state is State.BOUNCED]
     assert failed == ["ann@example.org", "cy@example.org"]
+
+
+def test_filter_says_why_it_cancelled_a_message(read):
+    named = ARRIVED + " for ann@example.org bob@example.org"
+    cancelled = f"2026-11-24 03:22:13 {ID} cancelled by system filter: no such mail, please"
+
+    found = read(named, cancelled)
+
+    assert [one.diagnostic_code for one in found] == ["no such mail, please"] * 2
 
 
 def test_cancelled_message_fails_the_address_that_was_mailed_once(read):
@@ -307,3 +391,14 @@ def test_long_stretch_of_deferrals_alone_is_read(read):
     line = f"2026-11-23 03:22:13 {ID} == ann@example.org R=rem T=smtp defer (111): refused"
 
     assert len(read(*[line] * 1500)) == 1500
+
+
+@pytest.mark.parametrize("tag", ["exim[{pid}]:", "exim {pid} - - "])
+def test_line_that_syslog_cut_is_put_together_by_process(read, tag):
+    head = "<22>1 2026-11-23T03:22:13.5Z mail " + tag
+    mine, other = head.format(pid=1), head.format(pid=2)
+    start = f"{FAILED} User "
+
+    found = read(f"{mine} [1\\2] {start}", f"{other} [1\\2] x", f"{mine} [2/2] unknown")
+
+    assert [one.diagnostic_code for one in found] == ["550 5.1.1 no User unknown"]
