@@ -100,8 +100,15 @@ _REPEATED = re.compile(
 )
 _SAID = re.compile(r"host \S+ ?\[[^\]\s]*\] (?:said|refused to talk to me): ([245]\d\d[ -].*)")
 _PARAGRAPH = re.compile(r"\n(?:[ \t]*\n)+")
-# A blank line, or one that starts with the next recipient.
-_END_OF_SAID = re.compile(r"\n[ \t]*\n|\n(?=<?[^\s<>@]{1,128}@[^\s<>@:]{1,255}>?:)")
+# A line that is all recipient: in Exim's list they stand two blanks in, and what is said of them
+# four.
+_RECIPIENT = r" {0,3}<?[^\s<>@]{1,128}@[^\s<>@]{1,255}>?[ \t]*(?:\n|$)"
+_NEXT_RECIPIENT = re.compile(r"[\s>]*\n" + _RECIPIENT)
+# A blank line, or one that is the next recipient, or starts with it.
+_END_OF_SAID = re.compile(
+    r"\n[ \t]*\n|\n(?=<?[^\s<>@]{1,128}@[^\s<>@:]{1,255}>?:)|\n(?=" + _RECIPIENT + ")"
+)
+_IN_ADDRESSES = frozenset("+-._=")
 
 
 def has_failed(text: str) -> bool:
@@ -281,10 +288,16 @@ def said_after(text: str, address: str) -> str:
     at = text.find(address)
     while at >= 0:
         start = at + len(address)
-        rest = text[start : start + REASON_LIMIT].lstrip(" \t>)]}'\":;,.\n")
-        said = _END_OF_SAID.split(rest, maxsplit=1)[0]
+        rest = text[start : start + REASON_LIMIT]
+        said = _END_OF_SAID.split(rest.lstrip(" \t>)]}'\":;,.\n"), maxsplit=1)[0]
+        is_other = _goes_on(text[at - 1 : at]) or _NEXT_RECIPIENT.match(rest)
         is_repeated = _REPEATED.match(text, text.rfind("\n", 0, at) + 1)
-        if any(map(str.isalpha, said)) and not is_repeated:
+        if any(map(str.isalpha, said)) and not is_other and not is_repeated:
             return said
         at = text.find(address, start)
     return ""
+
+
+def _goes_on(before: str) -> bool:
+    """Whether the character *before* an address makes it the end of a longer one."""
+    return before.isalnum() or before in _IN_ADDRESSES
