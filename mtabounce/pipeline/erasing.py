@@ -38,7 +38,7 @@ def erase(
 
     *watched* is given the inputs that are looked through, and gives them back. *conn* is in
     autocommit mode. With *forget* no hash stays: it is no longer suppressed, and what is reported
-    of it later is kept as of any other.
+    about it later is kept, as about any other.
     """
     traces, done = Traces(address), Erased()
     store.wait_long(conn, _LONG)

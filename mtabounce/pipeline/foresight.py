@@ -43,7 +43,7 @@ async def compare(
     tally: Tally,
 ) -> AsyncIterator[list[Change]]:
     """
-    Judge all addresses of whom something was said since *since* by *settings* and by *others*.
+    Judge all addresses that something was said about since *since*, by *settings* and by *others*.
 
     Yields what differs, batch by batch, and counts into *tally*.
     """

@@ -12,7 +12,7 @@ from psycopg.errors import LockNotAvailable
 from mtabounce.store.connection import limit_waiting
 
 T = TypeVar("T")
-PATIENCE = timedelta(milliseconds=200)  # so long may others wait for us to get the lock
+PATIENCE = timedelta(milliseconds=200)  # that we wait for the lock, and others behind us
 TRIES = 20  # for the lock
 
 

@@ -32,7 +32,7 @@ OWN_REPORTS = Counter(
 )
 UNKNOWN_SENDERS = Counter(
     "mtabounce_log_unknown_senders_total",
-    "Failures, in logs, of messages of which the log does not say from whom: only a claim.",
+    "Failures, in logs, of messages whose sender the log does not say: only claims.",
 )
 UNKNOWN_EXPIRIES = Counter(
     "mtabounce_log_unknown_expiries_total",
@@ -140,7 +140,7 @@ class LogRecorder:
 
 
 def _trust(delivery: Delivery) -> Trust:
-    """Where the log begins amid a message it may be a bounce, which is nobody's failure."""
+    """Where a log begins in the middle of a message, that may be a bounce: nobody's failure."""
     return Trust.CLAIMED if delivery.reverse_path is None else Trust.PROVEN
 
 

@@ -117,7 +117,7 @@ async def _drop(
     """
     Drop *partition*; False where others used its *table* all the time.
 
-    The suppressions of whom something was decided about since *started* are kept as well.
+    The suppressions of those whom something was decided about since *started* are kept as well.
     """
 
     async def drop() -> bool:

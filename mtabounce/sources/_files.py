@@ -40,7 +40,7 @@ Connection = AsyncConnection[Any]
 
 class Files:
     """
-    The files of the log of *settings*; *open* are those that are, the oldest first.
+    The files of the log of *settings*; *open* are those that are open, the oldest first.
 
     They are held open: whatever becomes of their names, what was written to them can be read.
     """

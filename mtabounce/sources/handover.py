@@ -35,7 +35,7 @@ def parse(words: list[str]) -> Task:
     """
     Read the command line, the environment and standard input.
 
-    Raises ValueError for an option that there is not, an empty mail, or one above LARGEST.
+    Raises ValueError for an unknown option, an empty mail, or one above LARGEST.
     """
     task, is_named = Task(), False
     rest = iter(words)

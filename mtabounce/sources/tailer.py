@@ -198,7 +198,7 @@ class Tailer:
             await self._run.commit(conn, self._files.open)
             self._busy_at = self._moved_at = time.monotonic()
             self._complaint = ""
-        self._is_refused = False  # by the permissions of a file
+        self._is_refused = False
         self._pace.note(self._behind())
         return await self._look_around(conn) or progress
 

@@ -9,7 +9,7 @@ from mtabounce.store.statements import statements
 from mtabounce.store.unavailable import unavailable
 
 _BACK = timedelta(days=62)  # a DSN may be that late; older ones go to the default partition
-_AHEAD = timedelta(days=92)  # so long may nobody look after it
+_AHEAD = timedelta(days=92)  # for as long nobody need look after them
 
 
 async def ensure_partitions(conn: AsyncConnection[Any], now: datetime | None = None) -> int:

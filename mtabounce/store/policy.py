@@ -172,9 +172,9 @@ async def recipients_since(
     conn: Connection, since: datetime | None, after: int, limit: int
 ) -> dict[int, str]:
     """
-    Return up to *limit* recipients, by ids above *after*, of whom something was said since *since*.
+    Return up to *limit* recipients, by ids above *after*.
 
-    None: all.
+    They are those that something was said about since *since*; None: all.
     """
     args = {"since": since, "after": after, "limit": limit}
     cursor = await conn.execute(SQL["recipients_since"], args)

@@ -27,7 +27,7 @@ def providers_of(webhooks: Mapping[str, WebhookSettings]) -> dict[str, Provider]
     """
     Return the provider of each webhook, by the webhook's name.
 
-    Raises ConfigError where a section names a provider that there is not.
+    Raises ConfigError where a section names an unknown provider.
     """
     return {name: provider_of(name, one) for name, one in webhooks.items()}
 

@@ -48,7 +48,7 @@ class WebhookSettings(Section):
     )
 
     def is_on(self) -> bool:
-        """Whether anybody can prove to be the provider."""
+        """Whether a request can prove that it is the provider's, or need not."""
         proofs = (self.secret_files, self.password_file, self.token_files, self.topic_arns)
         return any(proofs) or self.auth == "none"
 
