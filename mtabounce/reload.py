@@ -121,7 +121,10 @@ def hand_over_keys(settings: Settings, url: str) -> None:
         ):
             put_keys(conn, ring)
     except InsufficientPrivilege:
-        log.warning("only the owner of the tables can hand the keys of return paths to SQL")
+        log.warning(
+            "only the owner of the tables can hand the keys of return paths to SQL: as such, run"
+            " `mtabounce return-path keys sync`"
+        )
 
 
 def is_ours(settings: Settings) -> IsOurs:

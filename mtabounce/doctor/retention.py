@@ -15,7 +15,7 @@ from mtabounce.store.retention import has_partitions
 _TITLE = "retention"
 _LATE = timedelta(days=2)  # upkeep runs each hour
 _AHEAD = timedelta(days=31)
-_MEND = "is mtabounce serve running, as the owner of the tables? run: mtabounce db upkeep"
+_MEND = "is mtabounce serve running, as the owner or in mtabounce_admin? run: mtabounce db upkeep"
 
 
 def _run(patient: Patient) -> Iterator[Finding]:

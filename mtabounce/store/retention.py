@@ -49,7 +49,7 @@ async def lock(conn: AsyncConnection[Any], table: str) -> None:
 
 async def drop_partition(conn: AsyncConnection[Any], partition: str) -> None:
     """Drop *partition*, whose table is locked."""
-    await conn.execute(sql.SQL("DROP TABLE mtabounce.{}").format(Identifier(partition)))
+    await conn.execute(SQL["drop_month"], {"partition": partition})
 
 
 async def pin(conn: AsyncConnection[Any], ids: Sequence[int], before: datetime) -> int:

@@ -1,14 +1,20 @@
 """Each role may do what it is for, and no more."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
 from psycopg import sql
-from psycopg.errors import InsufficientPrivilege
+from psycopg.errors import InsufficientPrivilege, UndefinedTable
 
 from mtabounce.doctor import Level, examine
+from mtabounce.pipeline.settings import RetentionSettings, SentMailSettings
+from mtabounce.pipeline.upkeep import keep_up
+from mtabounce.store import connect
 from mtabounce.store.migrate import migrate
+
+NOW = datetime.now(UTC)
 
 ALLOWED = [
     ("mtabounce_read", "SELECT id, state, error FROM mtabounce.inputs"),
@@ -23,6 +29,7 @@ ALLOWED = [
     ("mtabounce_admin", "SELECT content FROM mtabounce.inputs"),
     ("mtabounce_admin", "DELETE FROM mtabounce.inputs"),
     ("mtabounce_admin", "SELECT nextval('mtabounce.bounces_id_seq')"),
+    ("mtabounce_admin", "SELECT mtabounce.keep_sent_mail('2026-01-01', '2026-01-03')"),
 ]
 REFUSED = [
     ("mtabounce_read", "SELECT content FROM mtabounce.inputs"),
@@ -33,6 +40,9 @@ REFUSED = [
     ("mtabounce_read", "DELETE FROM mtabounce.recipients"),
     ("mtabounce_read", "SELECT nextval('mtabounce.bounces_id_seq')"),
     ("mtabounce_read", "SELECT mtabounce.ensure_partitions(now(), now() + interval '9 years')"),
+    ("mtabounce_read", "SELECT mtabounce.keep_sent_mail(NULL, NULL)"),
+    ("mtabounce_read", "SELECT mtabounce.drop_month('bounces_y2026m01')"),
+    ("mtabounce_ingest", "SELECT mtabounce.drop_month('bounces_y2026m01')"),
     ("mtabounce_ingest", "SELECT source FROM mtabounce.inputs"),
     ("mtabounce_ingest", "SELECT * FROM mtabounce.bounces"),
     ("mtabounce_ingest", "UPDATE mtabounce.inputs SET state = 'done'"),
@@ -116,3 +126,35 @@ def test_owner_who_may_not_make_roles_is_told_what_to_run(administer, embedded, 
     assert [one.mend for one in told if one.level is Level.WARN] == [
         "as a superuser run: CREATE ROLE mtabounce_read NOLOGIN; and then `mtabounce db migrate`"
     ]
+
+
+@pytest.fixture
+def service_url(database_url, administer) -> Iterator[str]:
+    """The URL of a user that runs the service, and does not own the tables."""
+    administer.execute("CREATE ROLE service LOGIN IN ROLE mtabounce_admin")
+    yield database_url.replace("mtabounce@", "service@")
+    administer.execute("DROP ROLE service")
+
+
+async def test_service_that_does_not_own_the_tables_looks_after_them(service_url, execute_as):
+    old = NOW - timedelta(days=500)
+    async with await connect(service_url, application_name="a test") as conn:
+        await conn.execute("SELECT ensure_partitions(%s, %s)", [old, old])
+
+        await keep_up(conn, RetentionSettings(), SentMailSettings(days=2), NOW)
+
+        tables = await conn.execute(
+            "SELECT relname, relowner::regrole::text FROM pg_class"
+            " WHERE relname ~ '^(bounces|observations|sent_mail)_y.*[0-9]$'"
+        )
+        owners = dict(await tables.fetchall())
+    assert f"bounces_{old:y%Ym%m}" not in owners
+    assert {f"bounces_{NOW:y%Ym%m}", f"sent_mail_{NOW:y%Ym%md%d}"} <= owners.keys()
+    assert set(owners.values()) == {"mtabounce"}
+    execute_as("mtabounce_read", f"TABLE mtabounce.bounces_{NOW:y%Ym%m}")
+
+
+@pytest.mark.parametrize("name", ["inputs", "bounces", "bounces_default", "x; DROP TABLE inputs"])
+def test_no_other_table_is_dropped_for_it(name, service_url):
+    with psycopg.connect(service_url) as conn, pytest.raises(UndefinedTable, match="no monthly"):
+        conn.execute("SELECT mtabounce.drop_month(%s)", [name])

@@ -17,6 +17,9 @@ SELECT name, rows
  WHERE (month + interval '1 month') AT TIME ZONE 'UTC' <= %(before)s
  ORDER BY month;
 
+-- name: drop_month
+SELECT mtabounce.drop_month(%(partition)s);
+
 -- name: lock_old_recipients
 -- The next recipients that have bounces from before a moment.
 SELECT r.id

@@ -7,12 +7,15 @@
 SELECT rolname FROM pg_roles WHERE rolname = ANY (%(names)s::text[]);
 
 -- name: grant_schema
--- All three see the schema and what it has had; functions run with their caller's rights.
+-- All three see the schema and what it has had; functions run with their caller's rights, but for
+-- those that make and drop partitions: administrators alone may call them.
 DO $$
 BEGIN
     GRANT USAGE ON SCHEMA mtabounce TO mtabounce_ingest, mtabounce_read, mtabounce_admin;
     REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA mtabounce FROM PUBLIC;
     GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA mtabounce TO mtabounce_ingest, mtabounce_read, mtabounce_admin;
+    REVOKE EXECUTE ON FUNCTION mtabounce.ensure_partitions, mtabounce.keep_sent_mail, mtabounce.drop_month
+      FROM mtabounce_ingest, mtabounce_read;
     GRANT SELECT ON mtabounce.migrations TO mtabounce_ingest, mtabounce_read, mtabounce_admin;
 END
 $$;
@@ -48,7 +51,8 @@ END
 $$;
 
 -- name: grant_admin
--- Administrators do everything but change the schema, and see secrets.
+-- Administrators, and the service where it does not own the tables, do everything but change the
+-- schema, and see secrets.
 DO $$
 BEGIN
     GRANT ALL ON ALL TABLES IN SCHEMA mtabounce TO mtabounce_admin;

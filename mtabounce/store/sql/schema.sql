@@ -68,8 +68,27 @@ CREATE FUNCTION mtabounce.domain_letters(domain text) RETURNS text
         'ᎠᎡᎢᎣᎤᎥᎦᎧᎨᎩᎪᎫᎬᎭᎮᎯᎰᎱᎲᎳᎴᎵᎶᎷᎸᎹᎺᎻᎼᎽᎾᎿᏀᏁᏂᏃᏄᏅᏆᏇᏈᏉᏊᏋᏌᏍᏎᏏᏐᏑᏒᏓᏔᏕᏖᏗᏘᏙᏚᏛᏜᏝᏞᏟᏠᏡᏢᏣᏤᏥᏦᏧᏨᏩᏪᏫᏬᏭᏮᏯᏰᏱᏲᏳᏴᏵ'), NFC)
 $_$;
 
+CREATE FUNCTION mtabounce.drop_month(partition text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+BEGIN
+    IF NOT EXISTS (SELECT
+                     FROM pg_inherits AS i
+                     JOIN pg_class AS c ON c.oid = i.inhrelid
+                    WHERE i.inhparent IN ('mtabounce.bounces'::regclass, 'mtabounce.observations'::regclass)
+                      AND c.relnamespace = 'mtabounce'::regnamespace
+                      AND c.relname = partition
+                      AND c.relname ~ '_y\d{4}m\d{2}$') THEN
+        RAISE EXCEPTION '% is no monthly partition', partition USING ERRCODE = 'undefined_table';
+    END IF;
+    EXECUTE format('DROP TABLE mtabounce.%I', partition);
+END
+$_$;
+
 CREATE FUNCTION mtabounce.ensure_partitions(since timestamp with time zone, until timestamp with time zone) RETURNS integer
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 DECLARE
     parent text;
@@ -126,7 +145,8 @@ CREATE FUNCTION mtabounce.is_suppressed(email text, scope text DEFAULT 'all'::te
 $_$;
 
 CREATE FUNCTION mtabounce.keep_sent_mail(since date, until date) RETURNS integer
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 DECLARE
     child   text;
