@@ -132,6 +132,8 @@ def new(file: Path) -> None:
         raise UsageError(f"cannot write {file}: {error.strerror}") from None
     click.echo(f"Wrote {file}. In the configuration, under [return_path]:")
     click.echo(f'keys = [{{ id = "a", secret_file = "{file.absolute()}" }}]')
+    if os.geteuid() == 0:
+        click.echo(f"Where mtabounce runs as another user: chown USER {file}")
 
 
 @keys.command()
