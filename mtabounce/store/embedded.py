@@ -22,7 +22,12 @@ from mtabounce.errors import ConfigError, Occupied
 from mtabounce.store.cluster import NAME, Cluster
 from mtabounce.store.connection import DatabaseSettings, connect_sync
 from mtabounce.store.postmaster import Postmaster, is_running
-from mtabounce.store.state import StateSettings, make_state_directory, state_directory
+from mtabounce.store.state import (
+    StateSettings,
+    give_to_owner,
+    make_state_directory,
+    state_directory,
+)
 
 log = logging.getLogger(__name__)
 
@@ -194,6 +199,7 @@ def _open(state: Path, name: str) -> IO[str]:
     try:
         # For nobody else: whoever can read a file can lock it.
         file = open(state / name, "a+", opener=partial(os.open, mode=0o600))  # noqa: SIM115
+        give_to_owner(file, state)
     except OSError as error:
         raise ConfigError(f"[state] directory {state}: {error.strerror}") from error
     _locks.add(file)

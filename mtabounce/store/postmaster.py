@@ -16,6 +16,7 @@ import psutil
 
 from mtabounce.errors import StoreUnavailable
 from mtabounce.store.cluster import Cluster
+from mtabounce.store.state import give_to_owner
 
 log = logging.getLogger(__name__)
 
@@ -144,6 +145,7 @@ class Postmaster:
         arguments = [word for item in settings.items() for word in ("-c", "=".join(item))]
         self._said_before = _limit(cluster.log)
         with cluster.log.open("ab") as output:
+            give_to_owner(output, cluster.home)
             return psutil.Popen(
                 cluster.command("postgres", "-D", str(cluster.data), *arguments),
                 env=cluster.environment(),

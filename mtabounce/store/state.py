@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import IO, Any
 
 from pydantic import Field
 
@@ -46,6 +47,13 @@ def make_state_directory(directory: Path) -> None:
         directory.chmod(0o711 if os.geteuid() == 0 else 0o700)  # whatever the umask is
     except OSError as error:
         raise ConfigError(f"[state] directory {directory}: {error.strerror}") from error
+
+
+def give_to_owner(file: IO[Any], folder: Path) -> None:
+    """Let the user whose *folder* is open *file*, which root may have made there."""
+    if os.geteuid() == 0:
+        owner = folder.stat()
+        os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
 
 
 def sync_folder(folder: Path) -> None:

@@ -16,7 +16,8 @@ import pytest
 
 from mtabounce.errors import ConfigError, StoreUnavailable
 from mtabounce.store import StateSettings
-from mtabounce.store.embedded import Embedded, running_url
+from mtabounce.store.connection import DatabaseSettings
+from mtabounce.store.embedded import Embedded, database, running_url
 from tests.store.processes import (
     COMMAND,
     OWNER,
@@ -193,6 +194,20 @@ def start_by_hand(state: Path) -> subprocess.Popen[bytes]:
         stderr=subprocess.DEVNULL,
         cwd="/",
     )
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may do this")
+def test_what_root_makes_beside_the_service_is_the_services(state):
+    files = [state / "lock", state / "users", state / "postgres" / "postgres.log"]
+    for file in files:
+        file.unlink(missing_ok=True)
+    os.chown(state, 65534, 65534)
+
+    with database(DatabaseSettings(), StateSettings(directory=state)):
+        owners = [file.stat().st_uid for file in files]
+    os.chown(state, 0, 0)
+
+    assert owners == [65534, 65534, (state / "postgres").stat().st_uid]
 
 
 def test_second_owner_is_refused_in_one_line(state):
