@@ -25,6 +25,7 @@ from mtabounce.store.connection import connect, connect_sync
 from mtabounce.store.embedded import database
 from mtabounce.store.migrate import prepare
 from mtabounce.store.rewrite import Selection, count_trimmed
+from mtabounce.store.unavailable import unavailable
 
 _SHOWN = 50  # differences; the rest is counted
 _FIELDS = ("input_id", "recipient", "was", "now", "rule")
@@ -129,7 +130,7 @@ def command(
         ids=numbers or None, since=since, state="failed" if failed else None, outcome=outcome
     )
     settings = load_settings(ctx.obj)
-    with database(settings.database, settings.state) as url:
+    with database(settings.database, settings.state) as url, unavailable():
         prepare(url)
         _check(url, selection)
         again = _Again(settings, url, selection, after)

@@ -133,9 +133,19 @@ async def judged_again(
                 changed = {one.input_id for one in found}
                 async with conn.transaction():
                     again = [one for one in work if one.taken.id in changed]
+                    await lock(conn, found)
                     found = await rewrite(conn, again, recorder)
             after = batch[-1].id
             yield Step(len(batch), found, str(after))
+
+
+async def lock(conn: Connection, found: Iterable[Difference]) -> None:
+    """
+    Let nobody else record anything on those whom *found* is about.
+
+    What was said of them before is to be read again then: its bounces may be gone.
+    """
+    await store.recipient_ids(conn, [one.recipient for one in found if one.recipient])
 
 
 async def put(conn: Connection, found: Sequence[Difference], recorder: Recorder) -> None:

@@ -16,14 +16,13 @@ from mtabounce.model import Action, EnhancedStatus, Outcome, Report, Trust
 from mtabounce.pipeline.decide import Recorder
 from mtabounce.pipeline.rewrite import (
     BATCH,
-    Connection,
     Difference,
     Step,
     in_short,
     judged_as,
+    lock,
     put,
 )
-from mtabounce.store import record as store
 from mtabounce.store import rewrite as before
 from mtabounce.store.connection import Connect
 from mtabounce.store.rewrite import Logged, Mark, Selection
@@ -58,17 +57,12 @@ async def logged_again(
             found = list(_differences(batch, classifier))
             if write and found:
                 async with conn.transaction():
-                    await _lock(conn, found)
+                    await lock(conn, found)
                     batch = await before.logged_to_judge(conn, selection, place, BATCH)
                     found = list(_differences(batch, classifier))
                     await put(conn, found, recorder)
             place = (batch[-1].recipient_id, batch[-1].occurred_at, batch[-1].key)
             yield Step(len(batch), found, f"{PLACE}{place[0]}")
-
-
-async def _lock(conn: Connection, found: Sequence[Difference]) -> None:
-    """Let nobody else record anything on those whom *found* is about."""
-    await store.recipient_ids(conn, [one.recipient for one in found])
 
 
 def _differences(batch: Sequence[Logged], classifier: Classifier) -> Iterator[Difference]:

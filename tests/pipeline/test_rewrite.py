@@ -1,5 +1,6 @@
 """Inputs judged again: what changes is shown, then changed, and bounces keep their numbers."""
 
+import asyncio
 from datetime import UTC, datetime
 
 import pytest
@@ -135,6 +136,37 @@ async def test_what_is_no_bounce_any_more_takes_its_bounce_with_it(conn, connect
     assert await bounces(conn) == []
     cursor = await conn.execute("SELECT count(*) FROM bounce_refs")
     assert await cursor.fetchone() == (0,)
+
+
+async def test_two_at_once_leave_what_the_last_one_says(conn, connecting, rules, tmp_path):
+    await received(conn, connecting, mail(b"1"), mail(b"2"))
+    (tmp_path / "others").mkdir()
+    other = tmp_path / "others" / "mars.toml"
+    other.write_text(LOCAL_RULE.replace("mailbox_moved", "challenge"))  # which is no bounce
+
+    async with (
+        asyncio.TaskGroup() as group,
+        await connecting() as blocking,
+        blocking.transaction(),
+    ):
+        await blocking.execute("SELECT FROM recipients FOR UPDATE")
+        for count, folder in enumerate((other.parent, rules), start=1):
+            group.create_task(again(connecting, folder, write=True))
+            await until_waiting(conn, count)
+
+    assert await counted(conn, "observations WHERE rule = 'mars'") == 2
+    assert [row["observations"] for row in await bounces(conn)] == [2]
+
+
+async def until_waiting(conn, count):
+    async with asyncio.timeout(90):
+        while await counted(conn, "pg_locks WHERE NOT granted") < count:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+
+
+async def counted(conn, what):
+    cursor = await conn.execute(f"SELECT count(*) FROM {what}")  # noqa: S608 (ours)
+    return (await cursor.fetchone())[0]
 
 
 async def test_failed_input_becomes_a_bounce(conn, connecting):
