@@ -50,6 +50,13 @@ _LINE = re.compile(
     rb"|message-id(=[^\n]*+)))"  # resent-message-id: of another mail, and no bounce names it
     rb"|((?:to=|(?(4)from=|(?!)))[^\n]*+))"
 )  # fmt: skip
+# rsyslog, writing RFC 5424, ends the name of a program at the first slash, and so does whoever
+# takes that: "postfix", or "postfix-out", is all that is left. What a line says tells the rest.
+_SHORTENED = re.compile(
+    rb"(" + HEAD + HOST + rb" postfix[\w.-]{0,40}+)(" + BODY + REPEATED
+    + rb"[0-9A-Za-z]{6,25}+: )(?=(to=|message-id=|from=|removed|requeued))"
+)  # fmt: skip
+_PROGRAMS = {b"to=": b"/smtp", b"message-id=": b"/cleanup"}
 _ATTEMPT = re.compile(
     rb"<" + _PATH + rb">, (?:orig_to=<" + _PATH + rb">, )?relay=([^,\n]*), " + _TIMES
     + rb"(?:dsn=(\d\.\d+\.\d+), )?status=([\w-]+)(?: \((.*))?"
@@ -85,7 +92,15 @@ def _looks_like(chunk: bytes) -> bool:
 
 
 def _lines(chunk: bytes) -> list[Line]:
+    if b" postfix " in chunk or b" postfix[" in chunk:
+        chunk = _SHORTENED.sub(_whole_tag, chunk)
     return _LINE.findall(chunk)
+
+
+def _whole_tag(found: re.Match[bytes]) -> bytes:
+    *_, mark = found.groups()
+    tag, rest = found[1], found[0][len(found[1]) :]
+    return tag + _PROGRAMS.get(mark, b"/qmgr") + rest
 
 
 def _told(rest: bytes) -> tuple[Kind, bytes]:

@@ -1,6 +1,7 @@
 """Postfix's log: what it says, in every envelope, and what strangers make it say."""
 
 import json
+import re
 from datetime import UTC, datetime
 
 import pytest
@@ -86,6 +87,14 @@ def rfc5424_without_priority(line):
     return rfc5424(line).removeprefix(b"<22>")
 
 
+def rfc5424_cut_at_the_slash(line):
+    return re.sub(rb" postfix/[a-z/]+ ", b" postfix ", rfc5424_of_rsyslog(line), count=1)
+
+
+def rfc3339_cut_at_the_slash(line):
+    return re.sub(rb" postfix/[a-z/]+\[", b" postfix[", rfc3339(line), count=1)
+
+
 def journal(line):
     head, _, message = line[16:].partition(b": ")
     host, _, tag = head.partition(b" ")
@@ -158,6 +167,8 @@ def journal_short_unix(line):
         rfc5424_with_data,
         rfc5424_of_rsyslog,
         rfc5424_without_priority,
+        rfc5424_cut_at_the_slash,
+        rfc3339_cut_at_the_slash,
         journal,
         journal_short_full,
         journal_short_unix,
