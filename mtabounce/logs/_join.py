@@ -345,6 +345,7 @@ class Join:
             self._settled(waited)
         for final, original in [*waiting, *((one, b"") for one in sorted(named))]:
             attempt = Attempt(State.BOUNCED, final, original, b"", b"", why)
+            self._count(stamp, attempt, message, 1)
             self._out.deliveries.append(self._made(key, message, stamp, attempt))
         message.waiting, message.named = NOBODY, frozenset()
 

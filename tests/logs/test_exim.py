@@ -170,6 +170,16 @@ def test_filter_says_why_it_cancelled_a_message(read):
     assert [one.diagnostic_code for one in found] == ["no such mail, please"] * 2
 
 
+def test_cancelled_message_counts_as_bounced():
+    log = f"{ARRIVED} for ann@example.org\n2026-11-24 03:22:13 {ID} cancelled by root\n"
+
+    counts = LogReader(latest=LATEST, zone=UTC).read(log.encode()).counts
+
+    assert [(one.domain, state, times) for (one, state), times in counts.items()] == [
+        ("example.org", State.BOUNCED, 1)
+    ]
+
+
 def test_cancelled_message_fails_the_address_that_was_mailed_once(read):
     named = ARRIVED + " for team@local.test bob@example.org"
     waits = f"2026-11-23 03:22:13 {ID} == a@b.test <team@local.test> R=rem T=smtp defer (111): no"
