@@ -1,5 +1,6 @@
 """Reads logs that are over: rotated, compressed, brought from elsewhere. Each line counts once."""
 
+import errno
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -15,7 +16,7 @@ from mtabounce.sources._log_run import LogRun, is_temporary, reader_of
 from mtabounce.sources._reading import OpenLog, begin
 from mtabounce.sources.log_settings import LogSettings
 from mtabounce.sources.logfile import open_log, read_on
-from mtabounce.sources.rotation import is_in_the_making, known_in, known_since_empty
+from mtabounce.sources.rotation import inode_at, is_in_the_making, known_in, known_since_empty
 from mtabounce.sources.written import written_at
 from mtabounce.store import logs as store
 
@@ -73,9 +74,10 @@ class Archive:
         """
         if not await store.own(conn, _LOCK):
             raise AnotherReader("another import is running: wait for it, or stop it")
-        for path in sorted(paths, key=self._begun_at):
+        inodes = {path: inode_at(path) for path in paths}
+        for path in sorted(inodes, key=self._begun_at):
             try:
-                await self._read(conn, path)
+                await self._read(conn, _now_at(path, inodes[path]))
             except OSError as error:
                 self._fault(path, error.strerror or str(error))
 
@@ -194,3 +196,17 @@ def _is_tar(path: Path) -> bool:
             return read_on(file, 262)[0][257:] == b"ustar"
     except OSError:
         return False  # to read it says why
+
+
+def _now_at(path: Path, inode: tuple[int, int] | None) -> Path:
+    """
+    Return where the file *inode* is that was at *path*: logs are rotated while others are read.
+
+    Raises OSError where it is gone, perhaps as it was compressed.
+    """
+    if inode_at(path) == inode:
+        return path
+    for place in path.parent.iterdir():
+        if inode_at(place) == inode:
+            return place
+    raise OSError(errno.ENOENT, "it was rotated away meanwhile: import once more", str(path))

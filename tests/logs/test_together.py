@@ -11,6 +11,8 @@ import psycopg
 import pytest
 import zstandard
 
+from mtabounce.cli.import_ import logs
+
 from .lines import bounced
 from .waiting import until
 
@@ -152,6 +154,26 @@ def waits_for_lock(conn, statement):
         " WHERE wait_event_type = 'Lock' AND strpos(query, %s) > 0",
         [statement],
     ).fetchone()[0]
+
+
+def test_files_that_are_renamed_while_others_are_imported_are_all_read(
+    run, counted, log, monkeypatch
+):
+    for _ in range(3):
+        log.write(10)
+        log.rotate()
+    shown, told = [], logs._Shown.tell
+
+    def tell(self, now):
+        shown.append(now)
+        if len(shown) == 1:
+            log.rotate()
+        told(self, now)
+
+    monkeypatch.setattr(logs._Shown, "tell", tell)
+    run(*IMPORT, *sorted(log.path.parent.glob("mail.log.*")))
+
+    assert counted() == (30, 30, 30)
 
 
 def test_line_that_is_being_written_is_not_imported_by_half(run, counted, log):

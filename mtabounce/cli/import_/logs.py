@@ -153,5 +153,5 @@ class _Shown:
 
     def _turn_to(self, path: Path) -> None:
         if self._current is not None and self._current != path:
-            self._over += self._sizes[self._current]
+            self._over += self._sizes.get(self._current, 0)  # it may have been renamed
         self._current = path
