@@ -100,7 +100,8 @@ def _send(address: ListenAddress, return_path: str, samples: list[tuple[Template
                 server.sendmail("", [return_path], text.replace("\n", "\r\n").encode())
     except (OSError, smtplib.SMTPException) as error:
         raise StoreUnavailable(
-            f"the receiver at {address} did not take the mail: {error} (does serve run?)"
+            f"the receiver at {address} did not take the mail: {error}"
+            " (does serve run? where systemd opens its port: --to HOST:PORT)"
         ) from error
     return len(samples)
 
