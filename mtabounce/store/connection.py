@@ -113,10 +113,12 @@ def connection_info(url: str, application_name: str, settings: DatabaseSettings)
 
 
 def server_name(url: str) -> str:
-    """Return "host:port" of *url* for messages, or the socket directory; no password."""
+    """Return "host:port" of *url*, or of each of its servers, or the socket directory."""
     known = conninfo_to_dict(url)
-    host = str(known.get("host") or known.get("hostaddr") or "localhost")
-    return host if host.startswith("/") else f"{host}:{known.get('port') or 5432}"
+    hosts = str(known.get("host") or known.get("hostaddr") or "localhost").split(",")
+    ports = str(known.get("port") or 5432).split(",")
+    named = zip(hosts, ports if len(ports) > 1 else ports * len(hosts), strict=False)
+    return ", ".join(host if host.startswith("/") else f"{host}:{port}" for host, port in named)
 
 
 async def connect(

@@ -18,7 +18,7 @@ from mtabounce.store import (
     open_pool,
     unavailable,
 )
-from mtabounce.store.connection import connection_info
+from mtabounce.store.connection import connection_info, server_name
 from mtabounce.store.partitions import ensure_partitions
 
 SHOWN = {
@@ -210,3 +210,16 @@ async def test_two_who_make_partitions_at_once_do_not_disturb_each_other(databas
     made = await asyncio.gather(make(), make(), make())
 
     assert sorted(made)[:2] == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("postgresql://me:secret@db/m", "db:5432"),
+        ("postgresql://me@a:1,b:2/m?target_session_attrs=read-write", "a:1, b:2"),
+        ("host=a,b port=7", "a:7, b:7"),
+        ("postgresql:///m?host=/run/postgresql", "/run/postgresql"),
+    ],
+)
+def test_servers_are_named_as_one_would_type_them(url, name):
+    assert server_name(url) == name
