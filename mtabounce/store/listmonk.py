@@ -28,7 +28,7 @@ async def list_bounces(conn: Connection, **filters: Any) -> list[dict[str, Any]]
 async def all_bounces(conn: Connection, **filters: Any) -> AsyncIterator[list[dict[str, Any]]]:
     """Yield all bounces that fit *filters*, some at a time, each as list_bounces() has it."""
     async with conn.transaction(), conn.cursor(name="bounces", row_factory=dict_row) as cursor:
-        await cursor.execute(SQL["list_bounces"], _ALL | filters)
+        await cursor.execute(SQL["all_bounces"], _ALL | filters)
         while rows := await cursor.fetchmany(_SOME):
             yield rows
 

@@ -1,6 +1,46 @@
 -- Bounces as listmonk's API gives them.
 
 -- name: list_bounces
+-- The page is found first, by no more than its order takes: the rest is looked up for its rows alone.
+WITH page AS (
+    SELECT b.id, count(*) OVER () AS total
+      FROM listmonk.bounces AS b
+     WHERE (%(id)s::bigint IS NULL OR b.id = %(id)s)
+       AND (%(campaign_id)s::bigint IS NULL OR b.campaign_id = %(campaign_id)s)
+       AND (%(subscriber_id)s::bigint IS NULL OR b.subscriber_id = %(subscriber_id)s)
+       AND (%(source)s::text IS NULL OR b.source = %(source)s)
+     ORDER BY CASE WHEN %(ascending)s THEN
+                CASE %(order_by)s WHEN 'source' THEN b.source WHEN 'type' THEN b.type
+                                  WHEN 'email' THEN (SELECT r.recipient FROM mtabounce.recipients AS r
+                                                      WHERE r.id = b.subscriber_id)
+                                  WHEN 'campaign_name' THEN (SELECT c.name FROM listmonk.campaigns AS c
+                                                              WHERE c.id = b.campaign_id) END
+              END,
+              CASE WHEN NOT %(ascending)s THEN
+                CASE %(order_by)s WHEN 'source' THEN b.source WHEN 'type' THEN b.type
+                                  WHEN 'email' THEN (SELECT r.recipient FROM mtabounce.recipients AS r
+                                                      WHERE r.id = b.subscriber_id)
+                                  WHEN 'campaign_name' THEN (SELECT c.name FROM listmonk.campaigns AS c
+                                                              WHERE c.id = b.campaign_id) END
+              END DESC NULLS LAST,
+              CASE WHEN %(ascending)s AND %(order_by)s = 'created_at' THEN b.created_at END,
+              CASE WHEN NOT %(ascending)s AND %(order_by)s = 'created_at' THEN b.created_at END DESC NULLS LAST,
+              b.id DESC
+     LIMIT %(limit)s
+    OFFSET %(offset)s
+)
+SELECT b.id, b.type, b.source, b.meta, b.created_at, s.email, s.uuid::text AS subscriber_uuid,
+       b.subscriber_id, s.status AS subscriber_status,
+       CASE WHEN c.id IS NOT NULL THEN json_build_object('id', c.id, 'name', c.name) END AS campaign,
+       p.total
+  FROM (SELECT page.*, row_number() OVER () AS place FROM page) AS p
+  JOIN listmonk.bounces AS b ON b.id = p.id
+  JOIN listmonk.subscribers AS s ON s.id = b.subscriber_id
+  LEFT JOIN listmonk.campaigns AS c ON c.id = b.campaign_id
+ ORDER BY p.place;
+
+-- name: all_bounces
+-- All at once, for a cursor: to look up the rest of each row apart would take longer here.
 SELECT b.id, b.type, b.source, b.meta, b.created_at, s.email, s.uuid::text AS subscriber_uuid,
        b.subscriber_id, s.status AS subscriber_status,
        CASE WHEN c.id IS NOT NULL THEN json_build_object('id', c.id, 'name', c.name) END AS campaign,
@@ -22,9 +62,7 @@ SELECT b.id, b.type, b.source, b.meta, b.created_at, s.email, s.uuid::text AS su
           END DESC NULLS LAST,
           CASE WHEN %(ascending)s AND %(order_by)s = 'created_at' THEN b.created_at END,
           CASE WHEN NOT %(ascending)s AND %(order_by)s = 'created_at' THEN b.created_at END DESC NULLS LAST,
-          b.id DESC
- LIMIT %(limit)s
-OFFSET %(offset)s;
+          b.id DESC;
 
 -- name: bounce_ids
 SELECT id
