@@ -132,7 +132,8 @@ def _section(header: str, text: str, inside: list[Key]) -> str:
 
 _CLI = """
 Exit codes are those of sysexits(3): 0 is success, 64 a wrong use, 69 a database that is away,
-75 "try again later", 78 a wrong configuration.
+75 "try again later", 78 a wrong configuration. As of any program, 130 is Ctrl-C, and 141 that what
+reads the output, such as `head`, had enough.
 """
 
 

@@ -1,6 +1,7 @@
 """How commands print: tables and fields for people, JSON lines for programs."""
 
 import json
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
@@ -41,7 +42,8 @@ class Since(click.ParamType[datetime]):
 def print_json(value: Any) -> None:
     """Print *value*, a dataclass or what json knows, as one line of JSON."""
     plain = asdict(value) if hasattr(value, "__dataclass_fields__") else value
-    click.echo(json.dumps(plain, default=_plain, ensure_ascii=False))
+    few_letters = not (sys.stdout.encoding or "").lower().startswith("utf")
+    click.echo(json.dumps(plain, default=_plain, ensure_ascii=few_letters))
 
 
 def _plain(value: object) -> str:
@@ -70,9 +72,17 @@ def print_fields(fields: Mapping[str, object], indent: int = 0) -> None:
             click.echo(f"{' ' * indent}{name:<{width}}  {value}")
 
 
+class PipedConsole(Console):
+    """A console that leaves a pipe that nobody reads to `main`."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise what rich met; it would exit with 1 itself."""
+        raise
+
+
 def _console() -> Console:
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=_PIPED_WIDTH)
+    console = PipedConsole(highlight=False)
+    return console if console.is_terminal else PipedConsole(highlight=False, width=_PIPED_WIDTH)
 
 
 def _shown(value: object) -> str:

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import click
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 
 from mtabounce.classify import Classifier
 from mtabounce.classify.lint import lint
 from mtabounce.classify.rule import Rule
+from mtabounce.cli._output import PipedConsole
 from mtabounce.cli._rules import classifier_for
 from mtabounce.errors import UsageError
 from mtabounce.model import EnhancedStatus, Outcome, Report
@@ -56,7 +56,7 @@ def list_rules(config: Path | None, reason: str | None, as_json: bool) -> None:
     table = Table("id", "reason", "type", "file", box=SIMPLE_HEAD)
     for rule in rules:
         table.add_row(rule.id, rule.reason, _type(classifier, rule), rule.file)
-    Console(width=None if sys.stdout.isatty() else 120).print(table)
+    PipedConsole(width=None if sys.stdout.isatty() else 120).print(table)
 
 
 @command.command()
