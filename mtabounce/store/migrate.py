@@ -8,7 +8,7 @@ row that a killed process leaves behind. `_Backend` changes both.
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -37,15 +37,17 @@ def migrate(url: str, folder: Path | None = None) -> list[str]:
     """
     Apply what the database lacks of the migrations in *folder*; return their names.
 
-    Each is one transaction. Two that run at once wait for each other. None: the program's own.
-    Raises SchemaMismatch where the database is newer than this program, ConfigError where the
-    user may not, StoreUnavailable where PostgreSQL cannot be asked.
+    Each is one transaction; all that an empty database lacks is one, too. Two that run at once
+    wait for each other. *folder* is None for the program's own. Raises SchemaMismatch where the
+    database is newer than this program, ConfigError where the user may not, StoreUnavailable where
+    PostgreSQL cannot be asked.
     """
     if folder is None and (found := status(url)).unknown:
         refuse_mismatch(url, found)
     with unavailable(), _explain_refusal(url), _Backend(url) as backend, backend.lock():
-        migrations = backend.to_apply(yoyo.read_migrations(str(folder or migrations_folder())))
-        backend.apply_migrations(migrations)
+        with backend.all_or_nothing():
+            migrations = backend.to_apply(yoyo.read_migrations(str(folder or migrations_folder())))
+            backend.apply_migrations(migrations)
         if folder is None:
             grant_roles(backend.connection)
         return [migration.id for migration in migrations]
@@ -85,6 +87,13 @@ class _Backend(PostgresqlPsycopgBackend):  # type: ignore[misc] # yoyo has no ty
             self.connection.execute("SET LOCAL lock_timeout = 0")
             self.connection.execute(statements("migrate")["lock"])
         yield  # closing the connection lets go of it
+
+    @contextmanager
+    def all_or_nothing(self) -> Iterator[None]:
+        """Make an empty database whole or not at all: half of one looks like an older one."""
+        found = self.connection.execute(statements("migrate")["find_table"]).fetchone()
+        with self.transaction() if found == (None,) else nullcontext():
+            yield
 
     def ensure_internal_schema_updated(self) -> None:
         if self._has_table:

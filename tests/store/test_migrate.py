@@ -140,18 +140,25 @@ def test_migration_killed_at_any_statement_is_done_again(embedded, administer, t
         folder = folder_with(tmp_path / str(stop), {FIRST: "\n".join(paused)})
         url = fresh(embedded, administer, f"killed_{stop}")
 
-        migration = run(url, folder)
-        wait_for_sleep(administer, f"killed_{stop}")
-        migration.kill()
-        migration.communicate()
-        administer.execute(  # its end notices the dead client only when the statement is done
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s",
-            [f"killed_{stop}"],
-        )
+        kill_asleep(url, folder, administer, f"killed_{stop}")
 
         assert status(url).word == "empty"
         assert prepare(url) == migration_names()
         administer.execute(f"DROP DATABASE killed_{stop} WITH (FORCE)")
+
+
+def test_empty_database_is_still_empty_after_a_kill_between_two_migrations(
+    embedded, administer, tmp_path
+):
+    first = (migrations_folder() / f"{FIRST}.sql").read_text()
+    folder = folder_with(tmp_path, {FIRST: first, "0002_slow": "SELECT pg_sleep(60);"})
+    url = fresh(embedded, administer, "killed_between")
+
+    kill_asleep(url, folder, administer, "killed_between")
+
+    assert status(url).word == "empty"  # not older: nothing would mend that by itself
+    assert prepare(url) == migration_names()
+    administer.execute("DROP DATABASE killed_between WITH (FORCE)")
 
 
 def test_schema_is_the_sum_of_the_migrations(database_url):
@@ -190,6 +197,16 @@ def folder_with(path: Path, migrations: dict[str, str]) -> Path:
 def fresh(embedded, administer: psycopg.Connection, name: str) -> str:
     administer.execute(f"CREATE DATABASE {name}")
     return embedded.url.replace("/mtabounce?", f"/{name}?")
+
+
+def kill_asleep(url: str, folder: Path, administer: psycopg.Connection, database: str) -> None:
+    migration = run(url, folder)
+    wait_for_sleep(administer, database)
+    migration.kill()
+    migration.communicate()
+    administer.execute(  # its end notices the dead client only when the statement is done
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [database]
+    )
 
 
 def wait_for_sleep(conn: psycopg.Connection, database: str) -> None:
