@@ -16,6 +16,7 @@ OURS = {Outcome.BOUNCE, Outcome.COMPLAINT, Outcome.DELAYED, Outcome.DELIVERED}
 BATCH = 100  # mails
 BATCH_BYTES = 20 * 2**20
 ATTEMPTS = 5  # to fetch a mail, before it is left where it is, but for …
+DELETIONS = 20  # of a mail that the server goes on having, likewise
 RETRY = timedelta(days=1)  # … one attempt a day
 _TO = (b"delivered-to", b"x-original-to", b"envelope-to", b"x-envelope-to", b"to")
 
@@ -25,7 +26,7 @@ class Tally:
     """What one look into a mailbox came to."""
 
     stored: int = 0
-    copies: int = 0  # stored before, under another id
+    copies: int = 0  # stored before, perhaps under another id
     deleted: int = 0
     other: int = 0  # no bounces; left
     failed: int = 0  # could not be fetched; left
@@ -33,14 +34,6 @@ class Tally:
     waiting: int = 0  # not looked at yet
     looked_at: int = 0
     lines: list[str] = field(default_factory=list)  # what would be done, in a dry run
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What is to be done with the mails of a mailbox."""
-
-    doomed: list[Entry]  # stored before
-    new: list[Entry]  # those that failed before come last
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,21 +84,27 @@ class Mail:
         return {"uid": self.uid, "digest": self.digest, "size": self.entry.size, "state": state}
 
 
-def plan(entries: Iterable[Entry], known: Mapping[str, Known], settings: MailboxSettings) -> Plan:
-    """Return what is to be done with *entries*, of which some are *known*."""
-    doomed, new, late = [], [], []
+def plan(
+    entries: Iterable[Entry], known: Mapping[str, Known], settings: MailboxSettings
+) -> list[Entry]:
+    """
+    Return those of *entries* that are to be fetched, the new ones first; some are *known*.
+
+    One that is to be deleted is fetched even where it was stored: a server may give the id of a
+    mail that it deleted to a new one, which may be as large (RFC 1939 §7).
+    """
+    new, again = [], []
     for entry in entries:
         seen = known.get(entry.uid)
         if entry.size > settings.max_size:
             continue
         if seen is None or (seen.state != "failed" and seen.size != entry.size):
             new.append(entry)
-        elif seen.state == "failed":
-            if seen.attempts < ATTEMPTS or datetime.now(UTC) - seen.seen_at > RETRY:
-                late.append(entry)
-        elif seen.state == "stored" and settings.keep == "delete":
-            doomed.append(entry)
-    return Plan(doomed, new + late)
+        elif seen.state == "failed" or (seen.state == "stored" and settings.keep == "delete"):
+            most = ATTEMPTS if seen.state == "failed" else DELETIONS
+            if seen.attempts < most or datetime.now(UTC) - seen.seen_at > RETRY:
+                again.append(entry)
+    return new + again
 
 
 def batches(entries: Iterable[Entry], most: int) -> Iterator[list[Entry]]:

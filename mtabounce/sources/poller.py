@@ -4,7 +4,8 @@ Fetches bounces from mailboxes. A mail is deleted there only once it is committe
 Mails are fetched in batches. Each is read, to tell bounces from other mail; the bounces and the
 ids of all of them are committed in one transaction; then the bounces are marked as deleted, which
 the server does at QUIT. Whatever is not as it should be ends the session without QUIT, and the
-next one finds by the ids what was stored already. All other mail is left, and looked at once.
+next one fetches again what it is to delete, and finds by its digest that it was stored already.
+All other mail is left, and looked at once.
 """
 
 import asyncio
@@ -212,11 +213,9 @@ class Poller:
         entries = await session.entries()
         known = await store.known(conn, self.key, [entry.uid for entry in entries if entry.uid])
         todo = plan(entries, known, self._settings)
-        if not self._dry_run:
-            await self._delete(session, todo.doomed, tally)
-        tally.waiting = len(todo.new)
+        tally.waiting = len(todo)
         tally.large = sum(entry.size > self._settings.max_size for entry in entries)
-        for batch in batches(todo.new, 1 if careful else BATCH):
+        for batch in batches(todo, 1 if careful else BATCH):
             mails, tried = await self._fetch(session, batch)
             await self._keep(conn, session, mails, tally)
             tally.waiting -= tried

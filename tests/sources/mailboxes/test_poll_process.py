@@ -98,7 +98,6 @@ async def test_killed_between_commit_and_quit_stores_each_mail_once(
 
     assert server.mails == {}
     assert sorted(await stored()) == sorted(everything)
-    assert set(server.fetched.values()) == {1}
 
 
 async def test_first_run_over_a_full_mailbox_goes_on_after_a_restart(
@@ -127,7 +126,7 @@ async def test_first_run_over_a_full_mailbox_goes_on_after_a_restart(
     assert server.mails == {}
     found = await stored()
     assert (len(found), len(set(found))) == (MAILS, MAILS)
-    assert server.fetched.total() <= MAILS + 2 * 100  # what was in no committed batch yet
+    assert max(server.fetched.values()) <= 2  # stored, and again before it was deleted
     assert full - empty < GROWTH
 
 

@@ -134,7 +134,18 @@ async def test_quit_that_fails_five_times_stores_once(server, poller, stored):
     await until_calm(poller(), times=8)
 
     assert (server.mails, await stored()) == ({}, ALL)
-    assert set(server.fetched.values()) == {1}
+
+
+async def test_server_that_never_deletes_has_its_mails_fetched_now_and_then(
+    server, poller, stored, monkeypatch
+):
+    monkeypatch.setattr("mtabounce.sources.polled.DELETIONS", 3)
+    server.deletes_at_quit = lambda _: []
+
+    await until_calm(poller(), times=5)
+
+    assert (list(server.mails), await stored()) == (ALL, ALL)
+    assert set(server.fetched.values()) == {3}
 
 
 async def test_server_that_deletes_half_has_the_rest_deleted_next_time(server, poller, stored):
@@ -226,13 +237,14 @@ async def test_without_usable_ids_nothing_is_stored_twice(server, poller, stored
     assert (server.mails, sorted(await stored())) == ({}, ALL)
 
 
-async def test_id_that_is_used_again_does_not_lose_the_new_mail(server, poller, stored):
+@pytest.mark.parametrize("new", ["new-one", "w0"])  # of another size, and of the same
+async def test_id_that_is_used_again_does_not_lose_the_new_mail(server, poller, stored, new):
     await poller().poll()
-    server.mails["u0"] = dsn("new-one")
+    server.mails["u0"] = dsn(new)
 
     await poller().poll()
 
-    assert (server.mails, await stored()) == ({}, [*ALL, "new-one"])
+    assert (server.mails, await stored()) == ({}, [*ALL, new])
 
 
 @pytest.mark.parametrize("text", ["[IN-USE] locked", "[SYS/TEMP] later", "[LOGIN-DELAY] wait"])
