@@ -10,7 +10,7 @@ from psycopg.errors import InsufficientPrivilege
 
 from mtabounce.errors import ConfigError
 from mtabounce.settings import Settings, load_settings
-from mtabounce.store.connection import connect_sync, server_name
+from mtabounce.store.connection import connect_sync, limited, server_name
 from mtabounce.store.embedded import database
 from mtabounce.store.unavailable import unavailable
 from mtabounce.store.version import check
@@ -19,13 +19,14 @@ from mtabounce.store.version import check
 @contextmanager
 def opened(config: Path | None) -> Iterator[tuple[Settings, str]]:
     """
-    Give the settings of *config*, and the URL of their database.
+    Give the settings of *config*, and how to connect to their database within its limits.
 
     Raises ConfigError where a setting or the schema is wrong, or the user may not,
     StoreUnavailable where the database is away.
     """
     settings = load_settings(config)
-    with database(settings.database, settings.state) as url, unavailable(), _permitted(url):
+    with database(settings.database, settings.state) as where, unavailable(), _permitted(where):
+        url = limited(where, settings.database)
         check(url)
         yield settings, url
 
@@ -34,8 +35,8 @@ def opened(config: Path | None) -> Iterator[tuple[Settings, str]]:
 def connected(config: Path | None) -> Iterator[Connection[Any]]:
     """Give a connection to that database, in autocommit mode. Raises as opened() does."""
     with (
-        opened(config) as (settings, url),
-        connect_sync(url, application_name="mtabounce command", settings=settings.database) as conn,
+        opened(config) as (_, url),
+        connect_sync(url, application_name="mtabounce command") as conn,
     ):
         yield conn
 

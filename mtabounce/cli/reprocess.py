@@ -21,7 +21,7 @@ from mtabounce.pipeline.rewrite import Difference, Step, judged_again
 from mtabounce.pipeline.rewrite_logs import PLACE, logged_again
 from mtabounce.settings import Settings, load_settings
 from mtabounce.store import inputs
-from mtabounce.store.connection import connect, connect_sync
+from mtabounce.store.connection import connect, connect_sync, limited
 from mtabounce.store.embedded import database
 from mtabounce.store.migrate import prepare
 from mtabounce.store.rewrite import Selection, count_trimmed
@@ -130,8 +130,9 @@ def command(
         ids=numbers or None, since=since, state="failed" if failed else None, outcome=outcome
     )
     settings = load_settings(ctx.obj)
-    with database(settings.database, settings.state) as url, unavailable():
-        prepare(url)
+    with database(settings.database, settings.state) as where, unavailable():
+        url = limited(where, settings.database)
+        prepare(where)
         _check(url, selection)
         again = _Again(settings, url, selection, after)
         told = _Tally(as_json)
@@ -185,9 +186,7 @@ class _Again:
 
     async def _steps(self, *, write: bool) -> AsyncIterator[Step]:
         settings, selection, (only_logs, number) = self.settings, self.selection, self.after
-        connecting = partial(
-            connect, self.url, application_name="mtabounce reprocess", settings=settings.database
-        )
+        connecting = partial(connect, self.url, application_name="mtabounce reprocess")
         recorder = assembly.recorder(settings)
         if not only_logs:
             judging = Judging.of(assembly.judging(settings), settings.worker)

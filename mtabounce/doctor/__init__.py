@@ -14,6 +14,7 @@ from mtabounce.doctor._check import Check, Finding, Level, Patient
 from mtabounce.errors import ConfigError, MtabounceError
 from mtabounce.registry import discover
 from mtabounce.settings import load_with_origins
+from mtabounce.store.connection import limited
 from mtabounce.store.embedded import running_url
 
 __all__ = ["Check", "Finding", "Level", "Patient", "checks", "examine", "patient_of"]
@@ -57,4 +58,6 @@ def patient_of(config: Path | None, resolver: ListenAddress | None = None) -> Pa
     if url is None:
         with suppress(MtabounceError):  # what is wrong is told by the check of the database
             url = running_url(loaded.settings.state)
+    if url is not None:
+        url = limited(url, loaded.settings.database)
     return Patient(settings=loaded.settings, config=loaded.path, url=url, resolver=resolver)

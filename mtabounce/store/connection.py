@@ -19,9 +19,8 @@ ConnectionPool = SyncConnectionPool[Connection[Any]]
 Connect = Callable[[], Awaitable[AsyncConnection[Any]]]  # as connect() does, in autocommit mode
 SCHEMA = "mtabounce"
 OWN_SESSION = f"{SCHEMA}.session"  # a setting that a connection has that came as we asked for it
-_RELIED_ON: dict[
-    str, int | str
-] = {  # whatever the administrator has set for the server, the database or the user
+# Whatever the administrator has set for the server, the database or the user.
+_RELIED_ON: dict[str, int | str] = {
     "search_path": f"{SCHEMA},public",
     "datestyle": "ISO",  # psycopg reads no other, nor another intervalstyle
     "intervalstyle": "postgres",
@@ -86,12 +85,12 @@ class DatabaseSettings(Section):
 DEFAULTS = DatabaseSettings()
 
 
-def connection_info(url: str, application_name: str, settings: DatabaseSettings) -> str:
+def limited(url: str, settings: DatabaseSettings) -> str:
     """
-    Return *url* as libpq keywords, with our limits where it sets none itself.
+    Return *url* as libpq keywords, with the limits of *settings* where it sets none itself.
 
-    Raises ConfigError where *url* cannot be read; the message does not repeat it, as it may
-    hold a password.
+    Whoever connects to that keeps to them. Raises ConfigError where *url* cannot be read; the
+    message does not repeat it, as it may hold a password.
     """
     try:
         given = conninfo_to_dict(url)
@@ -99,16 +98,21 @@ def connection_info(url: str, application_name: str, settings: DatabaseSettings)
         raise ConfigError(f"[database] url: {_UNREADABLE}") from error
     dead_after = settings.dead_after.total_seconds()
     ours: dict[str, Any] = {
-        "application_name": application_name,
         "connect_timeout": round(settings.connect_timeout.total_seconds()),
         "keepalives_idle": max(1, round(dead_after / 2)),
         "keepalives_interval": max(1, round(dead_after / 6)),
         "keepalives_count": 3,
         "tcp_user_timeout": _milliseconds(settings.dead_after),
-        "client_encoding": "utf8",
     }
-    limits, relied_on = _options(_limits(settings)), _options(_RELIED_ON)
-    options = f"{limits} {given.pop('options', '')} {relied_on}"
+    options = f"{_options(_limits(settings))} {given.pop('options', '')}"
+    return make_conninfo("", **{**ours, **given, "options": options})
+
+
+def connection_info(url: str, application_name: str, settings: DatabaseSettings) -> str:
+    """Return *url* as `limited` does, with all else that we rely on. Raises as it does."""
+    given = conninfo_to_dict(limited(url, settings))
+    ours = {"application_name": application_name, "client_encoding": "utf8"}
+    options = f"{given.pop('options')} {_options(_RELIED_ON)}"
     return make_conninfo("", **{**ours, **given, "options": options})
 
 
