@@ -7,7 +7,8 @@ The errors that cross module borders.
     ├── InputRejected        the input can never be accepted: refuse it for good
     ├── ConfigError          a setting is wrong: say which, and how to mend it
     │   ├── SchemaMismatch       the database is older or newer than this program
-    │   └── Occupied             what a setting names is not to be had now
+    │   ├── Occupied             what a setting names is not to be had now
+    │   └── DiskTrouble          the disk that a setting names takes nothing now
     └── UsageError           a command was called with something it cannot use
 
 Each class knows what to tell an SMTP client and a parent process.
@@ -57,6 +58,12 @@ class SchemaMismatch(ConfigError):
 
 class Occupied(ConfigError):
     """What a setting names is held by another program, or not there yet: it may be, later."""
+
+    exit_code = os.EX_TEMPFAIL
+
+
+class DiskTrouble(ConfigError):
+    """The disk that a setting names is full or read-only, or files run out: not for ever."""
 
     exit_code = os.EX_TEMPFAIL
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from mtabounce.errors import ConfigError, StoreUnavailable
-from mtabounce.store.state import sync_folder
+from mtabounce.store.state import sync_folder, unfit
 
 NAME = "mtabounce"  # of the role and of the database
 _HOME = "postgres"
@@ -150,9 +150,7 @@ class Cluster:
         try:
             self._prepare()
         except OSError as error:
-            raise ConfigError(
-                f"[state] directory {self.state}: {error.strerror or error}"
-            ) from error
+            raise unfit(self.state, error) from error
 
     def forget_server(self) -> None:
         """

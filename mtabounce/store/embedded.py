@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import IO, Self
 from weakref import WeakSet
 
-from mtabounce.errors import ConfigError, Occupied
+from mtabounce.errors import Occupied
 from mtabounce.store.cluster import NAME, Cluster
 from mtabounce.store.connection import DatabaseSettings, connect_sync
 from mtabounce.store.postmaster import Postmaster, is_running
@@ -27,6 +27,7 @@ from mtabounce.store.state import (
     give_to_owner,
     make_state_directory,
     state_directory,
+    unfit,
 )
 
 log = logging.getLogger(__name__)
@@ -149,9 +150,12 @@ def _own(state: Path, owner: str) -> IO[str]:
                 " stop it, or choose another [state] directory"
             )
         sleep(0.05)
-    lock.truncate(0)
-    lock.write(f"{owner} (process {os.getpid()})")
-    lock.flush()
+    try:
+        lock.truncate(0)
+        lock.write(f"{owner} (process {os.getpid()})")
+        lock.flush()
+    except OSError as error:
+        raise unfit(state, error) from error
     return lock
 
 
@@ -201,7 +205,7 @@ def _open(state: Path, name: str) -> IO[str]:
         file = open(state / name, "a+", opener=partial(os.open, mode=0o600))  # noqa: SIM115
         give_to_owner(file, state)
     except OSError as error:
-        raise ConfigError(f"[state] directory {state}: {error.strerror}") from error
+        raise unfit(state, error) from error
     _locks.add(file)
     return file
 

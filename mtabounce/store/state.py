@@ -1,5 +1,6 @@
 """The state directory: where the program keeps what must outlive it, beside the database."""
 
+import errno
 import os
 from pathlib import Path
 from typing import IO, Any
@@ -7,9 +8,13 @@ from typing import IO, Any
 from pydantic import Field
 
 from mtabounce.config import Section
-from mtabounce.errors import ConfigError
+from mtabounce.errors import ConfigError, DiskTrouble
 
 SYSTEM_DIRECTORY = Path("/var/lib/mtabounce")
+_PASSING = {
+    *(errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO),
+    *(errno.EMFILE, errno.ENFILE, errno.ENOMEM),
+}
 
 
 class StateSettings(Section):
@@ -46,7 +51,13 @@ def make_state_directory(directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         directory.chmod(0o711 if os.geteuid() == 0 else 0o700)  # whatever the umask is
     except OSError as error:
-        raise ConfigError(f"[state] directory {directory}: {error.strerror}") from error
+        raise unfit(directory, error) from error
+
+
+def unfit(directory: Path, error: OSError) -> ConfigError:
+    """Return what to raise for *error* in *directory*: DiskTrouble where it may pass."""
+    kind = DiskTrouble if error.errno in _PASSING else ConfigError
+    return kind(f"[state] directory {directory}: {error.strerror or error}")
 
 
 def give_to_owner(file: IO[Any], folder: Path) -> None:
