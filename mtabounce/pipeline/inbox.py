@@ -31,6 +31,7 @@ MAX_BATCH_BYTES = 32 * 2**20
 MAX_WAITING_BYTES = 128 * 2**20
 BUSY_BATCH = 4  # inputs in one COMMIT: so many senders wait for us at a time
 BUSY_FOR = 0.25  # seconds after such a COMMIT
+QUIET_FOR = 5.0  # seconds after a warning
 log = logging.getLogger(__name__)
 
 Accept = Callable[[RawInput], Awaitable[None]]  # as Inbox.append(): returns once it is durable
@@ -57,6 +58,8 @@ class Inbox:
         self._arrived = asyncio.Event()
         self._closed = False
         self._busy_until = 0.0  # by the loop's clock
+        self._quiet_until = 0.0
+        self._untold = 0  # inputs that were refused since it was logged
 
     def is_busy(self) -> bool:
         """Tell whether many senders wait for us now, so that other work should give way."""
@@ -111,13 +114,21 @@ class Inbox:
                 await self._write([raw for raw, _ in batch])
         except (psycopg.Error, StoreUnavailable, OSError, TimeoutError) as error:
             await self._disconnect()
-            log.warning("inbox: %d inputs refused: %s", len(batch), brief(error))
+            self._tell(len(batch), error)
             self._settle(batch, StoreUnavailable("the inbox cannot be written now"))
         else:
             self._settle(batch, None)
             if len(batch) >= BUSY_BATCH:
                 self._busy_until = asyncio.get_running_loop().time() + BUSY_FOR
             self._committed()
+
+    def _tell(self, refused: int, error: Exception) -> None:
+        """Log it, once in a time: senders come again and again, and the disk may be full."""
+        self._untold += refused
+        now = asyncio.get_running_loop().time()
+        if now >= self._quiet_until:
+            log.warning("inbox: %d inputs refused: %s", self._untold, brief(error))
+            self._untold, self._quiet_until = 0, now + QUIET_FOR
 
     async def _write(self, batch: list[RawInput]) -> None:
         if self._conn is None:

@@ -70,6 +70,8 @@ class Spool:
         while True:
             try:
                 await self.drain()
+            except OSError as error:
+                log.warning("spool: it is looked at again: %s", error)
             except Exception:  # whatever it is, it ends no other part
                 log.exception("spool: it is looked at again")
             await asyncio.sleep(self._pause)

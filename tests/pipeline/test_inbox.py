@@ -95,6 +95,21 @@ async def test_database_that_is_away_refuses_and_heals():
             await inbox.append(raw())
 
 
+async def test_refusals_are_told_of_now_and_then(monkeypatch, caplog):
+    async def away():
+        return await connect("postgresql://x@127.0.0.1:1/x", application_name="t")
+
+    async with running(away) as inbox:
+        for number in range(6):
+            if number == 5:
+                monkeypatch.setattr(inbox, "_quiet_until", 0.0)  # the time is over
+            with pytest.raises(StoreUnavailable):
+                await inbox.append(raw())
+
+    told = [one.getMessage().partition(":")[2] for one in caplog.records]
+    assert [text.partition(":")[0] for text in told] == [" 1 inputs refused", " 5 inputs refused"]
+
+
 async def test_connection_that_breaks_is_made_anew(conn, connecting):
     async with running(connecting) as inbox:
         await inbox.append(raw(b"before"))

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -79,6 +80,28 @@ async def test_file_cut_at_any_byte_is_set_aside_and_the_others_are_handed_on(tm
     path.write_bytes(whole)
     await spool.drain()
     assert taken[-1].content == raw(0).content
+
+
+async def test_lack_of_files_is_one_line_and_it_goes_on(tmp_path, caplog):
+    await kept(tmp_path, 1)
+    taken = Taken()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    running = asyncio.create_task(Spool(tmp_path, taken, pause=0.01).run())
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+        async with asyncio.timeout(30):
+            while not caplog.records:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        async with asyncio.timeout(30):
+            while not taken:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        running.cancel()
+
+    assert all(one.exc_info is None for one in caplog.records)
+    assert "Too many open files" in caplog.records[0].getMessage()
 
 
 async def test_flipped_bit_anywhere_is_noticed(tmp_path):
