@@ -7,6 +7,7 @@ a hanging database is not asked a second question before it answered the first.
 
 import asyncio
 import logging
+import re
 import socket
 import time
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,7 @@ from typing import Any
 from prometheus_client import Counter
 from psycopg import AsyncConnection, Error
 
+from mtabounce.address import is_local_part
 from mtabounce.errors import TryAgainLater
 from mtabounce.listen import address_of, open_sockets
 from mtabounce.lookup_settings import LookupSettings
@@ -163,7 +165,15 @@ def recipient_of(request: bytes, own: Sequence[Network]) -> str:
     )
     if not _is_ours(attributes, own):
         return ""
-    return attributes.get("recipient", "").replace("\0", "")
+    return _written(attributes.get("recipient", "").replace("\0", ""))
+
+
+def _written(recipient: str) -> str:
+    """Return *recipient* with the quotes that its local part needs: mail servers take them off."""
+    local, at, domain = recipient.rpartition("@")
+    if not at or is_local_part(local):
+        return recipient
+    return '"' + re.sub(r'(["\\])', r"\\\1", local) + f'"@{domain}'
 
 
 def _is_ours(attributes: Mapping[str, str], own: Sequence[Network]) -> bool:

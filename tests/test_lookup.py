@@ -58,6 +58,20 @@ async def test_one_connection_is_asked_again_and_again(lookup):
     assert answers == [REFUSED, "action=DUNNO", REFUSED, "action=DUNNO", "action=DUNNO"]
 
 
+async def test_quotes_that_mail_servers_take_off_are_put_on_again(lookup, database_url):
+    async with await connect(database_url, application_name="test") as conn:
+        await conn.execute(
+            "INSERT INTO suppressions (recipient, type, reason, cause, action, since)"
+            " SELECT unnest(%s::text[]), type, reason, cause, action, since FROM suppressions",
+            [[r'"a b"@example.org', r'"a\"b\\c@d"@example.org']],
+        )
+
+    asked = ["a b@example.org", r'a"b\c@d@example.org', '"a b"@example.org', "a c@example.org"]
+    answers = await ask(lookup, *map(request, asked))
+
+    assert answers == [REFUSED, REFUSED, REFUSED, "action=DUNNO"]
+
+
 @pytest.mark.parametrize(
     ("client", "is_ours"),
     [

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from mtabounce.address import normalize
 from tests.live import shipped
 from tests.live.failures import ANSWERS
 from tests.live.fake_mx import FakeMX
@@ -75,7 +76,13 @@ def test_xverp_of_postfix_gives_each_recipient_its_own_bounce(folder, service):
     ]
 
 
+QUOTED = r"""a"b\c'd"""
 MAIL = "Message-ID: <1@example.org>\r\nX-Campaign-Id: spring\r\nSubject: News\r\n\r\nHello\r\n"
+
+
+def signed_for(service, campaign):
+    rows = service.query("SELECT recipient, campaign FROM mtabounce.return_paths")
+    return {row.recipient for row in rows if row.campaign == campaign}
 
 
 def test_exim_signs_for_each_recipient(folder, service):
@@ -103,9 +110,11 @@ def test_exim_signs_for_each_recipient(folder, service):
         mx.mails.clear()
         strange = ['"|touch x"', '":blackhole:"', '"a,b"', '"/tmp/x"', '":include:/etc/passwd"']
         with smtplib.SMTP(*exim.address) as client:
-            client.sendmail("n@example.org", [f"{one}@later.example" for one in strange], MAIL)
+            whom = [f"{one}@later.example" for one in strange]
+            client.sendmail("n@example.org", whom, MAIL.replace("spring", QUOTED))
         wait_until(lambda: len(mx.mails) >= len(strange), "all get theirs", details=exim.log)
         assert len({mail.reverse_path for mail in mx.mails}) == len(strange)
+        assert {normalize(one) for one in whom if " " not in one} == signed_for(service, QUOTED)
 
         mx.mails.clear()
         service.stop()

@@ -27,6 +27,7 @@ UNKNOWN = Answer("550 5.1.1 <{to}>: Recipient address rejected: User unknown")
 AT_ONCE = 25.0  # seconds, on a busy machine
 NOT_OURS = "recipient is suppressed by mtabounce: user_unknown since 20"
 NUMBERS = count(1)
+UNUSUAL = ['"a b"', '"q\\"u\\\\\' OR 1=1 --"', "o'brien", "$local_part", "%s", "jörg", '"jörg b"']
 SERVERS = ["postfix", "postfix-lookup", "exim", "exim-lookup"]
 
 
@@ -243,6 +244,21 @@ def test_send_bounce_suppressed_refused_undone_and_sent(story):
     story.let_live()
     story.send()
     story.wait(lambda: story.arrived == 1, "the mail goes out again")
+
+
+def test_unusual_addresses_are_refused(world, server):
+    domain = f"n{next(NUMBERS)}.moody.example"
+    world.service.run("suppressions", "add", *(f"{local}@{domain}" for local in UNUSUAL))
+
+    with smtplib.SMTP(*server.address) as client:
+        client.ehlo()
+        for local in UNUSUAL:
+            client.rset()
+            client.command_encoding = "utf-8"  # which rset() forgets
+            client.docmd(f"MAIL FROM:<b@{RETURN_DOMAIN}>")
+            code, text = client.docmd(f"RCPT TO:<{local}@{domain}>")
+            assert (code, b"is suppressed by" in text) == (550, True), local
+            assert client.docmd(f"RCPT TO:<{local}@other.{domain}>")[0] == 250, local
 
 
 @pytest.mark.parametrize(
