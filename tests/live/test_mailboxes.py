@@ -176,7 +176,7 @@ async def test_what_is_wrong_is_said_in_one_line(dovecot, poll, protocol, tmp_pa
     wrong.chmod(0o600)
     dovecot.put(bounce(1))
 
-    with pytest.raises(MailboxRefused, match="does not let") as refusal:
+    with pytest.raises(MailboxRefused, match=r"does not let bounces in: \[AUTH") as refusal:
         await poll(protocol, "implicit", password_file=str(wrong))
     with pytest.raises(MailboxError, match="certificate that proves nothing") as strange:
         await poll(protocol, "implicit", tls_ca_file=None)

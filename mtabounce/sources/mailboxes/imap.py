@@ -7,6 +7,7 @@ RFC 4315): what others flagged in the same folder stays theirs.
 
 import asyncio
 import imaplib
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
@@ -86,7 +87,7 @@ class _Imap:
 
 
 async def _in_thread(action: Callable[[], T], settings: ImapSettings) -> T:
-    with explained(settings.host), _told(settings):
+    with explained(f"{settings.host}:{_port(settings)}"), _told(settings):
         async with asyncio.timeout(settings.session_timeout.total_seconds() + _MARGIN):
             return await asyncio.to_thread(action)
 
@@ -99,11 +100,19 @@ def _told(settings: ImapSettings) -> Iterator[None]:
     except OSError:  # a wrong certificate is a ValueError, too
         raise
     except LoginError as error:
-        passes = str(error).upper().startswith(_PASSING)
+        passes = _words(error).upper().startswith(_PASSING)
         kind = MailboxError if passes else MailboxRefused
-        raise kind(f"the server does not let us in: {settings.shown(str(error))}") from error
+        said = settings.shown(_words(error))
+        raise kind(f"the server does not let {settings.username} in: {said}") from error
     except (IMAPClientError, imaplib.IMAP4.error, ValueError) as error:
-        raise MailboxError(f"the server said: {settings.shown(str(error))}") from error
+        said = settings.shown(_words(error))
+        raise MailboxError(f"the server said: {said}") from error
+
+
+def _words(error: Exception) -> str:
+    """Return what the server said: libraries give it as the repr() of bytes, or of None."""
+    text = re.sub(r"""\bb(['"])(.*)\1""", r"\2", str(error))
+    return "nothing that IMAP has" if text == "None" else text
 
 
 def _port(settings: ImapSettings) -> int:
