@@ -60,6 +60,12 @@ def is_local_part(text: str) -> bool:
     return 0 < len(text) <= LENGTH_LIMIT and _LOCAL.fullmatch(text) is not None
 
 
+def with_quotes(address: str) -> str:
+    """Return *address* with its local part, which is bare, in quotes (RFC 5321 §4.1.2)."""
+    local, _, domain = address.rpartition("@")
+    return '"' + re.sub(r'(["\\])', r"\\\1", local) + f'"@{domain}'
+
+
 @lru_cache(maxsize=4096)
 def normalize(address: str) -> str:
     """

@@ -7,7 +7,6 @@ a hanging database is not asked a second question before it answered the first.
 
 import asyncio
 import logging
-import re
 import socket
 import time
 from collections.abc import Mapping, Sequence
@@ -18,7 +17,7 @@ from typing import Any
 from prometheus_client import Counter
 from psycopg import AsyncConnection, Error
 
-from mtabounce.address import is_local_part
+from mtabounce.address import is_local_part, with_quotes
 from mtabounce.errors import TryAgainLater
 from mtabounce.listen import address_of, open_sockets
 from mtabounce.lookup_settings import LookupSettings
@@ -170,10 +169,8 @@ def recipient_of(request: bytes, own: Sequence[Network]) -> str:
 
 def _written(recipient: str) -> str:
     """Return *recipient* with the quotes that its local part needs: mail servers take them off."""
-    local, at, domain = recipient.rpartition("@")
-    if not at or is_local_part(local):
-        return recipient
-    return '"' + re.sub(r'(["\\])', r"\\\1", local) + f'"@{domain}'
+    local, at, _ = recipient.rpartition("@")
+    return with_quotes(recipient) if at and not is_local_part(local) else recipient
 
 
 def _is_ours(attributes: Mapping[str, str], own: Sequence[Network]) -> bool:

@@ -7,6 +7,7 @@ failure_log), src/receive.c, src/log.c (write_syslog cuts long lines), src/strin
 
 import re
 
+from mtabounce.address import with_quotes
 from mtabounce.logs._events import Attempt, Explained, Kind, Line, LogFormat, State, decoded
 from mtabounce.logs._syslog import BLANKS, BODY, HOST, PRIORITY, STAMP
 
@@ -254,8 +255,7 @@ def _bare_recipients(rest: bytes) -> tuple[bytes, bytes, int]:
 
 
 def _quoted(address: bytes) -> bytes:
-    local, _, domain = address.rpartition(b"@")
-    return b'"' + re.sub(rb'(["\\])', rb"\\\1", local) + b'"@' + domain
+    return with_quotes(address.decode("latin-1")).encode("latin-1")  # whatever its letters are
 
 
 def _unquoted(address: bytes) -> bytes:
