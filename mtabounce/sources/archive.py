@@ -93,18 +93,9 @@ class Archive:
         reader.join.clock.move(latest)
         return reader.first_at(head[: head.rfind(b"\n") + 1]) or latest
 
-    def _leaves_out(self, path: Path) -> bool:
-        """Tell whether *path* is not to be read, and say why."""
+    async def _read(self, conn: Connection, path: Path) -> None:
         if is_in_the_making(path):
             self._skip(path, "it is being compressed")
-            return True
-        if _is_tar(path):
-            self._fault(path, "it holds other files, not lines: unpack it, and import those")
-            return True
-        return False
-
-    async def _read(self, conn: Connection, path: Path) -> None:
-        if self._leaves_out(path):
             return
         one = await self._opened(conn, path)
         if one is None:
@@ -139,6 +130,9 @@ class Archive:
         return one
 
     async def _begun(self, conn: Connection, path: Path, file: BinaryIO) -> OpenLog | None:
+        if _is_tar(file):
+            self._fault(path, "it holds other files, not lines: unpack it, and import those")
+            return None
         fresh = begin(f"{self._settings.own_host}:{path}", path, "import", file).known
         if not fresh.head_length:
             self._skip(path, "it is empty")
@@ -189,13 +183,11 @@ class Archive:
         return bool(used)
 
 
-def _is_tar(path: Path) -> bool:
-    """Tell whether *path* is an archive of tar; its lines would pass for those of a log."""
-    try:
-        with open_log(path) as file:
-            return read_on(file, 262)[0][257:] == b"ustar"
-    except OSError:
-        return False  # to read it says why
+def _is_tar(file: BinaryIO) -> bool:
+    """Tell whether *file*, at its start, is one of tar; its lines would pass for those of a log."""
+    head, _ = read_on(file, 262)
+    file.seek(0)
+    return head[257:] == b"ustar"
 
 
 def _now_at(path: Path, inode: tuple[int, int] | None) -> Path:

@@ -42,7 +42,7 @@ GARBAGE = (50_000, 20, 20)  # … and lines make millions of objects, and no cir
 @click.option("--host", default="", help="Host of lines that name none.  [default: this host]")
 @click.option(
     "--timezone",
-    callback=lambda *given: _zone(given[-1]),
+    callback=lambda _, __, name: _zone(name),
     help='Zone of times without one, such as "Europe/Berlin".',
 )
 @click.pass_obj
