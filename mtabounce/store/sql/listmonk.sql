@@ -5,24 +5,21 @@
 WITH page AS (
     SELECT b.id, count(*) OVER () AS total
       FROM listmonk.bounces AS b
+     CROSS JOIN LATERAL (
+               SELECT CASE %(order_by)s
+                        WHEN 'source' THEN b.source
+                        WHEN 'type' THEN b.type
+                        WHEN 'email' THEN (SELECT r.recipient FROM mtabounce.recipients AS r
+                                            WHERE r.id = b.subscriber_id)
+                        WHEN 'campaign_name' THEN (SELECT c.name FROM listmonk.campaigns AS c
+                                                    WHERE c.id = b.campaign_id)
+                      END AS word) AS by
      WHERE (%(id)s::bigint IS NULL OR b.id = %(id)s)
        AND (%(campaign_id)s::bigint IS NULL OR b.campaign_id = %(campaign_id)s)
        AND (%(subscriber_id)s::bigint IS NULL OR b.subscriber_id = %(subscriber_id)s)
        AND (%(source)s::text IS NULL OR b.source = %(source)s)
-     ORDER BY CASE WHEN %(ascending)s THEN
-                CASE %(order_by)s WHEN 'source' THEN b.source WHEN 'type' THEN b.type
-                                  WHEN 'email' THEN (SELECT r.recipient FROM mtabounce.recipients AS r
-                                                      WHERE r.id = b.subscriber_id)
-                                  WHEN 'campaign_name' THEN (SELECT c.name FROM listmonk.campaigns AS c
-                                                              WHERE c.id = b.campaign_id) END
-              END,
-              CASE WHEN NOT %(ascending)s THEN
-                CASE %(order_by)s WHEN 'source' THEN b.source WHEN 'type' THEN b.type
-                                  WHEN 'email' THEN (SELECT r.recipient FROM mtabounce.recipients AS r
-                                                      WHERE r.id = b.subscriber_id)
-                                  WHEN 'campaign_name' THEN (SELECT c.name FROM listmonk.campaigns AS c
-                                                              WHERE c.id = b.campaign_id) END
-              END DESC NULLS LAST,
+     ORDER BY CASE WHEN %(ascending)s THEN word END,
+              CASE WHEN NOT %(ascending)s THEN word END DESC NULLS LAST,
               CASE WHEN %(ascending)s AND %(order_by)s = 'created_at' THEN b.created_at END,
               CASE WHEN NOT %(ascending)s AND %(order_by)s = 'created_at' THEN b.created_at END DESC NULLS LAST,
               b.id DESC
